@@ -1,0 +1,37 @@
+//! `flashsale-api`: serves the sales of one FlashSale.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use flashsale_api::config::Config;
+use flashsale_api::server;
+use flashsale_engine::telemetry::Telemetry;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    // Whichever library speaks TLS first must not choose a provider of its own. A second
+    // installation is refused, which is fine.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let telemetry = match Telemetry::start() {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(&error),
+    };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if config.worker_threads > 0 {
+        runtime.worker_threads(config.worker_threads);
+    }
+    let served = match runtime.enable_all().build() {
+        Ok(runtime) => runtime.block_on(server::run(&config)),
+        Err(error) => return fail(&error),
+    };
+    telemetry.flush();
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("flashsale-api: {error}");
+    ExitCode::FAILURE
+}

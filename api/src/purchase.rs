@@ -1,0 +1,300 @@
+//! `POST /purchase` and `GET /purchase/{code}`.
+
+use flashsale_engine::ids::RequestId;
+use flashsale_engine::purchase::{NoOrder, Order};
+use flashsale_engine::record::ItemOutcome;
+use flashsale_engine::shop::Shop;
+use poem::http::StatusCode;
+use poem_openapi::payload::Json;
+use poem_openapi::{ApiResponse, Object};
+
+use crate::params::{Checked, CodeShape};
+use crate::problem::{Problem, RETRY_AFTER_SECONDS};
+
+/// An item that was bought.
+#[derive(Debug, Clone, Object)]
+pub struct PurchasedItem {
+    /// Its id.
+    id: String,
+    /// Its name.
+    name: String,
+    /// Always true: the item is this code's.
+    sold: bool,
+}
+
+/// An item that was not bought.
+#[derive(Debug, Clone, Object)]
+pub struct FailedItem {
+    /// Its id.
+    id: String,
+    /// already_sold or limit_reached.
+    reason: String,
+}
+
+/// The outcome of a code.
+#[derive(Debug, Object)]
+pub struct PurchaseBody {
+    /// Whether at least one item was bought.
+    success: bool,
+    /// What was bought.
+    purchased_items: Vec<PurchasedItem>,
+    /// What was not, and why.
+    failed_items: Vec<FailedItem>,
+    /// How many were bought.
+    total_purchased: u32,
+    /// How many were not.
+    failed_count: u32,
+}
+
+/// A problem, and, where a code bought nothing, its outcome.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct PurchaseProblem {
+    #[oai(flatten)]
+    problem: Problem,
+    /// false, where the code has an outcome.
+    success: Option<bool>,
+    /// Empty, where the code has an outcome.
+    purchased_items: Option<Vec<PurchasedItem>>,
+    /// What was not bought, and why, where the code has an outcome.
+    failed_items: Option<Vec<FailedItem>>,
+    /// 0, where the code has an outcome.
+    total_purchased: Option<u32>,
+    /// How many were not bought, where the code has an outcome.
+    failed_count: Option<u32>,
+}
+
+/// Answers of POST /purchase.
+#[derive(Debug, ApiResponse)]
+pub enum PurchaseResponse {
+    /// At least one item was bought, for good. The same code answers the same again.
+    #[oai(status = 200)]
+    Bought(
+        Json<PurchaseBody>,
+        /// true where an earlier request decided the outcome.
+        #[oai(header = "Idempotent-Replayed")]
+        Option<bool>,
+    ),
+    /// invalid_code, sale_not_active, or limit_reached: nothing was bought.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(
+        Json<PurchaseProblem>,
+        /// true where an earlier request decided the outcome.
+        #[oai(header = "Idempotent-Replayed")]
+        Option<bool>,
+    ),
+    /// unknown_code.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<Problem>),
+    /// already_sold: nothing was bought, because all of it was sold.
+    #[oai(status = 409, content_type = "application/problem+json")]
+    Conflict(
+        Json<PurchaseProblem>,
+        /// true where an earlier request decided the outcome.
+        #[oai(header = "Idempotent-Replayed")]
+        Option<bool>,
+    ),
+    /// unavailable: a store is away. Ask again with the same code: it keeps its place.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// Seconds to wait before asking again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
+}
+
+/// Answers of GET /purchase/{code}.
+#[derive(Debug, ApiResponse)]
+pub enum OutcomeResponse {
+    /// The outcome of the code.
+    #[oai(status = 200)]
+    Outcome(Json<PurchaseBody>),
+    /// invalid_code.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
+    /// unknown_code: the code was not bought.
+    #[oai(status = 404, content_type = "application/problem+json")]
+    NotFound(Json<Problem>),
+    /// unavailable: Postgres is away; ask again.
+    #[oai(status = 503, content_type = "application/problem+json")]
+    Unavailable(
+        Json<Problem>,
+        /// Seconds to wait before asking again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
+}
+
+impl PurchaseBody {
+    fn new(order: &Order) -> Self {
+        let mut purchased_items = Vec::new();
+        let mut failed_items = Vec::new();
+        for (item, outcome) in &order.items {
+            let id = item.id.clone();
+            if let ItemOutcome::Sold { .. } = outcome {
+                let name = item.name.clone();
+                purchased_items.push(PurchasedItem {
+                    id,
+                    name,
+                    sold: true,
+                });
+            } else {
+                let reason = outcome.as_str().to_owned();
+                failed_items.push(FailedItem { id, reason });
+            }
+        }
+        Self {
+            success: !purchased_items.is_empty(),
+            total_purchased: purchased_items.len() as u32,
+            failed_count: failed_items.len() as u32,
+            purchased_items,
+            failed_items,
+        }
+    }
+}
+
+impl PurchaseProblem {
+    fn plain(problem: Problem) -> Self {
+        Self {
+            problem,
+            success: None,
+            purchased_items: None,
+            failed_items: None,
+            total_purchased: None,
+            failed_count: None,
+        }
+    }
+
+    fn with_outcome(problem: Problem, body: PurchaseBody) -> Self {
+        Self {
+            problem,
+            success: Some(body.success),
+            purchased_items: Some(body.purchased_items),
+            failed_items: Some(body.failed_items),
+            total_purchased: Some(body.total_purchased),
+            failed_count: Some(body.failed_count),
+        }
+    }
+}
+
+/// Serves POST /purchase.
+pub async fn post(
+    shop: &Shop,
+    code: &Checked<CodeShape>,
+    request_id: &RequestId,
+) -> PurchaseResponse {
+    let code = match code.get() {
+        Ok(code) => code,
+        Err(why) => return bad_request("invalid_code", why, request_id),
+    };
+    match shop.purchase(code, request_id).await {
+        Ok(order) => {
+            log_order(&order, request_id);
+            answer(&order, request_id)
+        }
+        Err(NoOrder::UnknownCode) => PurchaseResponse::NotFound(Json(Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_code",
+            "no cart has this code: POST /checkout makes one",
+            request_id,
+        ))),
+        Err(NoOrder::SaleNotActive) => bad_request(
+            "sale_not_active",
+            "the sale of this code is not active, and the code was not bought while it was",
+            request_id,
+        ),
+        Err(NoOrder::Unavailable(error)) => {
+            tracing::warn!(
+                request_id = request_id.as_str(), sale = %code.sale, error = %error,
+                "purchase unavailable"
+            );
+            let detail = "the purchase could not be confirmed: ask again with the same code, \
+                          which buys once whatever happened";
+            PurchaseResponse::Unavailable(
+                Json(Problem::unavailable(detail, request_id)),
+                RETRY_AFTER_SECONDS,
+            )
+        }
+    }
+}
+
+fn log_order(order: &Order, request_id: &RequestId) {
+    tracing::info!(
+        target: "flashsale::business",
+        event = "order",
+        request_id = request_id.as_str(),
+        user = order.user,
+        sold = order.sold_count(),
+        items = order.items.len(),
+        replayed = order.replayed,
+        "order answered"
+    );
+}
+
+fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
+    let body = PurchaseBody::new(order);
+    let replayed = order.replayed.then_some(true);
+    if body.success {
+        return PurchaseResponse::Bought(Json(body), replayed);
+    }
+    let limited = order.refusal() == ItemOutcome::LimitReached.as_str();
+    let (status, detail) = if limited {
+        let why = "nothing was bought: the user or the sale may have no more items";
+        (StatusCode::BAD_REQUEST, why)
+    } else {
+        let why = "nothing was bought: all items of the cart are sold";
+        (StatusCode::CONFLICT, why)
+    };
+    let problem = Problem::new(status, order.refusal(), detail, request_id);
+    let problem = Json(PurchaseProblem::with_outcome(problem, body));
+    if limited {
+        PurchaseResponse::BadRequest(problem, replayed)
+    } else {
+        PurchaseResponse::Conflict(problem, replayed)
+    }
+}
+
+fn bad_request(code: &str, why: &str, request_id: &RequestId) -> PurchaseResponse {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, code, why, request_id);
+    PurchaseResponse::BadRequest(Json(PurchaseProblem::plain(problem)), None)
+}
+
+/// Serves GET /purchase/{code}.
+pub async fn get(
+    shop: &Shop,
+    code: &Checked<CodeShape>,
+    request_id: &RequestId,
+) -> OutcomeResponse {
+    let problem = |status, code: &str, why: &str| Json(Problem::new(status, code, why, request_id));
+    let code = match code.get() {
+        Ok(code) => code,
+        Err(why) => {
+            return OutcomeResponse::BadRequest(problem(
+                StatusCode::BAD_REQUEST,
+                "invalid_code",
+                why,
+            ));
+        }
+    };
+    let unknown = || {
+        OutcomeResponse::NotFound(problem(
+            StatusCode::NOT_FOUND,
+            "unknown_code",
+            "this code was not bought: POST /purchase buys it",
+        ))
+    };
+    if code.sale.flash_sale() != shop.flash_sale() {
+        return unknown();
+    }
+    match shop.outcome(code).await {
+        Ok(Some(order)) => OutcomeResponse::Outcome(Json(PurchaseBody::new(&order))),
+        Ok(None) | Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => unknown(),
+        Err(NoOrder::Unavailable(error)) => {
+            tracing::warn!(request_id = request_id.as_str(), error = %error, "outcome unavailable");
+            let problem =
+                Problem::unavailable("the outcome could not be read: ask again", request_id);
+            OutcomeResponse::Unavailable(Json(problem), RETRY_AFTER_SECONDS)
+        }
+    }
+}

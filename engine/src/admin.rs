@@ -1,0 +1,286 @@
+//! Everything that an operator does to a sale. All of it can be done again at any time, by a
+//! second operator too.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::catalog::Catalog;
+use crate::error::StoreError;
+use crate::keys::SaleKeys;
+use crate::metrics::Metrics;
+use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
+use crate::redis_cluster::{RELEASE, RedisCluster};
+use crate::restore;
+use crate::sale::{FlashSaleName, Sale, SaleId};
+use crate::sales::{self, Milestone, PAGE, SaleRecord};
+use crate::settle::{GRACE, Settler};
+
+/// What went wrong in an operation on a sale.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A store failed; ask again later.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such sale in Postgres.
+    #[error("sale {0}: expected one that was seeded, found none in Postgres")]
+    UnknownSale(SaleId),
+    /// Metrics could not be set up.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What seeding did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeedReport {
+    /// Items of the catalogue.
+    pub items: u32,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether everything was there before.
+    pub already_seeded: bool,
+}
+
+/// What [`Admin::keep_up`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeptUp {
+    /// Redis had lost the sale, or a part of it, and has it again.
+    pub rebuilt: bool,
+    /// Entries of dead processes that were settled.
+    pub settled_entries: usize,
+}
+
+/// How far the settling of a closed sale is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement {
+    /// Redis and Postgres agree item by item, and nothing waits. False: call again.
+    pub settled: bool,
+    /// Items sold, as committed.
+    pub sold: u32,
+}
+
+/// A connection to the stores for operations on sales.
+#[derive(Debug)]
+pub struct Admin {
+    db: Arc<Database>,
+    redis: RedisCluster,
+    settler: Settler,
+}
+
+impl Admin {
+    /// Connects to both stores, within a bounded time.
+    pub async fn connect(redis_url: &str, postgres_url: &str) -> Result<Self, AdminError> {
+        let metrics = Arc::new(Metrics::new()?);
+        let db = Arc::new(Database::connect(postgres_url, 4, metrics.clone()).await?);
+        let redis = RedisCluster::connect(redis_url, metrics).await?;
+        Ok(Self {
+            settler: Settler::new(db.clone(), redis.clone()),
+            db,
+            redis,
+        })
+    }
+
+    /// Writes the sale and its catalogue to Postgres, then to Redis, and registers it.
+    pub async fn seed(&self, sale: &Sale, catalog: &Catalog) -> Result<SeedReport, AdminError> {
+        let started = Instant::now();
+        self.attempts_days(sale).await?;
+        let in_postgres = sales::write(&self.db, sale, catalog).await?;
+        // What was seeded first is what is sold, whatever the manifest says by now.
+        let record = self.record(&sale.id).await?;
+        let in_redis = in_postgres && restore::is_whole(&self.redis, &record.sale).await?;
+        if !in_redis {
+            self.redis.load_scripts().await?;
+            restore::restore(&self.db, &self.redis, &record).await?;
+        }
+        Ok(SeedReport {
+            items: record.sale.items,
+            took: started.elapsed(),
+            already_seeded: in_redis,
+        })
+    }
+
+    /// The newest 100 sales of a FlashSale, newest first.
+    pub async fn observe(&self, flash_sale: &FlashSaleName) -> Result<Vec<SaleRecord>, AdminError> {
+        Ok(sales::of_flash_sale(&self.db, flash_sale, 100).await?)
+    }
+
+    /// Rebuilds what Redis lost, and settles what dead processes left. Cheap when all is well.
+    pub async fn keep_up(&self, id: &SaleId) -> Result<KeptUp, AdminError> {
+        let record = self.record(id).await?;
+        let whole = restore::is_whole(&self.redis, &record.sale).await?;
+        if !whole {
+            tracing::warn!(sale = %id, "Redis lost the sale: rebuilding it from Postgres");
+            restore::restore(&self.db, &self.redis, &record).await?;
+        }
+        let settled_entries = self.settler.claims(id, GRACE).await?
+            + self.settler.attempts(&record.sale, GRACE).await?;
+        Ok(KeptUp {
+            rebuilt: !whole,
+            settled_entries,
+        })
+    }
+
+    /// Stops a sale for good. Answers the number sold, as committed so far.
+    pub async fn close(&self, id: &SaleId) -> Result<u32, AdminError> {
+        let record = self.record(id).await?;
+        restore::close(&self.redis, &record.sale).await?;
+        sales::note(&self.db, id, Milestone::Closed).await?;
+        Ok(record.sold)
+    }
+
+    /// Commits what is left of a closed sale and compares Redis with Postgres, item by item.
+    pub async fn settle(&self, id: &SaleId) -> Result<Settlement, AdminError> {
+        let record = self.record(id).await?;
+        let mut taken = self.settler.claims(id, GRACE).await?;
+        taken += self.settler.attempts(&record.sale, GRACE).await?;
+        let waiting = taken > 0 || self.waits(&record.sale).await?;
+        let settled = !waiting && self.audit(&record).await?;
+        if settled {
+            sales::note(&self.db, id, Milestone::Settled).await?;
+        }
+        Ok(Settlement {
+            settled,
+            sold: self.record(id).await?.sold,
+        })
+    }
+
+    /// Deletes a sale's keys in Redis; what it sold stays in Postgres.
+    pub async fn retire(&self, id: &SaleId) -> Result<(), AdminError> {
+        let record = self.record(id).await?;
+        Ok(restore::forget(&self.redis, &record.sale).await?)
+    }
+
+    /// Makes the partitions of the coming days and drops those older than `keep_days`.
+    pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
+        let keep_days = i32::try_from(keep_days).unwrap_or(i32::MAX);
+        self.db
+            .run("seed", |connection| {
+                Box::pin(async move {
+                    sqlx::query("SELECT make_attempt_days((now() AT TIME ZONE 'UTC')::date, 3)")
+                        .execute(&mut *connection)
+                        .await?;
+                    sqlx::query("SELECT drop_attempt_days((now() AT TIME ZONE 'UTC')::date - $1)")
+                        .bind(keep_days)
+                        .execute(connection)
+                        .await
+                        .map(drop)
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn attempts_days(&self, sale: &Sale) -> Result<(), StoreError> {
+        let us = sale.window.starts_at.as_microsecond();
+        self.db
+            .run("seed", |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "SELECT make_attempt_days((('epoch'::timestamptz \
+                         + $1::bigint * interval '1 microsecond') AT TIME ZONE 'UTC')::date, 2)",
+                    )
+                    .bind(us)
+                    .execute(connection)
+                    .await
+                    .map(drop)
+                })
+            })
+            .await
+    }
+
+    async fn record(&self, id: &SaleId) -> Result<SaleRecord, AdminError> {
+        sales::one(&self.db, id)
+            .await?
+            .ok_or_else(|| AdminError::UnknownSale(id.clone()))
+    }
+
+    /// Whether a process still has claims or attempts on their way.
+    async fn waits(&self, sale: &Sale) -> Result<bool, AdminError> {
+        let mut cmd = redis::cmd("XPENDING");
+        cmd.arg(SaleKeys::new(&sale.id).events)
+            .arg(crate::settle::GROUP);
+        let pending: Vec<redis::Value> = self.redis.run("settle", &cmd).await?;
+        if !matches!(pending.first(), Some(redis::Value::Int(0)) | None) {
+            return Ok(true);
+        }
+        for partition in 0..sale.partitions {
+            let mut cmd = redis::cmd("XLEN");
+            cmd.arg(crate::keys::PartitionKeys::new(&sale.id, partition).attempts);
+            if self.redis.run::<i64>("settle", &cmd).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Compares Redis with Postgres and puts Redis right. Answers whether they agreed.
+    async fn audit(&self, record: &SaleRecord) -> Result<bool, AdminError> {
+        let keys = SaleKeys::new(&record.sale.id);
+        let in_postgres = self.sold_items(&record.sale.id).await?;
+        let mut cmd = redis::cmd("GET");
+        cmd.arg(&keys.sold);
+        let bitmap: Option<Vec<u8>> = self.redis.run("settle", &cmd).await?;
+        let in_redis = set_bits(&bitmap.unwrap_or_default());
+        if in_redis == in_postgres {
+            return Ok(true);
+        }
+        let lost: Vec<u32> = in_redis.difference(&in_postgres).copied().collect();
+        tracing::warn!(
+            sale = %record.sale.id,
+            only_in_redis = lost.len(),
+            only_in_postgres = in_postgres.difference(&in_redis).count(),
+            "Redis and Postgres differ at the close: putting Redis right"
+        );
+        if !lost.is_empty() {
+            let touched = [keys.meta.as_str(), &keys.sold];
+            for chunk in lost.chunks(1_000) {
+                self.redis
+                    .eval::<i64>(&RELEASE, &touched, |cmd| {
+                        cmd.arg(chunk);
+                    })
+                    .await?;
+            }
+        }
+        restore::restore(&self.db, &self.redis, record).await?;
+        Ok(false)
+    }
+
+    async fn sold_items(&self, id: &SaleId) -> Result<BTreeSet<u32>, StoreError> {
+        let mut sold = BTreeSet::new();
+        let mut from = 0;
+        loop {
+            let id = id.to_string();
+            let page: Vec<i32> = self
+                .db
+                .run_within("audit", LONG_STATEMENT_TIMEOUT, |connection| {
+                    Box::pin(async move {
+                        sqlx::query_scalar(include_str!("sql/sold_items.sql"))
+                            .bind(id)
+                            .bind(from)
+                            .bind(PAGE as i64)
+                            .fetch_all(connection)
+                            .await
+                    })
+                })
+                .await?;
+            sold.extend(page.iter().map(|idx| idx.unsigned_abs()));
+            match page.last() {
+                Some(idx) if page.len() == PAGE => from = idx + 1,
+                _ => return Ok(sold),
+            }
+        }
+    }
+}
+
+/// The positions of the ones, as Redis counts them: from the highest bit of the first byte.
+pub(crate) fn set_bits(bitmap: &[u8]) -> BTreeSet<u32> {
+    let mut set = BTreeSet::new();
+    for (byte, bits) in bitmap.iter().enumerate() {
+        for bit in 0..8 {
+            if bits & (0x80 >> bit) != 0 {
+                set.insert(byte as u32 * 8 + bit);
+            }
+        }
+    }
+    set
+}

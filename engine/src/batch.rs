@@ -1,0 +1,183 @@
+//! Batching by need: requests that come while a call is on its way share the next call.
+//!
+//! Promises: a request on an idle lane starts a call at once; one call of a lane is on its way
+//! at a time; the queue is bounded, and a full one refuses.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::error::StoreError;
+
+/// The error of a call, shared by all requests that were in it.
+pub type SharedError = Arc<StoreError>;
+
+type Waiting<Q, A> = (Q, oneshot::Sender<Result<A, SharedError>>);
+
+/// A lane: clones share it.
+#[derive(Debug)]
+pub struct Batcher<Q, A> {
+    what: &'static str,
+    queue: mpsc::Sender<Waiting<Q, A>>,
+}
+
+impl<Q, A> Clone for Batcher<Q, A> {
+    fn clone(&self) -> Self {
+        Self {
+            what: self.what,
+            queue: self.queue.clone(),
+        }
+    }
+}
+
+/// How much a lane may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneLimits {
+    /// Requests that share a call.
+    pub batch: usize,
+    /// Requests that may wait.
+    pub queue: usize,
+}
+
+impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
+    /// Starts a lane. `call` gets the requests of a batch and answers each, in the same order.
+    /// The lane ends after `stop`, once nothing waits.
+    pub fn start<F, Fut>(
+        what: &'static str,
+        limits: LaneLimits,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+        call: F,
+    ) -> Self
+    where
+        F: Fn(Vec<Q>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
+    {
+        let (queue, mut receiver) = mpsc::channel::<Waiting<Q, A>>(limits.queue);
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            let mut waiting = Vec::with_capacity(limits.batch);
+            loop {
+                let received = tokio::select! {
+                    biased;
+                    received = receiver.recv_many(&mut waiting, limits.batch) => received,
+                    () = stop.cancelled() => 0,
+                };
+                if received == 0 {
+                    return;
+                }
+                let (requests, senders): (Vec<Q>, Vec<_>) = waiting.drain(..).unzip();
+                // A caller that left needs no answer, hence the ignored sends.
+                match call(requests).await {
+                    Ok(answers) => {
+                        for (sender, answer) in senders.into_iter().zip(answers) {
+                            let _ = sender.send(Ok(answer));
+                        }
+                    }
+                    Err(error) => {
+                        let error = Arc::new(error);
+                        for sender in senders {
+                            let _ = sender.send(Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        });
+        Self { what, queue }
+    }
+
+    /// Puts a request on the lane and waits for its answer.
+    pub async fn ask(&self, request: Q) -> Result<A, SharedError> {
+        let full = || Arc::new(StoreError::Full { what: self.what });
+        let (sender, answer) = oneshot::channel();
+        self.queue.try_send((request, sender)).map_err(|_| full())?;
+        answer.await.map_err(|_| full())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tokio::sync::Semaphore;
+
+    #[tokio::test]
+    async fn requests_that_come_during_a_call_share_the_next_one() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let gate = Arc::new(Semaphore::new(0));
+        let (sizes, mut seen) = mpsc::unbounded_channel();
+        let opened = gate.clone();
+        let limits = LaneLimits {
+            batch: 10,
+            queue: 100,
+        };
+        let lane = Batcher::start(
+            "test lane",
+            limits,
+            &tasks,
+            &stop,
+            move |batch: Vec<u32>| {
+                let (gate, sizes) = (opened.clone(), sizes.clone());
+                async move {
+                    sizes.send(batch.len()).unwrap();
+                    gate.acquire().await.unwrap().forget();
+                    Ok(batch.iter().map(|n| n * 2).collect())
+                }
+            },
+        );
+
+        let first = tokio::spawn({
+            let lane = lane.clone();
+            async move { lane.ask(1).await }
+        });
+        assert_eq!(seen.recv().await, Some(1));
+        let later: Vec<_> = (2..7)
+            .map(|n| {
+                let lane = lane.clone();
+                tokio::spawn(async move { lane.ask(n).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        gate.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        assert_eq!(seen.recv().await, Some(5));
+        for (n, asked) in (2..7).zip(later) {
+            assert_eq!(asked.await.unwrap().unwrap(), n * 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_lane_refuses_and_an_error_reaches_everybody() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = gate.clone();
+        let limits = LaneLimits { batch: 1, queue: 1 };
+        let lane: Batcher<u32, u32> =
+            Batcher::start("test lane", limits, &tasks, &stop, move |_| {
+                let gate = opened.clone();
+                async move {
+                    gate.acquire().await.unwrap().forget();
+                    Err(StoreError::Unseeded)
+                }
+            });
+        let ask = |n| {
+            let lane = lane.clone();
+            tokio::spawn(async move { lane.ask(n).await })
+        };
+        let in_call = ask(1);
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        let queued = ask(2);
+        tokio::task::yield_now().await;
+        let refused = ask(3).await.unwrap().unwrap_err();
+        assert!(matches!(*refused, StoreError::Full { what: "test lane" }));
+        gate.add_permits(2);
+        for asked in [in_call, queued] {
+            let error = asked.await.unwrap().unwrap_err();
+            assert!(matches!(*error, StoreError::Unseeded));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A sale that this process serves: its catalogue, its view and its lanes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::attempts::AttemptLog;
+use crate::carts::CartLanes;
+use crate::catalog::Catalog;
+use crate::claims::ClaimLane;
+use crate::error::StoreError;
+use crate::feed::{Feed, View};
+use crate::postgres::Database;
+use crate::redis_cluster::RedisCluster;
+use crate::restore;
+use crate::sale::Sale;
+use crate::sales;
+use crate::settle::{GRACE, Settler};
+
+/// How often a process looks for what other processes left.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long one process has to rebuild a sale before another one tries.
+const REBUILD_LEASE: Duration = Duration::from_secs(10);
+
+/// A sale, ready to be sold from.
+#[derive(Debug)]
+pub struct OpenSale {
+    /// What it is.
+    pub sale: Sale,
+    /// The sale's id as the log of attempts holds it.
+    pub id_text: Arc<str>,
+    /// Its items.
+    pub catalog: Catalog,
+    /// What is known to be sold.
+    pub view: View,
+    /// Where carts are.
+    pub carts: CartLanes,
+    /// Where claims are decided.
+    pub claims: ClaimLane,
+    pub(crate) stop: CancellationToken,
+}
+
+/// What a sale is served with.
+#[derive(Debug, Clone)]
+pub(crate) struct Means {
+    pub db: Arc<Database>,
+    pub redis: RedisCluster,
+    pub log: Arc<AttemptLog>,
+    pub tasks: TaskTracker,
+}
+
+impl OpenSale {
+    /// Loads the catalogue and starts following the sale.
+    pub(crate) async fn start(
+        sale: Sale,
+        means: &Means,
+        stop: CancellationToken,
+    ) -> Result<Arc<Self>, StoreError> {
+        let catalog = sales::catalog(&means.db, &sale.id).await?;
+        if catalog.len() != sale.items as usize {
+            return Err(StoreError::unexpected(
+                "catalogue",
+                "as many items as the sale has",
+                catalog.len(),
+            ));
+        }
+        let feed_redis = means.redis.dedicated().await?;
+        let Means {
+            redis, log, tasks, ..
+        } = means;
+        let open = Arc::new(Self {
+            id_text: sale.id.as_str().into(),
+            view: View::new(sale.items),
+            carts: CartLanes::start(&sale, redis, log, tasks, &stop),
+            claims: ClaimLane::start(&sale.id, redis, tasks, &stop),
+            catalog,
+            sale,
+            stop,
+        });
+        let (following, lost) = (open.clone(), means.clone());
+        tasks.spawn(async move {
+            let feed = Feed {
+                redis: feed_redis,
+                sale: &following.sale,
+                view: &following.view,
+            };
+            let rebuild = || rebuild(&lost, &following.sale);
+            feed.run(&following.stop, rebuild).await;
+        });
+        let (settling, settler) = (
+            open.clone(),
+            Settler::new(means.db.clone(), means.redis.clone()),
+        );
+        tasks.spawn(async move { settling.settle(&settler).await });
+        Ok(open)
+    }
+
+    async fn settle(&self, settler: &Settler) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SETTLE_EVERY) => {}
+                () = self.stop.cancelled() => return,
+            }
+            if let Err(error) = self.settle_once(settler).await {
+                tracing::debug!(sale = %self.sale.id, error = %error, "settling put off");
+            }
+        }
+    }
+
+    async fn settle_once(&self, settler: &Settler) -> Result<(), StoreError> {
+        while settler.claims(&self.sale.id, GRACE).await? > 0 {}
+        while settler.attempts(&self.sale, GRACE).await? > 0 {}
+        Ok(())
+    }
+}
+
+/// Rebuilds a sale that Redis lost, unless another process is at it.
+pub(crate) async fn rebuild(means: &Means, sale: &Sale) {
+    match try_rebuild(means, sale).await {
+        Ok(true) => tracing::warn!(sale = %sale.id, "Redis had lost the sale: rebuilt it"),
+        Ok(false) => {}
+        Err(error) => tracing::warn!(sale = %sale.id, error = %error, "rebuild put off"),
+    }
+}
+
+async fn try_rebuild(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
+    let mut lease = redis::cmd("SET");
+    lease
+        .arg(format!("{{{}}}:rebuild", sale.id))
+        .arg("1")
+        .arg("NX")
+        .arg("PX")
+        .arg(REBUILD_LEASE.as_millis() as u64);
+    let mine: Option<String> = means.redis.run("restore", &lease).await?;
+    if mine.is_none() {
+        return Ok(false);
+    }
+    let Some(record) = sales::one(&means.db, &sale.id).await? else {
+        return Ok(false);
+    };
+    let done = restore::restore(&means.db, &means.redis, &record).await;
+    let mut end = redis::cmd("UNLINK");
+    end.arg(format!("{{{}}}:rebuild", sale.id));
+    means.redis.run::<i64>("restore", &end).await?;
+    done.map(|()| true)
+}

@@ -1,0 +1,193 @@
+//! The connection to Postgres: a pool with bounded waiting, and the migrations.
+//!
+//! Promises: no statement waits longer than [`STATEMENT_TIMEOUT`]; a pool that keeps timing out
+//! is replaced, because permits of connections that died silently are never given back.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::error::StoreError;
+use crate::metrics::Metrics;
+
+/// The longest that a statement may take, on both sides of the connection.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The longest that a seed, an audit or a migration may take.
+pub const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_000);
+
+/// Consecutive time-outs after which the pool is thought to be leaking.
+const TIMEOUTS_BEFORE_NEW_POOL: u32 = 5;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// A pool of connections to the database that keeps the truth.
+pub struct Database {
+    pool: ArcSwap<PgPool>,
+    options: PgConnectOptions,
+    max_connections: u32,
+    timeouts: AtomicU32,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Url {
+        store: "Postgres",
+        expected: "postgres://user[:password]@host[:port]/database",
+    })?;
+    Ok(options
+        .application_name("flashsale")
+        .log_statements(log::LevelFilter::Off)
+        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1)))
+}
+
+/// Brings the schema up to date, on a connection of its own: the advisory lock that guards
+/// migrations is then given back whatever happens.
+pub async fn migrate(url: &str) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Postgres {
+        what: "migrate",
+        source,
+    };
+    let work = async {
+        let mut connection = options(url)?.connect().await.map_err(failed)?;
+        let done = MIGRATOR.run(&mut connection).await;
+        // A connection that fails to say goodbye has still ended.
+        let _ = connection.close().await;
+        done.map_err(|error| failed(error.into()))
+    };
+    tokio::time::timeout(LONG_STATEMENT_TIMEOUT, work)
+        .await
+        .map_err(|_| timed_out("migrate", LONG_STATEMENT_TIMEOUT))?
+}
+
+impl Database {
+    /// Makes the pool and tries one connection.
+    pub async fn connect(
+        url: &str,
+        max_connections: u32,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let options = options(url)?;
+        let database = Self {
+            pool: ArcSwap::from_pointee(pool(&options, max_connections)),
+            options,
+            max_connections,
+            timeouts: AtomicU32::new(0),
+            metrics,
+        };
+        database.ping().await?;
+        Ok(database)
+    }
+
+    /// Asks for nothing, to see whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run("ping", |connection| {
+            Box::pin(async move { sqlx::query("SELECT 1").execute(connection).await.map(drop) })
+        })
+        .await
+    }
+
+    /// Runs `work` on a connection of the pool, within [`STATEMENT_TIMEOUT`].
+    pub async fn run<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        self.run_within(what, STATEMENT_TIMEOUT, work).await
+    }
+
+    /// Runs `work` on a connection of the pool, within `limit`.
+    pub async fn run_within<T, F>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        let pool = self.pool.load_full();
+        let started = Instant::now();
+        let outcome = match pool.acquire().await {
+            Ok(mut connection) => {
+                match tokio::time::timeout(limit, work(&mut connection)).await {
+                    Ok(outcome) => outcome.map_err(|source| StoreError::Postgres { what, source }),
+                    Err(_) => {
+                        // Its answer may still come; nobody else may read it.
+                        connection.close_on_drop();
+                        Err(timed_out(what, limit))
+                    }
+                }
+            }
+            Err(sqlx::Error::PoolTimedOut) => Err(timed_out(what, ACQUIRE_TIMEOUT)),
+            Err(source) => Err(StoreError::Postgres { what, source }),
+        };
+        self.metrics.time_query(what, started.elapsed());
+        self.note(&outcome);
+        outcome
+    }
+
+    fn note<T>(&self, outcome: &Result<T, StoreError>) {
+        if !matches!(outcome, Err(StoreError::TimedOut { .. })) {
+            self.timeouts.store(0, Ordering::Relaxed);
+            return;
+        }
+        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 == TIMEOUTS_BEFORE_NEW_POOL {
+            self.timeouts.store(0, Ordering::Relaxed);
+            tracing::warn!("Postgres keeps timing out: making a new connection pool");
+            let old = self
+                .pool
+                .swap(Arc::new(pool(&self.options, self.max_connections)));
+            tokio::spawn(async move { old.close().await });
+        }
+    }
+
+    /// Writes the connection gauges.
+    pub fn observe(&self) {
+        let pool = self.pool.load();
+        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
+        self.metrics.db_idle.set(idle);
+        self.metrics
+            .db_active
+            .set((i64::from(pool.size()) - idle).max(0));
+    }
+
+    /// The metrics that statements are counted in.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+}
+
+fn pool(options: &PgConnectOptions, max_connections: u32) -> PgPool {
+    let options = options.clone().options([
+        ("lock_timeout", "2s"),
+        ("idle_in_transaction_session_timeout", "5s"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options)
+}
+
+fn timed_out(what: &'static str, after: Duration) -> StoreError {
+    StoreError::TimedOut {
+        store: "Postgres",
+        what,
+        after,
+    }
+}

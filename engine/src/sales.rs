@@ -1,0 +1,244 @@
+//! Sales and catalogues in Postgres.
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::catalog::{Catalog, Item};
+use crate::error::StoreError;
+use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
+use crate::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
+
+/// Rows that one statement writes or reads.
+pub(crate) const PAGE: usize = 10_000;
+
+/// A sale as Postgres has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaleRecord {
+    /// What it is.
+    pub sale: Sale,
+    /// When its catalogue was complete.
+    pub seeded_at: Option<Timestamp>,
+    /// When it stopped selling.
+    pub closed_at: Option<Timestamp>,
+    /// When Redis and Postgres were found to agree item by item.
+    pub settled_at: Option<Timestamp>,
+    /// Items sold, as committed.
+    pub sold: u32,
+}
+
+/// Which moment of a sale's life is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Milestone {
+    /// The catalogue is complete.
+    Seeded,
+    /// Nothing is sold any more.
+    Closed,
+    /// Redis and Postgres agree.
+    Settled,
+}
+
+/// The newest `limit` sales of a FlashSale, newest first.
+pub async fn of_flash_sale(
+    db: &Database,
+    flash_sale: &FlashSaleName,
+    limit: u32,
+) -> Result<Vec<SaleRecord>, StoreError> {
+    read(db, flash_sale.as_str(), "", limit).await
+}
+
+/// One sale, if Postgres has it.
+pub async fn one(db: &Database, id: &SaleId) -> Result<Option<SaleRecord>, StoreError> {
+    Ok(read(db, "", id.as_str(), 1).await?.pop())
+}
+
+async fn read(
+    db: &Database,
+    flash_sale: &str,
+    id: &str,
+    limit: u32,
+) -> Result<Vec<SaleRecord>, StoreError> {
+    let (flash_sale, id) = (flash_sale.to_owned(), id.to_owned());
+    let rows = db
+        .run("read_sales", |connection| {
+            Box::pin(async move {
+                sqlx::query(include_str!("sql/read_sales.sql"))
+                    .bind(flash_sale)
+                    .bind(id)
+                    .bind(i64::from(limit))
+                    .fetch_all(connection)
+                    .await
+            })
+        })
+        .await?;
+    rows.iter().map(from_row).collect()
+}
+
+fn from_row(row: &PgRow) -> Result<SaleRecord, StoreError> {
+    let failed = |source| StoreError::Postgres {
+        what: "read_sales",
+        source,
+    };
+    let number = |column: &str| row.try_get::<i32, _>(column).map(i32::unsigned_abs);
+    let time = |us: i64| {
+        Timestamp::from_microsecond(us)
+            .map_err(|_| StoreError::unexpected("sales", "a time between the years 0 and 9999", us))
+    };
+    let read = || -> Result<_, sqlx::Error> {
+        Ok((
+            row.try_get::<String, _>("id")?,
+            row.try_get::<i64, _>("starts_us")?,
+            row.try_get::<i64, _>("ends_us")?,
+            Limits {
+                per_user: number("per_user")?,
+                per_checkout: number("per_checkout")?,
+                total: number("total_limit")?,
+            },
+            number("total_items")?,
+            row.try_get::<i16, _>("partitions")?.unsigned_abs(),
+            row.try_get::<bool, _>("best_effort")?,
+            ["seeded_us", "closed_us", "settled_us"].map(|c| row.try_get::<Option<i64>, _>(c)),
+            row.try_get::<i64, _>("sold")?,
+        ))
+    };
+    let (id, starts, ends, limits, items, partitions, best_effort, moments, sold) =
+        read().map_err(failed)?;
+    let [seeded, closed, settled] = moments;
+    let moment = |us: Result<Option<i64>, sqlx::Error>| us.map_err(failed)?.map(time).transpose();
+    Ok(SaleRecord {
+        sale: Sale {
+            id: id
+                .parse::<SaleId>()
+                .map_err(|_| StoreError::unexpected("sales.id", "a sale id", &id))?,
+            window: Window {
+                starts_at: time(starts)?,
+                ends_at: time(ends)?,
+            },
+            limits,
+            items,
+            partitions,
+            best_effort,
+        },
+        seeded_at: moment(seeded)?,
+        closed_at: moment(closed)?,
+        settled_at: moment(settled)?,
+        sold: u32::try_from(sold).unwrap_or(u32::MAX),
+    })
+}
+
+/// Writes a sale and its catalogue; what is there stays. Answers whether it was complete before.
+pub async fn write(db: &Database, sale: &Sale, catalog: &Catalog) -> Result<bool, StoreError> {
+    if let Some(record) = one(db, &sale.id).await?
+        && record.seeded_at.is_some()
+    {
+        return Ok(true);
+    }
+    let row = sale.clone();
+    db.run("seed", |connection| {
+        Box::pin(async move {
+            sqlx::query(include_str!("sql/upsert_sale.sql"))
+                .bind(row.id.as_str())
+                .bind(row.id.flash_sale().as_str())
+                .bind(row.window.starts_at.as_microsecond())
+                .bind(row.window.ends_at.as_microsecond())
+                .bind(row.items as i32)
+                .bind(row.limits.per_user as i32)
+                .bind(row.limits.per_checkout as i32)
+                .bind(row.limits.total as i32)
+                .bind(row.partitions as i16)
+                .bind(row.best_effort)
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+    })
+    .await?;
+    let items: Vec<&Item> = catalog.iter().collect();
+    for page in items.chunks(PAGE) {
+        write_items(db, &sale.id, page).await?;
+    }
+    note(db, &sale.id, Milestone::Seeded).await?;
+    Ok(false)
+}
+
+async fn write_items(db: &Database, sale: &SaleId, page: &[&Item]) -> Result<(), StoreError> {
+    let sale = sale.to_string();
+    let indexes: Vec<i32> = page.iter().map(|item| item.idx as i32).collect();
+    let column = |text: fn(&Item) -> &str| -> Vec<String> {
+        page.iter().map(|item| text(item).to_owned()).collect()
+    };
+    let (ids, names) = (column(|item| &item.id), column(|item| &item.name));
+    let urls = column(|item| &item.image_url);
+    db.run_within("seed", LONG_STATEMENT_TIMEOUT, |connection| {
+        Box::pin(async move {
+            sqlx::query(include_str!("sql/insert_items.sql"))
+                .bind(sale)
+                .bind(indexes)
+                .bind(ids)
+                .bind(names)
+                .bind(urls)
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+    })
+    .await
+}
+
+/// Notes a moment of a sale's life; the first note stays.
+pub async fn note(db: &Database, id: &SaleId, milestone: Milestone) -> Result<(), StoreError> {
+    let id = id.to_string();
+    let sql = match milestone {
+        Milestone::Seeded => {
+            "UPDATE sales SET seeded_at = now() WHERE id = $1 AND seeded_at IS NULL"
+        }
+        Milestone::Closed => {
+            "UPDATE sales SET closed_at = now() WHERE id = $1 AND closed_at IS NULL"
+        }
+        Milestone::Settled => {
+            "UPDATE sales SET settled_at = now() WHERE id = $1 AND settled_at IS NULL"
+        }
+    };
+    db.run("seed", |connection| {
+        Box::pin(async move {
+            sqlx::query(sql)
+                .bind(id)
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+    })
+    .await
+}
+
+/// Reads a whole catalogue.
+pub async fn catalog(db: &Database, sale: &SaleId) -> Result<Catalog, StoreError> {
+    let mut items: Vec<Item> = Vec::new();
+    loop {
+        let (id, from) = (sale.to_string(), items.len() as i32);
+        let page: Vec<(i32, String, String, String)> = db
+            .run_within("read_items", LONG_STATEMENT_TIMEOUT, |connection| {
+                Box::pin(async move {
+                    sqlx::query_as(include_str!("sql/read_items.sql"))
+                        .bind(id)
+                        .bind(from)
+                        .bind(PAGE as i64)
+                        .fetch_all(connection)
+                        .await
+                })
+            })
+            .await?;
+        let last = page.len() < PAGE;
+        items.extend(page.into_iter().map(|(idx, id, name, image_url)| Item {
+            idx: idx.unsigned_abs(),
+            id,
+            name,
+            image_url,
+        }));
+        if last {
+            break;
+        }
+    }
+    Catalog::from_items(items)
+        .map_err(|error| StoreError::unexpected("items", "a whole catalogue", error.to_string()))
+}

@@ -1,0 +1,333 @@
+//! What an API process serves: the sales of one FlashSale.
+//!
+//! Promises: follows the registry, so that a sale which was seeded opens and closes by the
+//! clock while the operator is down (invariant 9); what it answers is in the stores first.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::attempts::AttemptLog;
+use crate::committer::Committer;
+use crate::error::StoreError;
+use crate::keys;
+use crate::metrics::Metrics;
+use crate::open_sale::{Means, OpenSale, rebuild};
+use crate::postgres::Database;
+use crate::redis_cluster::RedisCluster;
+use crate::refusals::RefusalLane;
+use crate::sale::{FlashSaleName, Sale, SaleId};
+use crate::sales;
+use crate::settle::{GRACE, Settler};
+
+/// How often the registry is read.
+const FOLLOW_EVERY: Duration = Duration::from_millis(500);
+
+/// How often Postgres is asked for sales that the registry lost.
+const COMPARE_EVERY: Duration = Duration::from_secs(5);
+
+/// How long after its end a sale is kept in memory, for those who ask what they got.
+const KEEP_AFTER_END: SignedDuration = SignedDuration::from_mins(10);
+
+/// Sales of a FlashSale that are looked at in Postgres.
+const RECENT_SALES: u32 = 10;
+
+/// How often the stores are asked whether they are fit.
+const FITNESS_EVERY: Duration = Duration::from_secs(10);
+
+/// What a process needs to serve a FlashSale.
+#[derive(Debug, Clone)]
+pub struct ShopConfig {
+    /// Whose sales.
+    pub flash_sale: FlashSaleName,
+    /// Nodes of the Redis Cluster, comma separated.
+    pub redis_url: String,
+    /// The database.
+    pub postgres_url: String,
+    /// Connections to Postgres at the most.
+    pub postgres_connections: u32,
+    /// Answered attempts that may wait for Postgres.
+    pub attempts_backlog: usize,
+}
+
+/// A running shop.
+#[derive(Debug)]
+pub struct Shop {
+    pub(crate) flash_sale: FlashSaleName,
+    pub(crate) means: Means,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) committer: Committer,
+    pub(crate) refusals: RefusalLane,
+    sales: ArcSwap<Vec<Arc<OpenSale>>>,
+    followed: AtomicBool,
+    fault: ArcSwap<Option<String>>,
+    following: CancellationToken,
+    serving: CancellationToken,
+}
+
+impl Shop {
+    /// Connects, loads the scripts and starts following.
+    pub async fn start(
+        config: &ShopConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let db = Database::connect(
+            &config.postgres_url,
+            config.postgres_connections,
+            metrics.clone(),
+        );
+        let db = Arc::new(db.await?);
+        let redis = RedisCluster::connect(&config.redis_url, metrics.clone()).await?;
+        redis.load_scripts().await?;
+        let tasks = TaskTracker::new();
+        let following = CancellationToken::new();
+        let serving = CancellationToken::new();
+        let log = AttemptLog::start(
+            db.clone(),
+            redis.clone(),
+            config.attempts_backlog,
+            &tasks,
+            &serving,
+        );
+        let shop = Arc::new(Self {
+            flash_sale: config.flash_sale.clone(),
+            committer: Committer::start(db.clone(), redis.clone(), &tasks, &serving),
+            refusals: RefusalLane::start(&config.flash_sale, &redis, &log, &tasks, &serving),
+            means: Means {
+                db,
+                redis,
+                log,
+                tasks: tasks.clone(),
+            },
+            metrics,
+            sales: ArcSwap::from_pointee(Vec::new()),
+            followed: AtomicBool::new(false),
+            fault: ArcSwap::from_pointee(None),
+            following,
+            serving,
+        });
+        tasks.spawn(follow(shop.clone()));
+        tasks.spawn(settle_refusals(shop.clone()));
+        tasks.spawn(watch_fitness(shop.clone()));
+        Ok(shop)
+    }
+
+    /// Ends the shop: what was claimed is committed, what was answered is settled. Call it
+    /// when no request is on its way any more. Answers whether all was done within `limit`.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        self.following.cancel();
+        for open in self.sales.load().iter() {
+            open.stop.cancel();
+        }
+        self.serving.cancel();
+        self.means.tasks.close();
+        tokio::time::timeout(limit, self.means.tasks.wait())
+            .await
+            .is_ok()
+    }
+
+    /// The sale that is selling at this moment.
+    pub fn active(&self) -> Option<Arc<OpenSale>> {
+        let now = Timestamp::now();
+        let sales = self.sales.load();
+        sales
+            .iter()
+            .find(|open| open.sale.window.contains(now))
+            .cloned()
+    }
+
+    /// A sale that this process has in memory.
+    pub fn known(&self, id: &SaleId) -> Option<Arc<OpenSale>> {
+        let sales = self.sales.load();
+        sales.iter().find(|open| open.sale.id == *id).cloned()
+    }
+
+    /// The next sale to come.
+    pub fn next(&self) -> Option<Arc<OpenSale>> {
+        let now = Timestamp::now();
+        let sales = self.sales.load();
+        let to_come = sales.iter().filter(|open| now < open.sale.window.starts_at);
+        to_come
+            .min_by_key(|open| open.sale.window.starts_at)
+            .cloned()
+    }
+
+    /// Why this process should get no requests; none when it should.
+    pub fn not_ready(&self) -> Option<String> {
+        if !self.followed.load(Ordering::Relaxed) {
+            return Some("the registry of sales has not been read yet".to_owned());
+        }
+        if let Some(open) = self.sales.load().iter().find(|o| !o.view.is_caught_up()) {
+            return Some(format!(
+                "the feed of {} has not caught up yet",
+                open.sale.id
+            ));
+        }
+        self.fault.load().as_ref().clone()
+    }
+
+    /// Asks both stores for a sign of life; the time each took, or what was wrong.
+    pub async fn ping(&self) -> (Pinged, Pinged) {
+        let redis = async {
+            let started = Instant::now();
+            let mut cmd = redis::cmd("EXISTS");
+            cmd.arg(keys::registry(&self.flash_sale));
+            let answer = self.means.redis.run::<i64>("registry", &cmd).await;
+            answer.map(|_| started.elapsed())
+        };
+        let postgres = async {
+            let started = Instant::now();
+            self.means.db.ping().await.map(|()| started.elapsed())
+        };
+        tokio::join!(redis, postgres)
+    }
+
+    /// The process's metrics, with its gauges brought up to date.
+    pub fn metrics(&self) -> &Metrics {
+        self.means.db.observe();
+        let active = self.active();
+        let (items, sold) = active.map_or((0, 0), |open| (open.sale.items, open.view.sold_count()));
+        self.metrics.sale_items_total.set(i64::from(items));
+        self.metrics.sale_items_sold.set(i64::from(sold));
+        &self.metrics
+    }
+
+    /// The FlashSale whose sales these are.
+    pub fn flash_sale(&self) -> &FlashSaleName {
+        &self.flash_sale
+    }
+
+    async fn registered(&self) -> Result<Vec<Sale>, StoreError> {
+        let mut cmd = redis::cmd("HVALS");
+        cmd.arg(keys::registry(&self.flash_sale));
+        let texts: Vec<String> = self.means.redis.run("registry", &cmd).await?;
+        let parse = |text: &String| {
+            serde_json::from_str(text)
+                .map_err(|_| StoreError::unexpected("registry", "a sale as JSON", text))
+        };
+        texts.iter().map(parse).collect()
+    }
+
+    /// Sales that Postgres says are to be sold: the truth, when the registry lost them.
+    async fn unfinished(&self) -> Result<Vec<Sale>, StoreError> {
+        let now = Timestamp::now();
+        let records = sales::of_flash_sale(&self.means.db, &self.flash_sale, RECENT_SALES).await?;
+        let unfinished = records
+            .into_iter()
+            .filter(|r| r.seeded_at.is_some() && r.closed_at.is_none())
+            .filter(|r| now < r.sale.window.ends_at);
+        Ok(unfinished.map(|record| record.sale).collect())
+    }
+
+    async fn open_all(&self, wanted: Vec<Sale>) {
+        for sale in wanted {
+            let over = sale.window.ends_at.saturating_add(KEEP_AFTER_END);
+            if self.known(&sale.id).is_some() || over.is_ok_and(|over| over < Timestamp::now()) {
+                continue;
+            }
+            let id = sale.id.clone();
+            match OpenSale::start(sale, &self.means, CancellationToken::new()).await {
+                Ok(open) => {
+                    tracing::info!(sale = %id, starts_at = %open.sale.window.starts_at,
+                        items = open.sale.items, "sale loaded");
+                    let mut sales = self.sales.load().to_vec();
+                    sales.push(open);
+                    self.sales.store(Arc::new(sales));
+                }
+                Err(error) => tracing::warn!(sale = %id, error = %error, "sale not loaded yet"),
+            }
+        }
+    }
+
+    fn drop_finished(&self) {
+        let now = Timestamp::now();
+        let finished = |open: &Arc<OpenSale>| {
+            let over = open.sale.window.ends_at.saturating_add(KEEP_AFTER_END);
+            over.is_ok_and(|over| over < now)
+        };
+        let (gone, kept): (Vec<_>, Vec<_>) = self.sales.load().iter().cloned().partition(finished);
+        if gone.is_empty() {
+            return;
+        }
+        for open in gone {
+            open.stop.cancel();
+        }
+        self.sales.store(Arc::new(kept));
+    }
+}
+
+/// The time that a sign of life took, or what was wrong.
+pub type Pinged = Result<Duration, StoreError>;
+
+async fn follow(shop: Arc<Shop>) {
+    let mut compared: Option<Instant> = None;
+    loop {
+        let registered = shop.registered().await;
+        let mut wanted = match registered {
+            Ok(sales) => {
+                shop.followed.store(true, Ordering::Relaxed);
+                Some(sales)
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "registry not read");
+                None
+            }
+        };
+        if compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY) {
+            compared = Some(Instant::now());
+            if let (Some(wanted), Ok(unfinished)) = (&mut wanted, shop.unfinished().await) {
+                let registered: HashSet<SaleId> = wanted.iter().map(|s| s.id.clone()).collect();
+                for sale in unfinished {
+                    if !registered.contains(&sale.id) {
+                        rebuild(&shop.means, &sale).await;
+                        wanted.push(sale);
+                    }
+                }
+            }
+        }
+        shop.open_all(wanted.unwrap_or_default()).await;
+        shop.drop_finished();
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW_EVERY) => {}
+            () = shop.following.cancelled() => return,
+        }
+    }
+}
+
+/// Refusals while no sale is active have no sale whose settler would find them.
+async fn settle_refusals(shop: Arc<Shop>) {
+    let settler = Settler::new(shop.means.db.clone(), shop.means.redis.clone());
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(GRACE) => {}
+            () = shop.following.cancelled() => return,
+        }
+        if let Err(error) = settler.refusals(&shop.flash_sale, GRACE).await {
+            tracing::debug!(error = %error, "settling refusals put off");
+        }
+    }
+}
+
+async fn watch_fitness(shop: Arc<Shop>) {
+    loop {
+        match shop.means.redis.eviction_fault().await {
+            Ok(fault) => {
+                if let Some(fault) = &fault {
+                    tracing::error!(fault, "Redis is not fit for a sale");
+                }
+                shop.fault.store(Arc::new(fault));
+            }
+            Err(error) => tracing::debug!(error = %error, "fitness of Redis not known"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FITNESS_EVERY) => {}
+            () = shop.following.cancelled() => return,
+        }
+    }
+}

@@ -1,0 +1,2 @@
+-- Whether any sale has an item of this id.
+SELECT EXISTS (SELECT FROM items WHERE id = $1)

@@ -1,0 +1,13 @@
+-- The newest sales of a FlashSale ($1), or one sale ($2).
+SELECT s.id,
+       (extract(epoch FROM s.starts_at) * 1000000)::bigint AS starts_us,
+       (extract(epoch FROM s.ends_at) * 1000000)::bigint AS ends_us,
+       s.total_items, s.per_user, s.per_checkout, s.total_limit, s.partitions, s.best_effort,
+       (extract(epoch FROM s.seeded_at) * 1000000)::bigint AS seeded_us,
+       (extract(epoch FROM s.closed_at) * 1000000)::bigint AS closed_us,
+       (extract(epoch FROM s.settled_at) * 1000000)::bigint AS settled_us,
+       (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id) AS sold
+  FROM sales s
+ WHERE s.flash_sale = $1 OR s.id = $2
+ ORDER BY s.starts_at DESC
+ LIMIT $3

@@ -1,0 +1,216 @@
+//! A sale as a shop sees it, on a real Redis and a real Postgres.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use flashsale_engine::checkout::{Checkout, Refusal};
+use flashsale_engine::ids::{ItemId, RequestId};
+use flashsale_engine::purchase::NoOrder;
+use flashsale_engine::record::ItemOutcome;
+use flashsale_engine::sale::Limits;
+use flashsale_engine::shop::Shop;
+use support::{LIMITS, Stack, eventually, fill, user};
+
+async fn ask(shop: &Shop, name: &str, item: &ItemId) -> Checkout {
+    let request_id = RequestId::generate();
+    shop.checkout(&user(name), item, &request_id).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cart_is_bought_once_and_answers_the_same_for_ever() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(100, LIMITS);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
+
+    // The code stays the same until it is bought, and an item counts once.
+    let code = fill(&shop, "ann", &[ids[0], ids[1], ids[1]]).await;
+    assert_eq!(shop.cart(&code).await.unwrap().items.len(), 2);
+    let order = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    assert_eq!((order.sold_count(), order.replayed), (2, false));
+    let again = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.items, order.items);
+
+    // The next checkout opens a new cart; what is sold is refused from memory.
+    let next = fill(&shop, "ann", &[ids[2]]).await;
+    assert_ne!(next, code);
+    let item = ItemId::parse(ids[0]).unwrap();
+    eventually("the feed tells that the item is sold", || async {
+        ask(&shop, "bob", &item).await == Checkout::Refused(Refusal::AlreadySold)
+    })
+    .await;
+
+    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert_eq!(stack.close_and_settle(&sale.id).await, 2);
+    let logged: i64 = stack
+        .sql("SELECT count(*) FROM checkout_attempts WHERE outcome = 'added'")
+        .await;
+    assert_eq!(logged, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quota_left_for_fewer_items_than_the_cart_sells_the_first_free_ones() {
+    let stack = Stack::start().await;
+    let limits = Limits {
+        per_user: 3,
+        per_checkout: 4,
+        total: 100,
+    };
+    let sale = stack.sale(100, limits);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
+
+    let taken = fill(&shop, "bob", &[ids[1]]).await;
+    let code = fill(&shop, "ann", &ids[..4]).await;
+    let more = fill(&shop, "cid", &[ids[0]]).await;
+    let fifth = ItemId::parse(ids[4]).unwrap();
+    let full = ask(&shop, "ann", &fifth).await;
+    assert_eq!(full, Checkout::Refused(Refusal::CartFull));
+
+    shop.purchase(&taken, &RequestId::generate()).await.unwrap();
+    let first = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let outcomes: Vec<&str> = first
+        .items
+        .iter()
+        .map(|(_, outcome)| outcome.as_str())
+        .collect();
+    assert_eq!(outcomes, ["sold", "already_sold", "sold", "sold"]);
+
+    // All sold by others: nothing to buy, and that is the code's outcome.
+    let nothing = shop.purchase(&more, &RequestId::generate()).await.unwrap();
+    assert_eq!(
+        (nothing.sold_count(), nothing.refusal()),
+        (0, "already_sold")
+    );
+
+    // A full user is refused from memory.
+    eventually("the feed tells that ann is full", || async {
+        ask(&shop, "ann", &fifth).await == Checkout::Refused(Refusal::LimitReached)
+    })
+    .await;
+    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_total_below_the_catalogue_is_kept_to_the_item() {
+    let stack = Stack::start().await;
+    let limits = Limits {
+        per_user: 10,
+        per_checkout: 10,
+        total: 5,
+    };
+    let sale = stack.sale(100, limits);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
+    let ann = fill(&shop, "ann", &ids[..3]).await;
+    let bob = fill(&shop, "bob", &ids[3..7]).await;
+    assert_eq!(
+        shop.purchase(&ann, &RequestId::generate())
+            .await
+            .unwrap()
+            .sold_count(),
+        3
+    );
+    let order = shop.purchase(&bob, &RequestId::generate()).await.unwrap();
+    let outcomes: Vec<&str> = order
+        .items
+        .iter()
+        .map(|(_, outcome)| outcome.as_str())
+        .collect();
+    assert_eq!(outcomes, ["sold", "sold", "limit_reached", "limit_reached"]);
+    let slots: Vec<i32> = stack
+        .sql("SELECT array_agg(sale_slot ORDER BY sale_slot) FROM purchases")
+        .await;
+    assert_eq!(slots, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_postgres_decides_corrects_the_outcome_and_redis() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(100, LIMITS);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
+    // Somebody bought the first item, and Redis has forgotten it (an old replica took over).
+    stack
+        .execute("INSERT INTO purchases SELECT id, 0, 'eve', 1, NULL, 'CHK-lost', now() FROM sales")
+        .await;
+    let code = fill(&shop, "ann", &ids[..2]).await;
+    let order = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let outcomes: Vec<ItemOutcome> = order.items.iter().map(|(_, outcome)| *outcome).collect();
+    assert_eq!(outcomes[0], ItemOutcome::AlreadySold);
+    assert!(matches!(outcomes[1], ItemOutcome::Sold { .. }));
+
+    // Redis gives the corrected outcome from now on, and the user's quota is right again.
+    let again = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    assert_eq!(again.items, order.items);
+    let open = shop.active().unwrap();
+    eventually("the view is repaired", || async {
+        open.view.is_sold(0) && open.view.bought("ann") == 1
+    })
+    .await;
+    let rest = fill(&shop, "ann", &ids[2..11]).await;
+    let rest = shop.purchase(&rest, &RequestId::generate()).await.unwrap();
+    assert_eq!(rest.sold_count(), 9, "ann may have ten in all");
+    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert_eq!(stack.close_and_settle(&sale.id).await, 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_nobody_knows_and_one_of_a_closed_sale() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(100, LIMITS);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let bought = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+    let unbought = fill(&shop, "bob", &[&catalog.get(1).unwrap().id]).await;
+    shop.purchase(&bought, &RequestId::generate())
+        .await
+        .unwrap();
+    let mut unknown = bought.clone();
+    unknown.tail = flashsale_engine::code::CodeTail::generate(bought.tail.partition());
+    let answer = shop.purchase(&unknown, &RequestId::generate()).await;
+    assert!(matches!(answer, Err(NoOrder::UnknownCode)), "{answer:?}");
+
+    stack.admin.close(&sale.id).await.unwrap();
+    let answer = shop.purchase(&unbought, &RequestId::generate()).await;
+    assert!(matches!(answer, Err(NoOrder::SaleNotActive)), "{answer:?}");
+    let replay = shop
+        .purchase(&bought, &RequestId::generate())
+        .await
+        .unwrap();
+    assert_eq!((replay.sold_count(), replay.replayed), (1, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seeding_can_be_repeated_after_a_crash_in_its_middle() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(
+        25_000,
+        Limits {
+            total: 25_000,
+            ..LIMITS
+        },
+    );
+    let catalog = stack.seed(&sale).await;
+    // What a crash leaves: a part of the items, nothing in Redis.
+    stack.execute("DELETE FROM items WHERE idx >= 12000").await;
+    stack.execute("UPDATE sales SET seeded_at = NULL").await;
+    stack.redis.flush_all().unwrap();
+    let report = stack.admin.seed(&sale, &catalog).await.unwrap();
+    assert!(!report.already_seeded);
+    let items: i64 = stack.sql("SELECT count(*) FROM items").await;
+    assert_eq!(items, 25_000);
+    assert!(
+        stack
+            .admin
+            .seed(&sale, &catalog)
+            .await
+            .unwrap()
+            .already_seeded
+    );
+}

@@ -1,0 +1,161 @@
+//! Real stores and a seeded sale for the engine's tests.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flashsale_engine::admin::Admin;
+use flashsale_engine::catalog::Catalog;
+use flashsale_engine::checkout::Checkout;
+use flashsale_engine::code::CheckoutCode;
+use flashsale_engine::ids::{ItemId, RequestId, UserId};
+use flashsale_engine::metrics::Metrics;
+use flashsale_engine::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
+use flashsale_engine::shop::{Shop, ShopConfig};
+use flashsale_servers::{Postgres, RedisCluster};
+use jiff::{SignedDuration, Timestamp};
+
+pub struct Stack {
+    pub redis: RedisCluster,
+    pub postgres: Postgres,
+    pub admin: Admin,
+    pub name: FlashSaleName,
+}
+
+impl Stack {
+    /// One Redis node that owns all slots, and a migrated database.
+    pub async fn start() -> Self {
+        let (redis, postgres) = tokio::task::spawn_blocking(|| {
+            (RedisCluster::single().unwrap(), Postgres::start().unwrap())
+        })
+        .await
+        .unwrap();
+        flashsale_engine::migrate(&postgres.url()).await.unwrap();
+        let admin = Admin::connect(&redis.url(), &postgres.url()).await.unwrap();
+        Self {
+            redis,
+            postgres,
+            admin,
+            name: FlashSaleName::new("shop", "hourly").unwrap(),
+        }
+    }
+
+    /// A sale that began a minute ago and goes on for an hour.
+    pub fn sale(&self, items: u32, limits: Limits) -> Sale {
+        let starts_at = Timestamp::now() - SignedDuration::from_mins(1);
+        Sale {
+            id: SaleId::new(&self.name, starts_at),
+            window: Window {
+                starts_at,
+                ends_at: starts_at + SignedDuration::from_hours(1),
+            },
+            limits,
+            items,
+            partitions: 4,
+            best_effort: false,
+        }
+    }
+
+    pub async fn seed(&self, sale: &Sale) -> Catalog {
+        let catalog = Catalog::generate(sale.items, sale.id.starts_label()).unwrap();
+        self.admin.seed(sale, &catalog).await.unwrap();
+        catalog
+    }
+
+    pub async fn shop(&self) -> Arc<Shop> {
+        let config = ShopConfig {
+            flash_sale: self.name.clone(),
+            redis_url: self.redis.url(),
+            postgres_url: self.postgres.url(),
+            postgres_connections: 8,
+            attempts_backlog: 100_000,
+        };
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let shop = Shop::start(&config, metrics).await.unwrap();
+        eventually("the shop is ready and its sale active", || async {
+            shop.not_ready().is_none() && shop.active().is_some()
+        })
+        .await;
+        shop
+    }
+
+    pub async fn sql<T>(&self, query: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        use sqlx::Connection;
+        let url = self.postgres.url();
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar(query)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
+    pub async fn execute(&self, statement: &'static str) {
+        use sqlx::Connection;
+        let url = self.postgres.url();
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        sqlx::query(statement)
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+
+    /// Everything a closed sale needs to be settled.
+    pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
+        self.admin.close(sale).await.unwrap();
+        let mut sold = 0;
+        let started = Instant::now();
+        loop {
+            let settlement = self.admin.settle(sale).await.unwrap();
+            sold = sold.max(settlement.sold);
+            if settlement.settled {
+                return sold;
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "not settled");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+pub const LIMITS: Limits = Limits {
+    per_user: 10,
+    per_checkout: 10,
+    total: 100,
+};
+
+pub fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+/// Puts items into a cart; answers its code.
+pub async fn fill(shop: &Shop, name: &str, items: &[&str]) -> CheckoutCode {
+    let mut code = None;
+    for item in items {
+        let item = ItemId::parse(item).unwrap();
+        match shop
+            .checkout(&user(name), &item, &RequestId::generate())
+            .await
+            .unwrap()
+        {
+            Checkout::InCart { code: text, .. } => code = CheckoutCode::parse(&text),
+            Checkout::Refused(refusal) => panic!("refused: {refusal:?}"),
+        }
+    }
+    code.unwrap()
+}
+
+/// Awaits a condition, for at most 20 seconds.
+pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
