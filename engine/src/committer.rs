@@ -85,8 +85,11 @@ impl Committer {
         let full = || StoreError::Full {
             what: "the queue of purchases that wait for Postgres",
         };
-        self.queue.try_send(pending).map_err(|_| full())?;
         self.backlog.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(pending).is_err() {
+            self.backlog.fetch_sub(1, Ordering::Relaxed);
+            return Err(full());
+        }
         outcome.await.map_err(|_| full())?
     }
 }

@@ -89,6 +89,32 @@ pub async fn read(db: &Database, codes: &[String]) -> Result<HashMap<String, Rec
         .collect()
 }
 
+/// Which of these claims Postgres has, and whether it agrees with them: the settler's cheap
+/// question, which joins nothing. A code without an order is not in the answer.
+pub async fn agreements(
+    db: &Database,
+    claims: &[Claim],
+) -> Result<HashMap<String, bool>, StoreError> {
+    let codes: Vec<String> = claims.iter().map(code).collect();
+    let rows: Vec<(String, Vec<String>)> = db
+        .run("read_order", |connection| {
+            Box::pin(async move {
+                sqlx::query_as(include_str!("sql/read_results.sql"))
+                    .bind(codes)
+                    .fetch_all(connection)
+                    .await
+            })
+        })
+        .await?;
+    let mut in_postgres: HashMap<String, Vec<String>> = rows.into_iter().collect();
+    let agreement = |claim: &Claim| {
+        let code = code(claim);
+        let results = in_postgres.remove(&code)?;
+        Some((code, columns(&claim.record.results).1 == results))
+    };
+    Ok(claims.iter().filter_map(agreement).collect())
+}
+
 /// The whole code of a claim.
 pub fn code(claim: &Claim) -> String {
     CheckoutCode::format(&claim.sale, &claim.tail)

@@ -1,0 +1,148 @@
+//! The visitors of the bench profiles: no thinking, no choice, one question each.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::catalogue::ItemNo;
+use crate::market::Market;
+use crate::run_id::UserNo;
+use crate::visitor::{Step, Visitor};
+
+/// Checkouts in one cycle of the mixed flow.
+const CART: u8 = 3;
+
+/// Checkouts of random users and random items.
+pub struct Checkouts {
+    rng: SmallRng,
+    users: u32,
+}
+
+impl Checkouts {
+    /// `users` different users.
+    pub fn new(users: u32, market: &mut Market) -> Self {
+        let (_, rng) = market.new_user();
+        Self {
+            rng,
+            users: users.max(1),
+        }
+    }
+}
+
+impl Visitor for Checkouts {
+    fn next(&mut self, market: &mut Market, _: Option<&Answer>) -> Step {
+        Step::Call(Call::Checkout {
+            user: self.rng.random_range(0..self.users),
+            item: market.any(&mut self.rng),
+        })
+    }
+}
+
+/// Checkouts of items that are sold.
+pub struct Refusals {
+    rng: SmallRng,
+    users: u32,
+    sold: Rc<[ItemNo]>,
+}
+
+impl Refusals {
+    /// `sold` must not be empty.
+    pub fn new(users: u32, sold: Rc<[ItemNo]>, market: &mut Market) -> Self {
+        let (_, rng) = market.new_user();
+        Self {
+            rng,
+            users: users.max(1),
+            sold,
+        }
+    }
+}
+
+impl Visitor for Refusals {
+    fn next(&mut self, _: &mut Market, _: Option<&Answer>) -> Step {
+        if self.sold.is_empty() {
+            return Step::Leave;
+        }
+        Step::Call(Call::Checkout {
+            user: self.rng.random_range(0..self.users),
+            item: self.sold[self.rng.random_range(0..self.sold.len())],
+        })
+    }
+}
+
+/// Three checkouts of the next items of the walk, then the purchase; each cycle by a
+/// user who is new, so that no limit is met.
+#[derive(Default)]
+pub struct Cycle {
+    user: UserNo,
+    began: bool,
+    added: u8,
+    code: Option<Arc<str>>,
+}
+
+impl Visitor for Cycle {
+    fn next(&mut self, market: &mut Market, answer: Option<&Answer>) -> Step {
+        match answer {
+            None => {
+                (self.user, _) = market.new_user();
+                self.began = true;
+            }
+            Some(Answer::Added { code }) => {
+                self.added += 1;
+                self.code = Some(Arc::clone(code));
+            }
+            // The purchase is answered, or the cart has failed: the cycle is over.
+            Some(_) => return Step::Leave,
+        }
+        let user = self.user;
+        Step::Call(match &self.code {
+            Some(code) if self.added >= CART => Call::Purchase {
+                user,
+                code: Arc::clone(code),
+            },
+            _ => Call::Checkout {
+                user,
+                item: market.walk(),
+            },
+        })
+    }
+
+    /// An item that was walked over without being bought would be met again by the next
+    /// run, which starts behind what is sold.
+    fn is_busy(&self) -> bool {
+        self.began
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cycle_is_three_checkouts_of_neighbours_and_one_purchase() {
+        let mut market = Market::new(1_000, 10, 0);
+        let mut cycle = Cycle::default();
+        let added = Answer::Added {
+            code: "CHK-1".into(),
+        };
+        let mut answer = None;
+        for item in 10..13 {
+            let step = cycle.next(&mut market, answer.as_ref());
+            assert_eq!(step, Step::Call(Call::Checkout { user: 0, item }));
+            answer = Some(added.clone());
+        }
+        let purchase = Step::Call(Call::Purchase {
+            user: 0,
+            code: "CHK-1".into(),
+        });
+        assert_eq!(cycle.next(&mut market, answer.as_ref()), purchase);
+        assert!(cycle.is_busy());
+        assert_eq!(cycle.next(&mut market, Some(&Answer::Read)), Step::Leave);
+
+        let step = Cycle::default().next(&mut market, None);
+        assert_eq!(step, Step::Call(Call::Checkout { user: 1, item: 13 }));
+    }
+}

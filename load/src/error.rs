@@ -1,0 +1,72 @@
+//! What can stop a run before it has a result.
+
+use std::path::PathBuf;
+
+/// Why a run has no result. Broken invariants and errors of the server are
+/// results, not errors of the run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Nothing to buy within the time that was given.
+    #[error(
+        "expected an active sale at {target} within {waited_s} s, found {last}; \
+         start a sale, or wait longer with --sale-start-timeout SECONDS"
+    )]
+    NoActiveSale {
+        /// The asked address.
+        target: String,
+        /// How long was waited, in seconds.
+        waited_s: u64,
+        /// The last answer.
+        last: String,
+    },
+    /// The items of the sale could not be listed.
+    #[error("expected a page of items from GET {path}, found {found}")]
+    Catalogue {
+        /// The asked path.
+        path: String,
+        /// What came instead.
+        found: String,
+    },
+    /// The profile `refused` has nothing to be refused.
+    #[error(
+        "expected sold items in sale {sale}, found none; sell it out first \
+         (--profile heavy --until-sold-out)"
+    )]
+    NothingSold {
+        /// The sale's id.
+        sale: String,
+    },
+    /// The check could not read what it needs.
+    #[error(
+        "the check against Postgres failed while it read {what}: {source}; \
+         look at the URL given with --postgres and at the migrations"
+    )]
+    Postgres {
+        /// What was being read.
+        what: &'static str,
+        /// The driver's error.
+        source: sqlx::Error,
+    },
+    /// Postgres does not know what the API serves.
+    #[error("expected {what} in Postgres, found none; is --postgres the database of this API?")]
+    NotInPostgres {
+        /// What is missing.
+        what: String,
+    },
+    /// A report could not be written.
+    #[error("could not write {path}: {source}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The operating system refused something the generator needs.
+    #[error("could not {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,210 @@
+//! Counts what happened: by endpoint, by span of time, and by stage.
+//!
+//! Memory does not grow with the number of requests, only by a small point now and then.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::call::Endpoint;
+use crate::histogram::Histogram;
+
+/// HTTP status; 0 stands for no answer.
+pub type Status = u16;
+
+/// Requests, failures and latencies of a span of time.
+#[derive(Default)]
+pub struct Tally {
+    /// Requests.
+    pub requests: u64,
+    /// Answers that the profile did not expect.
+    pub errors: u64,
+    /// Latencies.
+    pub latency: Histogram,
+}
+
+impl Tally {
+    fn record(&mut self, latency: Duration, error: bool) {
+        self.requests += 1;
+        self.errors += u64::from(error);
+        self.latency.record(latency);
+    }
+
+    fn clear(&mut self) {
+        self.requests = 0;
+        self.errors = 0;
+        self.latency.clear();
+    }
+}
+
+/// One endpoint over the whole run.
+#[derive(Default)]
+pub struct EndpointTally {
+    /// Latencies; their count is that of the requests.
+    pub latency: Histogram,
+    /// Requests by status. Few statuses occur, so a scan beats a hash.
+    status: Vec<(Status, u64)>,
+}
+
+impl EndpointTally {
+    /// Requests by status.
+    #[must_use]
+    pub fn status(&self) -> BTreeMap<Status, u64> {
+        self.status.iter().copied().collect()
+    }
+}
+
+/// A short span of the run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Point {
+    /// Its end, in seconds since the start of the run.
+    pub at_s: f64,
+    /// Requests per second.
+    pub requests_per_second: f64,
+    /// Errors per second.
+    pub errors_per_second: f64,
+    /// Latencies in milliseconds.
+    pub p50_ms: f64,
+    /// As above.
+    pub p95_ms: f64,
+    /// As above.
+    pub p99_ms: f64,
+    /// Items sold since the start of the run.
+    pub sold: u64,
+}
+
+/// Everything that is counted during a run.
+pub struct Recorder {
+    started: Instant,
+    endpoints: [EndpointTally; Endpoint::ALL.len()],
+    total: Tally,
+    point: Tally,
+    stage: Tally,
+    point_began: Instant,
+    timeline: Vec<Point>,
+}
+
+impl Recorder {
+    /// A recorder for a run that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        let now = Instant::now();
+        Self {
+            started: now,
+            endpoints: Default::default(),
+            total: Tally::default(),
+            point: Tally::default(),
+            stage: Tally::default(),
+            point_began: now,
+            timeline: Vec::new(),
+        }
+    }
+
+    /// Counts one call.
+    pub fn record(&mut self, endpoint: Endpoint, status: Status, latency: Duration, error: bool) {
+        let tally = &mut self.endpoints[endpoint as usize];
+        tally.latency.record(latency);
+        match tally.status.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, count)) => *count += 1,
+            None => tally.status.push((status, 1)),
+        }
+        self.total.requests += 1;
+        self.total.errors += u64::from(error);
+        self.point.record(latency, error);
+        self.stage.record(latency, error);
+    }
+
+    /// Closes the current point of the timeline.
+    pub fn end_point(&mut self, sold: u64) {
+        let now = Instant::now();
+        let length_s = now.duration_since(self.point_began).as_secs_f64();
+        // The rest after the last whole point may be too short to tell a rate.
+        if length_s > 0.1 || self.timeline.is_empty() {
+            self.timeline.push(Point {
+                at_s: now.duration_since(self.started).as_secs_f64(),
+                requests_per_second: self.point.requests as f64 / length_s,
+                errors_per_second: self.point.errors as f64 / length_s,
+                p50_ms: self.point.latency.percentile_ms(50.0),
+                p95_ms: self.point.latency.percentile_ms(95.0),
+                p99_ms: self.point.latency.percentile_ms(99.0),
+                sold,
+            });
+        }
+        self.point.clear();
+        self.point_began = now;
+    }
+
+    /// Forgets the stage before, so that the next one is counted alone.
+    pub fn begin_stage(&mut self) {
+        self.stage.clear();
+    }
+
+    /// The current stage.
+    #[must_use]
+    pub fn stage(&self) -> &Tally {
+        &self.stage
+    }
+
+    /// The whole run, with all latencies.
+    #[must_use]
+    pub fn total(&self) -> Tally {
+        let mut latency = Histogram::default();
+        for endpoint in &self.endpoints {
+            latency.merge(&endpoint.latency);
+        }
+        Tally {
+            latency,
+            ..self.total
+        }
+    }
+
+    /// Requests and errors so far.
+    #[must_use]
+    pub fn so_far(&self) -> (u64, u64) {
+        (self.total.requests, self.total.errors)
+    }
+
+    /// Time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The endpoints that were called.
+    pub fn endpoints(&self) -> impl Iterator<Item = (Endpoint, &EndpointTally)> {
+        Endpoint::ALL
+            .into_iter()
+            .map(|endpoint| (endpoint, &self.endpoints[endpoint as usize]))
+            .filter(|(_, tally)| tally.latency.count() > 0)
+    }
+
+    /// The run over time.
+    #[must_use]
+    pub fn timeline(&self) -> &[Point] {
+        &self.timeline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_endpoint_and_status_and_stages_apart() {
+        let mut recorder = Recorder::start();
+        let ms = Duration::from_millis;
+        recorder.record(Endpoint::Checkout, 200, ms(1), false);
+        recorder.record(Endpoint::Checkout, 0, ms(9), true);
+        recorder.begin_stage();
+        recorder.record(Endpoint::Purchase, 409, ms(2), false);
+
+        let endpoints: Vec<_> = recorder.endpoints().collect();
+        assert_eq!(endpoints.len(), 2);
+        assert_eq!(endpoints[0].0, Endpoint::Checkout);
+        assert_eq!(endpoints[0].1.status(), BTreeMap::from([(0, 1), (200, 1)]));
+        assert_eq!(recorder.stage().requests, 1);
+        assert_eq!(recorder.so_far(), (3, 1));
+        assert!((recorder.total().latency.max_ms() - 9.0).abs() < f64::EPSILON);
+    }
+}

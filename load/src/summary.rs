@@ -1,0 +1,333 @@
+//! The result of a run as a value: for the table, the JSON and the page.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::args::Plan;
+use crate::checker::Verdict;
+use crate::histogram::Histogram;
+use crate::profile::Profile;
+use crate::recorder::{Point, Status};
+use crate::run::{Ending, Run, Stage};
+use crate::stress::{Knee, Rung, Stress};
+
+/// One endpoint of the result; latencies in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct EndpointSummary {
+    /// Method and path.
+    pub name: &'static str,
+    /// Calls.
+    pub count: u64,
+    /// Half of the calls were at least as fast.
+    pub p50_ms: f64,
+    /// 95% were.
+    pub p95_ms: f64,
+    /// 99% were.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+    /// Calls by status; `no_answer` where none came.
+    pub status: BTreeMap<String, u64>,
+}
+
+/// Everything that is told about a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Kind of load.
+    pub profile: &'static str,
+    /// `open` or `closed`.
+    pub mode: &'static str,
+    /// Of the users' dice.
+    pub seed: u64,
+    /// Name of the run, which its users and request ids carry.
+    pub run: String,
+    /// The sale.
+    pub sale: String,
+    /// The moment of the report, RFC 3339.
+    pub finished_at: String,
+    /// Addresses.
+    pub targets: Vec<String>,
+    /// Over all targets.
+    pub connections: u32,
+    /// Visitors at the same time.
+    pub seats: u32,
+    /// Requests per second that were asked for; null in a closed loop.
+    pub rate: Option<f64>,
+    /// Length of the run in seconds.
+    pub duration_s: f64,
+    /// Why it ended.
+    pub ending: Ending,
+    /// Calls.
+    pub requests: u64,
+    /// Calls per second.
+    pub requests_per_second: f64,
+    /// Answers that the profile does not expect, and calls without an answer.
+    pub errors: u64,
+    /// Open loop: calls that were due and never started.
+    pub backlog: u64,
+    /// Over all calls, in milliseconds.
+    pub p50_ms: f64,
+    /// As above.
+    pub p95_ms: f64,
+    /// As above.
+    pub p99_ms: f64,
+    /// As above.
+    pub max_ms: f64,
+    /// Calls by status; `no_answer` where none came.
+    pub status: BTreeMap<String, u64>,
+    /// By endpoint.
+    pub endpoints: Vec<EndpointSummary>,
+    /// Different items that were answered as bought.
+    pub sold: u64,
+    /// The check against Postgres; empty where none was made.
+    pub verdicts: Vec<Verdict>,
+    /// Stress: where the system gave in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knee: Option<Knee>,
+    /// Stress: every step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<Rung>,
+    /// The run over time.
+    pub timeline: Vec<Point>,
+    #[serde(skip)]
+    errors_are_expected: bool,
+    #[serde(skip)]
+    must_sell_out: bool,
+}
+
+impl Summary {
+    pub(crate) fn new(
+        plan: &Plan,
+        run: &Run,
+        stage: Stage,
+        stress: Option<Stress>,
+        verdicts: Vec<Verdict>,
+    ) -> Self {
+        let recorder = run.recorder.borrow();
+        let total = recorder.total();
+        let mut status = BTreeMap::new();
+        let mut endpoints = Vec::new();
+        for (endpoint, tally) in recorder.endpoints() {
+            for (code, count) in tally.status() {
+                *status.entry(status_name(code)).or_default() += count;
+            }
+            let by_name = tally.status().into_iter().map(|(s, n)| (status_name(s), n));
+            endpoints.push(EndpointSummary {
+                name: endpoint.name(),
+                count: tally.latency.count(),
+                p50_ms: percentile(&tally.latency, 50.0),
+                p95_ms: percentile(&tally.latency, 95.0),
+                p99_ms: percentile(&tally.latency, 99.0),
+                max_ms: rounded(tally.latency.max_ms()),
+                status: by_name.collect(),
+            });
+        }
+        let duration_s = stage.length.as_secs_f64();
+        let (knee, rungs) = stress.map_or((None, Vec::new()), |s| (s.knee, s.rungs));
+        Self {
+            profile: plan.profile.name(),
+            mode: if plan.rate.is_some() {
+                "open"
+            } else {
+                "closed"
+            },
+            seed: plan.seed,
+            run: run.id.as_str().to_owned(),
+            sale: run.catalogue.sale().to_owned(),
+            finished_at: jiff::Timestamp::now().to_string(),
+            targets: plan
+                .targets
+                .iter()
+                .map(|t| t.address().to_owned())
+                .collect(),
+            connections: plan.connections,
+            seats: run.seats,
+            rate: plan.rate,
+            duration_s: rounded(duration_s),
+            ending: stage.ending,
+            requests: total.requests,
+            requests_per_second: rounded(total.requests as f64 / duration_s.max(1e-6)),
+            errors: total.errors,
+            backlog: stage.backlog,
+            p50_ms: percentile(&total.latency, 50.0),
+            p95_ms: percentile(&total.latency, 95.0),
+            p99_ms: percentile(&total.latency, 99.0),
+            max_ms: rounded(total.latency.max_ms()),
+            status,
+            endpoints,
+            sold: run.market.borrow().bought(),
+            verdicts,
+            knee,
+            rungs,
+            timeline: recorder.timeline().to_vec(),
+            errors_are_expected: plan.expect_errors || plan.profile == Profile::Stress,
+            must_sell_out: plan.until_sold_out,
+        }
+    }
+
+    /// What speaks against the run; empty when it was fine.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.requests == 0 {
+            faults.push("not one call was made".to_owned());
+        }
+        if self.errors > 0 && !self.errors_are_expected {
+            faults.push(format!(
+                "{} calls with an unexpected answer or none",
+                self.errors
+            ));
+        }
+        if self.knee.as_ref().is_some_and(|knee| knee.held_rate <= 0.0) {
+            faults.push("not even the first rate was held".to_owned());
+        }
+        if self.must_sell_out && self.ending != Ending::SoldOut {
+            faults.push(format!("not sold out after {:.0} s", self.duration_s));
+        }
+        let broken = self.verdicts.iter().filter(|verdict| !verdict.held);
+        faults.extend(broken.map(|verdict| format!("broken: {}", verdict.invariant)));
+        faults
+    }
+
+    /// Whether the process should say 0.
+    #[must_use]
+    pub fn is_fine(&self) -> bool {
+        self.faults().is_empty()
+    }
+
+    /// The JSON of the run, for machines.
+    #[must_use]
+    pub fn json(&self) -> String {
+        // Strings as keys and plain numbers: there is nothing that could fail.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The loop in words.
+    #[must_use]
+    pub fn pace(&self) -> String {
+        match self.rate {
+            Some(rate) if self.profile == Profile::Stress.name() => {
+                format!("open loop from {rate} requests/s up")
+            }
+            Some(rate) => format!("open loop, {rate} requests/s"),
+            None => "closed loop".to_owned(),
+        }
+    }
+
+    /// The table for the terminal.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_table(&mut text);
+        text
+    }
+
+    fn write_table(&self, to: &mut String) -> std::fmt::Result {
+        writeln!(
+            to,
+            "{} on {} ({}, {} connections, seed {})",
+            self.profile,
+            self.sale,
+            self.pace(),
+            self.connections,
+            self.seed
+        )?;
+        writeln!(
+            to,
+            "{} requests in {:.1} s: {:.0}/s, {} errors, {} items bought\n",
+            self.requests, self.duration_s, self.requests_per_second, self.errors, self.sold
+        )?;
+        writeln!(
+            to,
+            "{:<24}{:>10}{:>10}{:>10}{:>10}{:>10}  status",
+            "endpoint", "count", "p50 ms", "p95 ms", "p99 ms", "max ms"
+        )?;
+        for e in &self.endpoints {
+            writeln!(
+                to,
+                "{:<24}{:>10}{:>10.2}{:>10.2}{:>10.2}{:>10.2}  {}",
+                e.name,
+                e.count,
+                e.p50_ms,
+                e.p95_ms,
+                e.p99_ms,
+                e.max_ms,
+                statuses(&e.status)
+            )?;
+        }
+        if self.backlog > 0 {
+            writeln!(to, "\n{} calls were due and never started", self.backlog)?;
+        }
+        if !self.rungs.is_empty() {
+            self.write_rungs(to)?;
+        }
+        if !self.verdicts.is_empty() {
+            writeln!(to)?;
+        }
+        for verdict in &self.verdicts {
+            let word = if verdict.held { "held  " } else { "BROKEN" };
+            writeln!(to, "{word}  {}: {}", verdict.invariant, verdict.detail)?;
+        }
+        for fault in self.faults() {
+            writeln!(to, "FAILED: {fault}")?;
+        }
+        Ok(())
+    }
+
+    fn write_rungs(&self, to: &mut String) -> std::fmt::Result {
+        writeln!(
+            to,
+            "\n{:>12}{:>12}{:>10}{:>10}{:>10}",
+            "asked/s", "answered/s", "errors %", "p50 ms", "p99 ms"
+        )?;
+        for rung in &self.rungs {
+            writeln!(
+                to,
+                "{:>12.0}{:>12.0}{:>10.2}{:>10.2}{:>10.2}",
+                rung.rate,
+                rung.answered_per_second,
+                rung.error_share * 100.0,
+                rung.p50_ms,
+                rung.p99_ms
+            )?;
+        }
+        writeln!(to, "{}", self.knee_words())
+    }
+
+    /// The knee in words.
+    #[must_use]
+    pub fn knee_words(&self) -> String {
+        match &self.knee {
+            Some(knee) => format!(
+                "knee: {:.0} requests/s were held, {:.0} were not: {}",
+                knee.held_rate, knee.broken_rate, knee.reason
+            ),
+            None => "no knee was reached".to_owned(),
+        }
+    }
+}
+
+/// Statuses in one line.
+pub(crate) fn statuses(status: &BTreeMap<String, u64>) -> String {
+    let words: Vec<_> = status.iter().map(|(s, n)| format!("{s}:{n}")).collect();
+    words.join(" ")
+}
+
+fn status_name(status: Status) -> String {
+    match status {
+        0 => "no_answer".to_owned(),
+        code => code.to_string(),
+    }
+}
+
+fn percentile(latency: &Histogram, percent: f64) -> f64 {
+    rounded(latency.percentile_ms(percent))
+}
+
+/// To the µs: more digits would only pretend.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,196 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rand::SeedableRng;
+
+use super::*;
+use crate::answer::Outcome;
+
+fn persona() -> Persona {
+    Persona {
+        think: Duration::from_millis(10),
+        wants: 2,
+        patience: 2,
+        browses: 0.0,
+        abandons: 0.0,
+        repeats: 0.0,
+        returns: 0.0,
+        skew: 1.0,
+    }
+}
+
+fn added() -> Answer {
+    Answer::Added {
+        code: "CHK-1".into(),
+    }
+}
+
+fn refused(status: u16, problem: Problem) -> Answer {
+    Answer::Refused { status, problem }
+}
+
+fn outcome() -> Answer {
+    Answer::Outcome(Arc::new(Outcome {
+        status: 200,
+        bought: vec![1],
+        failed: vec![],
+    }))
+}
+
+/// Plays a story: what the user does after each answer, until he leaves.
+fn story(persona: &Persona, answers: &[Answer]) -> Vec<Next> {
+    let mut rng = SmallRng::seed_from_u64(1);
+    let (mut journey, mut done) = (Journey::default(), Intent::SeeSale);
+    let mut told = Vec::new();
+    for answer in answers {
+        let (after, next) = decide(persona, journey, done, answer, &mut rng);
+        journey = after;
+        told.push(next);
+        done = match next {
+            Next::Leave => break,
+            Next::Think(intent) | Next::BackOff(intent) | Next::AtOnce(intent) => intent,
+        };
+    }
+    told
+}
+
+#[test]
+fn a_smooth_purchase_browses_fills_the_cart_and_buys() {
+    let told = story(
+        &persona(),
+        &[Answer::Read, Answer::Read, added(), added(), outcome()],
+    );
+    assert_eq!(
+        told,
+        [
+            Next::Think(Intent::Browse),
+            Next::Think(Intent::Add),
+            Next::Think(Intent::Add),
+            Next::Think(Intent::Buy),
+            Next::Leave,
+        ]
+    );
+}
+
+#[test]
+fn after_an_error_the_same_is_asked_again_until_patience_ends() {
+    let away = || refused(503, Problem::Unavailable);
+    let told = story(
+        &persona(),
+        &[
+            Answer::Read,
+            Answer::Read,
+            Answer::None,
+            away(),
+            added(),
+            added(),
+            Answer::None,
+            away(),
+            away(),
+        ],
+    );
+    assert_eq!(
+        told[2..],
+        [
+            Next::BackOff(Intent::AddAgain),
+            Next::BackOff(Intent::AddAgain),
+            Next::Think(Intent::Add),
+            Next::Think(Intent::Buy),
+            Next::BackOff(Intent::BuyAgain),
+            Next::BackOff(Intent::BuyAgain),
+            Next::Leave,
+        ]
+    );
+}
+
+#[test]
+fn sold_items_are_replaced_until_patience_ends_and_a_cart_is_bought_then() {
+    let sold = || refused(409, Problem::AlreadySold);
+    let empty_handed = story(
+        &persona(),
+        &[Answer::Read, Answer::Read, sold(), sold(), sold()],
+    );
+    assert_eq!(empty_handed.last(), Some(&Next::Leave));
+    let with_one = story(
+        &persona(),
+        &[Answer::Read, Answer::Read, added(), sold(), sold(), sold()],
+    );
+    assert_eq!(with_one.last(), Some(&Next::Think(Intent::Buy)));
+}
+
+#[test]
+fn a_full_user_leaves_and_a_full_cart_is_bought() {
+    let limit = refused(400, Problem::LimitReached);
+    let told = story(&persona(), &[Answer::Read, Answer::Read, added(), limit]);
+    assert_eq!(told.last(), Some(&Next::Leave));
+    let full = refused(400, Problem::CartFull);
+    let told = story(&persona(), &[Answer::Read, Answer::Read, added(), full]);
+    assert_eq!(told.last(), Some(&Next::Think(Intent::Buy)));
+}
+
+#[test]
+fn an_impatient_finger_presses_buy_twice_but_not_for_ever() {
+    let finger = Persona {
+        repeats: 1.0,
+        ..persona()
+    };
+    let told = story(
+        &finger,
+        &[
+            Answer::Read,
+            Answer::Read,
+            added(),
+            added(),
+            outcome(),
+            outcome(),
+        ],
+    );
+    assert_eq!(told[4..], [Next::AtOnce(Intent::BuyAgain), Next::Leave]);
+}
+
+#[test]
+fn who_returns_starts_a_cart_of_his_own() {
+    let returning = Persona {
+        returns: 1.0,
+        ..persona()
+    };
+    let mut rng = SmallRng::seed_from_u64(1);
+    let journey = Journey {
+        cart: 2,
+        code: Some("CHK-1".into()),
+        ..Journey::default()
+    };
+    let (journey, next) = decide(&returning, journey, Intent::Buy, &outcome(), &mut rng);
+    assert_eq!(next, Next::Think(Intent::Add));
+    assert_eq!(journey, Journey::default());
+}
+
+#[test]
+fn the_same_seed_and_answers_give_the_same_calls() {
+    let crowd = Crowd {
+        think: Duration::from_millis(5),
+        browses: 0.5,
+        abandons: 0.1,
+        skew: 2.0,
+    };
+    let play = || {
+        let mut market = Market::new(1_000, 0, 99);
+        let mut user = User::arrive(&crowd, &mut market);
+        let mut steps = Vec::new();
+        let mut answer = None;
+        for _ in 0..200 {
+            let step = user.next(&mut market, answer.as_ref());
+            answer = match &step {
+                Step::Call(Call::Checkout { .. }) => Some(added()),
+                Step::Call(Call::Purchase { .. }) => Some(outcome()),
+                Step::Call(_) => Some(Answer::Read),
+                Step::Think(_) => None,
+                Step::Leave => break,
+            };
+            steps.push(step);
+        }
+        steps
+    };
+    let steps = play();
+    assert!(steps.len() > 3);
+    assert_eq!(steps, play());
+}
