@@ -190,7 +190,15 @@ impl CartLanes {
             .run("freeze", &get(&keys.codes, tail.as_str()))
             .await?;
         let Some(entry) = entry else {
-            return Ok(None);
+            // A partition that Redis lost knows no code, which says nothing about this one.
+            let mut ready = redis::cmd("HEXISTS");
+            ready.arg(&keys.meta).arg("ready");
+            let ready: bool = self.redis.run("freeze", &ready).await?;
+            return if ready {
+                Ok(None)
+            } else {
+                Err(StoreError::Unseeded)
+            };
         };
         if let Some((user, items)) = entry.strip_prefix("f|").and_then(|f| f.split_once('|')) {
             let (user, items) = (user.to_owned(), items.to_owned());

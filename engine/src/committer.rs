@@ -5,7 +5,7 @@
 //! before the commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -42,6 +42,7 @@ struct Pending {
 pub struct Committer {
     queue: mpsc::Sender<Pending>,
     backlog: Arc<AtomicUsize>,
+    away: Arc<AtomicBool>,
 }
 
 impl Committer {
@@ -55,17 +56,23 @@ impl Committer {
         let (queue, receiver) = mpsc::channel(BACKLOG_LIMIT);
         let receiver = Arc::new(tokio::sync::Mutex::new(receiver));
         let backlog = Arc::new(AtomicUsize::new(0));
+        let away = Arc::new(AtomicBool::new(false));
         for _ in 0..WORKERS {
             let worker = Worker {
                 db: db.clone(),
                 redis: redis.clone(),
                 receiver: receiver.clone(),
                 backlog: backlog.clone(),
+                away: away.clone(),
                 kept: Vec::new(),
             };
             tasks.spawn(worker.run(stop.clone()));
         }
-        Self { queue, backlog }
+        Self {
+            queue,
+            backlog,
+            away,
+        }
     }
 
     /// Whether another claim would find room. Ask before claiming.
@@ -74,13 +81,15 @@ impl Committer {
     }
 
     /// Waits until the claim is in Postgres, or until Postgres failed once: the claim is then
-    /// kept and tried again, and the caller may answer "ask again".
+    /// kept and tried again, and the caller may answer "ask again". While Postgres is known to
+    /// be away the claim is kept and the caller does not wait.
     pub async fn commit(&self, claim: Claim) -> Result<Committed, StoreError> {
         let (answer, outcome) = oneshot::channel();
+        let away = self.away.load(Ordering::Relaxed);
         let pending = Pending {
             claim,
             since: Instant::now(),
-            answer: Some(answer),
+            answer: (!away).then_some(answer),
         };
         let full = || StoreError::Full {
             what: "the queue of purchases that wait for Postgres",
@@ -89,6 +98,9 @@ impl Committer {
         if self.queue.try_send(pending).is_err() {
             self.backlog.fetch_sub(1, Ordering::Relaxed);
             return Err(full());
+        }
+        if away {
+            return Err(StoreError::Away);
         }
         outcome.await.map_err(|_| full())?
     }
@@ -99,6 +111,8 @@ struct Worker {
     redis: RedisCluster,
     receiver: Arc<tokio::sync::Mutex<mpsc::Receiver<Pending>>>,
     backlog: Arc<AtomicUsize>,
+    /// Set while commits fail.
+    away: Arc<AtomicBool>,
     /// Claims whose commit failed; their callers have been answered.
     kept: Vec<Pending>,
 }
@@ -139,7 +153,10 @@ impl Worker {
     async fn commit(&mut self, group: Vec<Pending>) {
         let claims: Vec<Claim> = group.iter().map(|pending| pending.claim.clone()).collect();
         match orders::commit(&self.db, &claims).await {
-            Ok(outcomes) => self.answer(group, outcomes).await,
+            Ok(outcomes) => {
+                self.away.store(false, Ordering::Relaxed);
+                self.answer(group, outcomes).await;
+            }
             // One claim that Postgres will never take must not hold up the others.
             Err(error) if orders::is_hopeless(&error) => {
                 for pending in group {
@@ -148,12 +165,11 @@ impl Worker {
             }
             Err(error) => {
                 tracing::warn!(claims = group.len(), error = %error, "commit failed; kept");
+                self.away.store(true, Ordering::Relaxed);
                 self.kept = group;
                 for pending in &mut self.kept {
                     if let Some(answer) = pending.answer.take() {
-                        let _ = answer.send(Err(StoreError::Full {
-                            what: "Postgres is away, and the queue of purchases that wait for it",
-                        }));
+                        let _ = answer.send(Err(StoreError::Away));
                     }
                 }
                 tokio::time::sleep(RETRY_AFTER).await;

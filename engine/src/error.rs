@@ -35,6 +35,9 @@ pub enum StoreError {
     /// Redis does not know the sale (yet, or any more); it is rebuilt from Postgres.
     #[error("Redis does not hold the sale: it is being rebuilt from Postgres, ask again")]
     Unseeded,
+    /// Postgres does not take commits; what was claimed is kept and committed later.
+    #[error("Postgres is away: the claim is kept and committed when it is back")]
+    Away,
     /// A bounded queue is full.
     #[error("{what} is full: ask again")]
     Full {

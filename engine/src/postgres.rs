@@ -24,6 +24,9 @@ pub const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
+/// A connection that rested longer is asked for a sign of life before it is used.
+const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
+
 /// Consecutive time-outs after which the pool is thought to be leaking.
 const TIMEOUTS_BEFORE_NEW_POOL: u32 = 5;
 
@@ -180,6 +183,16 @@ fn pool(options: &PgConnectOptions, max_connections: u32) -> PgPool {
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        // A ping for every statement would cost a round trip; one for a connection that has
+        // rested finds out that the server restarted meanwhile.
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > PING_AFTER_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .idle_timeout(Duration::from_secs(60))
         .connect_lazy_with(options)
 }

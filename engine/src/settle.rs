@@ -93,10 +93,7 @@ impl Settler {
         }
         let outcomes = orders::commit(&self.db, &missing).await?;
         let recovered = missing.len() - agreements.values().filter(|agrees| !**agrees).count();
-        self.db
-            .metrics()
-            .claims_recovered
-            .inc_by(recovered as u64);
+        self.db.metrics().claims_recovered.inc_by(recovered as u64);
         for (claim, outcome) in missing.iter().zip(outcomes) {
             if outcome.corrected {
                 repair(&self.db, &self.redis, claim, &outcome.record).await?;

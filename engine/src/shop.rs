@@ -32,6 +32,9 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 /// How often Postgres is asked for sales that the registry lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
 
+/// How long before its start a sale has to be loaded for the process to be ready.
+const READY_BEFORE_START: SignedDuration = SignedDuration::from_secs(10);
+
 /// How long after its end a sale is kept in memory, for those who ask what they got.
 const KEEP_AFTER_END: SignedDuration = SignedDuration::from_mins(10);
 
@@ -66,6 +69,8 @@ pub struct Shop {
     pub(crate) refusals: RefusalLane,
     sales: ArcSwap<Vec<Arc<OpenSale>>>,
     followed: AtomicBool,
+    /// Sales of the registry whose catalogue could not be loaded yet.
+    missing: ArcSwap<Vec<Sale>>,
     fault: ArcSwap<Option<String>>,
     following: CancellationToken,
     serving: CancellationToken,
@@ -108,6 +113,7 @@ impl Shop {
             metrics,
             sales: ArcSwap::from_pointee(Vec::new()),
             followed: AtomicBool::new(false),
+            missing: ArcSwap::from_pointee(Vec::new()),
             fault: ArcSwap::from_pointee(None),
             following,
             serving,
@@ -226,13 +232,14 @@ impl Shop {
     }
 
     async fn open_all(&self, wanted: Vec<Sale>) {
+        let mut missing = Vec::new();
         for sale in wanted {
             let over = sale.window.ends_at.saturating_add(KEEP_AFTER_END);
             if self.known(&sale.id).is_some() || over.is_ok_and(|over| over < Timestamp::now()) {
                 continue;
             }
             let id = sale.id.clone();
-            match OpenSale::start(sale, &self.means, CancellationToken::new()).await {
+            match OpenSale::start(sale.clone(), &self.means, CancellationToken::new()).await {
                 Ok(open) => {
                     tracing::info!(sale = %id, starts_at = %open.sale.window.starts_at,
                         items = open.sale.items, "sale loaded");
@@ -240,9 +247,13 @@ impl Shop {
                     sales.push(open);
                     self.sales.store(Arc::new(sales));
                 }
-                Err(error) => tracing::warn!(sale = %id, error = %error, "sale not loaded yet"),
+                Err(error) => {
+                    tracing::warn!(sale = %id, error = %error, "sale not loaded yet");
+                    missing.push(sale);
+                }
             }
         }
+        self.missing.store(Arc::new(missing));
     }
 
     fn drop_finished(&self) {
@@ -270,10 +281,7 @@ async fn follow(shop: Arc<Shop>) {
     loop {
         let registered = shop.registered().await;
         let mut wanted = match registered {
-            Ok(sales) => {
-                shop.followed.store(true, Ordering::Relaxed);
-                Some(sales)
-            }
+            Ok(sales) => Some(sales),
             Err(error) => {
                 tracing::warn!(error = %error, "registry not read");
                 None
@@ -291,7 +299,10 @@ async fn follow(shop: Arc<Shop>) {
                 }
             }
         }
-        shop.open_all(wanted.unwrap_or_default()).await;
+        if let Some(wanted) = wanted {
+            shop.open_all(wanted).await;
+            shop.followed.store(true, Ordering::Relaxed);
+        }
         shop.drop_finished();
         tokio::select! {
             () = tokio::time::sleep(FOLLOW_EVERY) => {}

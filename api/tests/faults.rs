@@ -1,0 +1,93 @@
+//! Stores that go away in the middle of a sale, and processes that die.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::{Stack, eventually, limits};
+
+const ITEMS: u32 = 100;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_postgres_nothing_is_answered_as_bought_and_everything_claimed_is_settled_later() {
+    let mut stack = Stack::start(ITEMS, limits(ITEMS), 2).await;
+    let mut codes = Vec::new();
+    for n in 0..20_u32 {
+        codes.push(stack.fill(0, &format!("user-{n}"), &[n]).await);
+    }
+    stack.postgres.stop();
+
+    // Half of the codes are tried, on both processes; none is answered as bought.
+    for (n, code) in codes[..10].iter().enumerate() {
+        let answer = stack.purchase(n % 2, code).await;
+        let problem = answer.problem(503, "unavailable");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("same code"), "{detail}");
+    }
+    // Carts go on meanwhile.
+    let answer = stack.checkout(0, "late", stack.item(50)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // One of the processes dies with claims that only Redis knows.
+    stack.kill_api(0);
+
+    stack.postgres.start_again().unwrap();
+    // Nobody asks again, and yet all that was claimed is committed.
+    stack
+        .awaits_count("SELECT count(*) FROM purchases", 10)
+        .await;
+    // Who asks again gets what was claimed for him; who never asked gets his items now.
+    for code in &codes {
+        let answer = stack.purchase(1, code).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["total_purchased"], 1);
+    }
+    // The attempts of the dead process are settled by the other one.
+    stack
+        .awaits_count("SELECT count(*) FROM checkout_attempts", 21)
+        .await;
+    assert_eq!(stack.close_and_settle(&stack.sale.id).await, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_flushall_the_sale_is_rebuilt_from_postgres_and_sells_on() {
+    let stack = Stack::start_on(3, 0, ITEMS, limits(ITEMS), 2).await;
+    let bought = stack.fill(0, "ann", &[0, 1, 2]).await;
+    let unbought = stack.fill(0, "bob", &[2, 3, 4]).await;
+    let stale = stack.fill(1, "cid", &[2]).await;
+    assert_eq!(stack.purchase(0, &bought).await.status, 200);
+    // Carts come back from the log of attempts, so it has to be settled.
+    stack
+        .awaits_count("SELECT count(*) FROM checkout_attempts", 7)
+        .await;
+
+    stack.redis.flush_all().unwrap();
+    let mut unavailable = 0;
+    eventually("the sale sells again", || async {
+        let answer = stack.checkout(0, "dan", stack.item(9)).await;
+        answer.status == 200 || {
+            answer.problem(503, "unavailable");
+            false
+        }
+    })
+    .await;
+    // The other process agrees; an answer that is not a success is "ask again", never "no".
+    let answer = loop {
+        let answer = stack.purchase(1, &unbought).await;
+        if answer.status != 503 {
+            break answer;
+        }
+        unavailable += 1;
+        assert!(unavailable < 500, "{answer:?}");
+    };
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
+    assert_eq!(body["total_purchased"], 2);
+    assert_eq!(body["failed_items"][0]["id"], stack.item(2));
+    assert_eq!(body["failed_items"][0]["reason"], "already_sold");
+
+    // Outcomes are what they were, and what is sold stays sold.
+    let again = stack.purchase(1, &bought).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.json()["total_purchased"], 3);
+    stack.purchase(0, &stale).await.problem(409, "already_sold");
+    assert_eq!(stack.close_and_settle(&stack.sale.id).await, 5);
+}
