@@ -1,0 +1,95 @@
+//! What is known of the sales when a plan is made.
+
+use flashsale_engine::sale::{Sale, SaleId};
+use jiff::Timestamp;
+
+use super::Upcoming;
+use crate::api::PastSale;
+
+/// What is known when a plan is made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// The sales that Postgres knows, in any order.
+    pub sales: Vec<KnownSale>,
+    /// The failed sales that the status holds; a start that was missed is nowhere else.
+    pub failed: Vec<PastSale>,
+    /// When the partitions of the attempts were last looked after.
+    pub attempts_kept_at: Option<Timestamp>,
+}
+
+/// A sale that Postgres knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownSale {
+    /// What it is, as it was seeded.
+    pub sale: Sale,
+    /// When its catalogue was complete; `None`: seeding was begun and never finished.
+    pub seeded_at: Option<Timestamp>,
+    /// When it was stopped for good.
+    pub closed_at: Option<Timestamp>,
+    /// When Redis and Postgres agreed on it.
+    pub settled_at: Option<Timestamp>,
+    /// How many items Postgres has sold of it.
+    pub sold: u32,
+    /// Whether this process has deleted it from Redis. A new process does not know, and
+    /// deletes once more.
+    pub gone: bool,
+}
+
+/// How far a sale is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not started.
+    Upcoming,
+    /// It sells.
+    Open,
+    /// It has ended and is not closed.
+    Ended,
+    /// It is closed and not settled.
+    Closed,
+    /// It is over in every respect.
+    Settled,
+    /// Its start has passed and its catalogue was not complete.
+    NeverSeeded,
+}
+
+impl Observed {
+    /// The sale with this id, if Postgres knows it.
+    pub fn find(&self, id: &SaleId) -> Option<&KnownSale> {
+        self.sales.iter().find(|known| known.sale.id == *id)
+    }
+
+    /// The start of the first sale that is known.
+    pub(super) fn earliest_start(&self) -> Option<Timestamp> {
+        self.sales
+            .iter()
+            .map(|known| known.sale.window.starts_at)
+            .min()
+    }
+}
+
+impl KnownSale {
+    pub(super) fn stage(&self, now: Timestamp) -> Stage {
+        let window = self.sale.window;
+        match (self.seeded_at, self.closed_at, self.settled_at) {
+            _ if now < window.starts_at => Stage::Upcoming,
+            (None, ..) => Stage::NeverSeeded,
+            (Some(_), ..) if now < window.ends_at => Stage::Open,
+            (Some(_), None, _) => Stage::Ended,
+            (Some(_), Some(_), None) => Stage::Closed,
+            (Some(_), Some(_), Some(_)) => Stage::Settled,
+        }
+    }
+
+    /// Whether it was opened, or will be: one that was never seeded is as good as none.
+    pub(super) fn held(&self) -> bool {
+        self.seeded_at.is_some()
+    }
+
+    pub(super) fn as_upcoming(&self) -> Upcoming {
+        Upcoming {
+            id: self.sale.id.clone(),
+            window: self.sale.window,
+            seeded: self.held(),
+        }
+    }
+}

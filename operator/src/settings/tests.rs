@@ -1,0 +1,319 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A resource that is fine, with `patch` merged into its spec.
+fn flash_sale(patch: Value) -> FlashSale {
+    let mut spec = json!({
+        "schedule": "0 * * * *",
+        "catalog": {"generate": {"count": 100}},
+        "redis": {"secretKeyRef": {"name": "redis", "key": "url"}},
+        "postgres": {"secretKeyRef": {"name": "postgres", "key": "url"}},
+    });
+    merge(&mut spec, patch);
+    serde_json::from_value(json!({
+        "apiVersion": "flashsale.dev/v1alpha1",
+        "kind": "FlashSale",
+        "metadata": {"name": "hourly", "namespace": "shop"},
+        "spec": spec,
+    }))
+    .unwrap()
+}
+
+fn merge(base: &mut Value, patch: Value) {
+    match (base, patch) {
+        (Value::Object(base), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    base.remove(&key);
+                } else {
+                    merge(base.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (base, patch) => *base = patch,
+    }
+}
+
+#[test]
+fn a_short_manifest_gets_the_defaults() {
+    let settings = validate(&flash_sale(json!({}))).unwrap();
+    assert_eq!(settings.name.to_string(), "shop.hourly");
+    assert_eq!(settings.duration, SignedDuration::from_hours(1));
+    assert_eq!(
+        (settings.per_user, settings.per_checkout, settings.total),
+        (10, 10, None)
+    );
+    assert_eq!(
+        (
+            settings.idle_replicas,
+            settings.sale_replicas,
+            settings.max_replicas
+        ),
+        (2, 6, None)
+    );
+    assert_eq!(
+        (settings.warm_up.as_mins(), settings.cool_down.as_mins()),
+        (3, 5)
+    );
+    assert_eq!(
+        (settings.starting_deadline, settings.best_effort),
+        (None, false)
+    );
+    assert_eq!(
+        (
+            settings.successful_history_limit,
+            settings.failed_history_limit
+        ),
+        (24, 3)
+    );
+    assert_eq!(settings.attempts_retention_days, 30);
+}
+
+#[test]
+fn a_limit_for_a_user_limits_his_cart_too() {
+    let settings = validate(&flash_sale(json!({"limits": {"perUser": 3}}))).unwrap();
+    assert_eq!(settings.per_checkout, 3);
+}
+
+/// What is wrong, which field says so, what it must mention; whether the schema of the custom
+/// resource has a rule of its own for it, so that the API server refuses it before any operator.
+#[test]
+fn what_cannot_be_carried_out_is_refused_with_its_field() {
+    let in_rules = true;
+    let cases = [
+        (
+            json!({"startAt": "2026-11-27T08:00:00Z"}),
+            "spec.schedule",
+            "found both",
+            in_rules,
+        ),
+        (
+            json!({"schedule": null}),
+            "spec.schedule",
+            "found neither",
+            in_rules,
+        ),
+        (
+            json!({"schedule": "61 * * * *"}),
+            "spec.schedule",
+            "`61 * * * *`",
+            false,
+        ),
+        (
+            json!({"schedule": "0 0 31 2 *"}),
+            "spec.schedule",
+            "never matches",
+            false,
+        ),
+        (
+            json!({"schedule": null, "startAt": "tomorrow"}),
+            "spec.startAt",
+            "`tomorrow`",
+            false,
+        ),
+        (
+            json!({"schedule": null, "startAt": "9999-12-30T00:00:00Z"}),
+            "spec.startAt",
+            "2000 to 2999",
+            false,
+        ),
+        (
+            json!({"timeZone": "Europe/Atlantis"}),
+            "spec.timeZone",
+            "`Europe/Atlantis`",
+            false,
+        ),
+        (
+            json!({"duration": "0s"}),
+            "spec.duration",
+            "from 1s to 744h",
+            in_rules,
+        ),
+        (
+            json!({"schedule": "0 0 1 1 *", "duration": "745h"}),
+            "spec.duration",
+            "`745h`",
+            in_rules,
+        ),
+        (
+            json!({"duration": "an hour"}),
+            "spec.duration",
+            "`an hour`",
+            false,
+        ),
+        (
+            json!({"duration": "1h1h"}),
+            "spec.duration",
+            "`1h1h`",
+            false,
+        ),
+        (
+            json!({"duration": "2h"}),
+            "spec.duration",
+            "at most 1h",
+            false,
+        ),
+        (
+            json!({"startingDeadlineSeconds": 0}),
+            "spec.startingDeadlineSeconds",
+            "found 0",
+            false,
+        ),
+        (
+            json!({"successfulSalesHistoryLimit": -1}),
+            "spec.successfulSalesHistoryLimit",
+            "0 to 100",
+            false,
+        ),
+        (
+            json!({"failedSalesHistoryLimit": 101}),
+            "spec.failedSalesHistoryLimit",
+            "0 to 100",
+            false,
+        ),
+        (
+            json!({"attemptsRetentionDays": 0}),
+            "spec.attemptsRetentionDays",
+            "1 to 3650",
+            false,
+        ),
+        (
+            json!({"catalog": {"generate": null}}),
+            "spec.catalog",
+            "found neither",
+            in_rules,
+        ),
+        (
+            json!({"catalog": {"configMapRef": {"name": "c", "key": "k"}}}),
+            "spec.catalog",
+            "found both",
+            in_rules,
+        ),
+        (
+            json!({"catalog": {"generate": {"count": 0}}}),
+            "spec.catalog.generate.count",
+            "1 to 1000000",
+            false,
+        ),
+        (
+            json!({"limits": {"total": 101}}),
+            "spec.limits.total",
+            "count, 100",
+            in_rules,
+        ),
+        (
+            json!({"limits": {"perUser": 0}}),
+            "spec.limits.perUser",
+            "1 to 1000",
+            false,
+        ),
+        (
+            json!({"limits": {"perUser": 2, "perCheckout": 3}}),
+            "spec.limits.perCheckout",
+            "perUser, 2",
+            in_rules,
+        ),
+        (
+            json!({"redis": {"secretKeyRef": {"name": ""}}}),
+            "spec.redis.secretKeyRef.name",
+            "nothing",
+            false,
+        ),
+        (
+            json!({"api": {"warmUp": "25h"}}),
+            "spec.api.warmUp",
+            "to 24h",
+            in_rules,
+        ),
+        (
+            json!({"api": {"coolDown": "25h"}}),
+            "spec.api.coolDown",
+            "to 24h",
+            in_rules,
+        ),
+        (
+            json!({"api": {"replicas": {"idle": 7}}}),
+            "spec.api.replicas.idle",
+            "sale, 6",
+            in_rules,
+        ),
+        (
+            json!({"api": {"autoscaling": {"maxReplicas": 5}}}),
+            "spec.api.autoscaling.maxReplicas",
+            "sale, 6",
+            in_rules,
+        ),
+    ];
+    for (patch, path, mentions, refused_by_rules) in cases {
+        let flash_sale = flash_sale(patch.clone());
+        let errors = validate(&flash_sale).expect_err(&patch.to_string());
+        let error = errors.iter().find(|error| error.path == path);
+        let error = error
+            .unwrap_or_else(|| panic!("{patch}: {errors:?}"))
+            .to_string();
+        assert!(
+            error.contains(mentions),
+            "{patch}: `{error}` does not mention `{mentions}`"
+        );
+        assert!(
+            errors.len() == 1 || !refused_by_rules,
+            "{patch}: one fault, one message: {errors:?}"
+        );
+
+        let by_rules = kube::core::cel::validate_cel(&flash_sale).is_err();
+        assert!(
+            by_rules || !refused_by_rules,
+            "{patch}: the rules of the schema let it pass"
+        );
+    }
+}
+
+#[test]
+fn what_is_fine_passes_the_rules_of_the_schema_too() {
+    let fine = [
+        json!({}),
+        json!({"schedule": null, "startAt": "2026-11-27T09:00:00+01:00"}),
+        json!({"catalog": {"generate": null, "configMapRef": {"name": "c", "key": "items.csv"}}}),
+        json!({"limits": {"perUser": 5, "perCheckout": 5, "total": 100}, "duration": "59m59s"}),
+        json!({"api": {"replicas": {"idle": 0, "sale": 9}, "autoscaling": {"maxReplicas": 9}, "warmUp": "0s"}}),
+    ];
+    for patch in fine {
+        let flash_sale = flash_sale(patch.clone());
+        validate(&flash_sale).unwrap_or_else(|errors| panic!("{patch}: {errors:?}"));
+        kube::core::cel::validate_cel(&flash_sale)
+            .unwrap_or_else(|errors| panic!("{patch}: {errors:?}"));
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let patch = json!({"timeZone": "Nowhere", "duration": "x", "limits": {"perUser": 0}});
+    let paths: Vec<_> = validate(&flash_sale(patch))
+        .unwrap_err()
+        .into_iter()
+        .map(|e| e.path)
+        .collect();
+    assert_eq!(
+        paths,
+        ["spec.timeZone", "spec.duration", "spec.limits.perUser"]
+    );
+}
+
+#[test]
+fn the_total_is_checked_once_the_catalogue_is_known() {
+    let config_map = json!({"generate": null, "configMapRef": {"name": "c", "key": "k"}});
+    let settings = validate(&flash_sale(
+        json!({"catalog": config_map, "limits": {"total": 50}}),
+    ))
+    .unwrap();
+    let window = settings.window("2026-11-23T08:00:00Z".parse().unwrap());
+    assert_eq!(settings.sale(window, 50).unwrap().limits.total, 50);
+    let error = settings.sale(window, 49).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "spec.limits.total: found 50; expected at most the 49 items of the catalogue"
+    );
+}
