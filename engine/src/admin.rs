@@ -150,6 +150,19 @@ impl Admin {
         Ok(restore::forget(&self.redis, &record.sale).await?)
     }
 
+    /// Takes back a sale that was seeded and has not begun: it will not open. Answers whether
+    /// it did; a sale that has begun goes on.
+    pub async fn withdraw(&self, id: &SaleId) -> Result<bool, AdminError> {
+        let Some(record) = sales::one(&self.db, id).await? else {
+            return Ok(true);
+        };
+        let withdrawn = sales::withdraw(&self.db, id).await?;
+        if withdrawn {
+            restore::forget(&self.redis, &record.sale).await?;
+        }
+        Ok(withdrawn)
+    }
+
     /// Makes the partitions of the coming days and drops those older than `keep_days`.
     pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
         let keep_days = i32::try_from(keep_days).unwrap_or(i32::MAX);

@@ -137,7 +137,7 @@ impl Catalog {
         let items = (0..capacity).map(|idx| {
             let number = idx + 1;
             let id = format!("{prefix}-{number:05}");
-            let image_url = format!("https://picsum.photos/seed/{id}/480");
+            let image_url = format!("https://images.example.com/{id}.webp");
             Item {
                 idx,
                 id,

@@ -138,7 +138,9 @@ async fn try_rebuild(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
     if mine.is_none() {
         return Ok(false);
     }
-    let Some(record) = sales::one(&means.db, &sale.id).await? else {
+    let record = sales::one(&means.db, &sale.id).await?;
+    // A sale that is closed or withdrawn is the operator's: its keys are gone on purpose.
+    let Some(record) = record.filter(|record| record.closed_at.is_none()) else {
         return Ok(false);
     };
     let done = restore::restore(&means.db, &means.redis, &record).await;

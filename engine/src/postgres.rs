@@ -48,10 +48,18 @@ impl std::fmt::Debug for Database {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    let options = PgConnectOptions::from_str(url).map_err(|_| StoreError::Url {
+    let bad_url = || StoreError::Url {
         store: "Postgres",
         expected: "postgres://user[:password]@host[:port]/database",
-    })?;
+    };
+    // The library takes any scheme, and then connects to somewhere else for ever.
+    if !["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Err(bad_url());
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| bad_url())?;
     Ok(options
         .application_name("flashsale")
         .log_statements(log::LevelFilter::Off)

@@ -1,8 +1,8 @@
 //! Sales and catalogues in Postgres.
 
 use jiff::Timestamp;
-use sqlx::Row;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{Connection, Row};
 
 use crate::catalog::{Catalog, Item};
 use crate::error::StoreError;
@@ -30,8 +30,6 @@ pub struct SaleRecord {
 /// Which moment of a sale's life is noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Milestone {
-    /// The catalogue is complete.
-    Seeded,
     /// Nothing is sold any more.
     Closed,
     /// Redis and Postgres agree.
@@ -126,17 +124,19 @@ fn from_row(row: &PgRow) -> Result<SaleRecord, StoreError> {
     })
 }
 
-/// Writes a sale and its catalogue; what is there stays. Answers whether it was complete before.
+/// Writes a sale and its catalogue, whole or not at all; a sale that is there stays as it is.
+/// Answers whether it was there.
 pub async fn write(db: &Database, sale: &Sale, catalog: &Catalog) -> Result<bool, StoreError> {
-    if let Some(record) = one(db, &sale.id).await?
-        && record.seeded_at.is_some()
-    {
+    if one(db, &sale.id).await?.is_some() {
         return Ok(true);
     }
     let row = sale.clone();
-    db.run("seed", |connection| {
+    let items: Vec<&Item> = catalog.iter().collect();
+    let pages: Vec<ItemColumns> = items.chunks(PAGE).map(ItemColumns::of).collect();
+    db.run_within("seed", LONG_STATEMENT_TIMEOUT, |connection| {
         Box::pin(async move {
-            sqlx::query(include_str!("sql/upsert_sale.sql"))
+            let mut transaction = connection.begin().await?;
+            let inserted = sqlx::query(include_str!("sql/insert_sale.sql"))
                 .bind(row.id.as_str())
                 .bind(row.id.flash_sale().as_str())
                 .bind(row.window.starts_at.as_microsecond())
@@ -147,51 +147,76 @@ pub async fn write(db: &Database, sale: &Sale, catalog: &Catalog) -> Result<bool
                 .bind(row.limits.total as i32)
                 .bind(row.partitions as i16)
                 .bind(row.best_effort)
-                .execute(connection)
-                .await
-                .map(drop)
-        })
-    })
-    .await?;
-    let items: Vec<&Item> = catalog.iter().collect();
-    for page in items.chunks(PAGE) {
-        write_items(db, &sale.id, page).await?;
-    }
-    note(db, &sale.id, Milestone::Seeded).await?;
-    Ok(false)
-}
-
-async fn write_items(db: &Database, sale: &SaleId, page: &[&Item]) -> Result<(), StoreError> {
-    let sale = sale.to_string();
-    let indexes: Vec<i32> = page.iter().map(|item| item.idx as i32).collect();
-    let column = |text: fn(&Item) -> &str| -> Vec<String> {
-        page.iter().map(|item| text(item).to_owned()).collect()
-    };
-    let (ids, names) = (column(|item| &item.id), column(|item| &item.name));
-    let urls = column(|item| &item.image_url);
-    db.run_within("seed", LONG_STATEMENT_TIMEOUT, |connection| {
-        Box::pin(async move {
-            sqlx::query(include_str!("sql/insert_items.sql"))
-                .bind(sale)
-                .bind(indexes)
-                .bind(ids)
-                .bind(names)
-                .bind(urls)
-                .execute(connection)
-                .await
-                .map(drop)
+                .execute(&mut *transaction)
+                .await?;
+            if inserted.rows_affected() == 0 {
+                // A second operator was faster.
+                return Ok(true);
+            }
+            for page in pages {
+                page.insert(row.id.as_str(), &mut transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(false)
         })
     })
     .await
+}
+
+/// A part of a catalogue as arrays.
+struct ItemColumns {
+    indexes: Vec<i32>,
+    ids: Vec<String>,
+    names: Vec<String>,
+    image_urls: Vec<String>,
+}
+
+impl ItemColumns {
+    fn of(page: &[&Item]) -> Self {
+        let column = |text: fn(&Item) -> &str| -> Vec<String> {
+            page.iter().map(|item| text(item).to_owned()).collect()
+        };
+        Self {
+            indexes: page.iter().map(|item| item.idx as i32).collect(),
+            ids: column(|item| &item.id),
+            names: column(|item| &item.name),
+            image_urls: column(|item| &item.image_url),
+        }
+    }
+
+    async fn insert(self, sale: &str, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("sql/insert_items.sql"))
+            .bind(sale)
+            .bind(self.indexes)
+            .bind(self.ids)
+            .bind(self.names)
+            .bind(self.image_urls)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+/// Deletes a sale that has not begun. Answers whether it did.
+pub async fn withdraw(db: &Database, id: &SaleId) -> Result<bool, StoreError> {
+    let id = id.to_string();
+    let deleted = db
+        .run("seed", |connection| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM sales WHERE id = $1 AND starts_at > now()")
+                    .bind(id)
+                    .execute(connection)
+                    .await
+            })
+        })
+        .await?;
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// Notes a moment of a sale's life; the first note stays.
 pub async fn note(db: &Database, id: &SaleId, milestone: Milestone) -> Result<(), StoreError> {
     let id = id.to_string();
     let sql = match milestone {
-        Milestone::Seeded => {
-            "UPDATE sales SET seeded_at = now() WHERE id = $1 AND seeded_at IS NULL"
-        }
         Milestone::Closed => {
             "UPDATE sales SET closed_at = now() WHERE id = $1 AND closed_at IS NULL"
         }

@@ -173,6 +173,12 @@ impl Settler {
     async fn take(&self, stream: &str, idle: Duration) -> Result<Vec<StreamId>, StoreError> {
         match self.try_take(stream, idle).await {
             Err(StoreError::Redis { source, .. }) if source.code() == Some("NOGROUP") => {
+                // A sale that was retired has no stream, and must not get one back.
+                let mut cmd = redis::cmd("EXISTS");
+                cmd.arg(stream);
+                if self.redis.run::<i64>("settle", &cmd).await? == 0 {
+                    return Ok(Vec::new());
+                }
                 make_group(&self.redis, stream).await?;
                 self.try_take(stream, idle).await
             }

@@ -169,11 +169,19 @@ impl Shop {
         if !self.followed.load(Ordering::Relaxed) {
             return Some("the registry of sales has not been read yet".to_owned());
         }
-        if let Some(open) = self.sales.load().iter().find(|o| !o.view.is_caught_up()) {
-            return Some(format!(
-                "the feed of {} has not caught up yet",
-                open.sale.id
-            ));
+        // A sale that is far off must not take a process out of one that is selling.
+        let soon = Timestamp::now().saturating_add(READY_BEFORE_START);
+        let due = |sale: &Sale| {
+            soon.as_ref()
+                .is_ok_and(|soon| sale.window.starts_at <= *soon)
+        };
+        if let Some(sale) = self.missing.load().iter().find(|sale| due(sale)) {
+            return Some(format!("the catalogue of {} is not loaded yet", sale.id));
+        }
+        let behind = |open: &&Arc<OpenSale>| due(&open.sale) && !open.view.is_caught_up();
+        if let Some(open) = self.sales.load().iter().find(behind) {
+            let id = &open.sale.id;
+            return Some(format!("the feed of {id} has not caught up yet"));
         }
         self.fault.load().as_ref().clone()
     }
@@ -256,20 +264,49 @@ impl Shop {
         self.missing.store(Arc::new(missing));
     }
 
-    fn drop_finished(&self) {
+    /// Stops serving sales that are long over, that were retired, or that were withdrawn before
+    /// they began. Whoever asks for them is answered from Postgres.
+    fn drop_gone(&self, registered: &HashSet<SaleId>, unfinished: Option<&[Sale]>) {
         let now = Timestamp::now();
-        let finished = |open: &Arc<OpenSale>| {
-            let over = open.sale.window.ends_at.saturating_add(KEEP_AFTER_END);
-            over.is_ok_and(|over| over < now)
+        let gone = |open: &Arc<OpenSale>| {
+            let (id, window) = (&open.sale.id, open.sale.window);
+            let over = window.ends_at.saturating_add(KEEP_AFTER_END);
+            let retired = window.ends_at <= now && !registered.contains(id);
+            let withdrawn = now < window.starts_at
+                && !registered.contains(id)
+                && unfinished.is_some_and(|sales| sales.iter().all(|sale| sale.id != *id));
+            retired || withdrawn || over.is_ok_and(|over| over < now)
         };
-        let (gone, kept): (Vec<_>, Vec<_>) = self.sales.load().iter().cloned().partition(finished);
+        let (gone, kept): (Vec<_>, Vec<_>) = self.sales.load().iter().cloned().partition(gone);
         if gone.is_empty() {
             return;
         }
         for open in gone {
+            tracing::info!(sale = %open.sale.id, "sale no longer served from memory");
             open.stop.cancel();
         }
         self.sales.store(Arc::new(kept));
+    }
+
+    /// One look at the registry, and now and then at Postgres, which has what it lost.
+    async fn follow_once(&self, compare: bool) -> Result<(), StoreError> {
+        let mut wanted = self.registered().await?;
+        let registered: HashSet<SaleId> = wanted.iter().map(|sale| sale.id.clone()).collect();
+        let unfinished = match compare {
+            // The registry alone serves while Postgres is away.
+            true => self.unfinished().await.ok(),
+            false => None,
+        };
+        for sale in unfinished.iter().flatten() {
+            if !registered.contains(&sale.id) {
+                rebuild(&self.means, sale).await;
+                wanted.push(sale.clone());
+            }
+        }
+        self.open_all(wanted).await;
+        self.drop_gone(&registered, unfinished.as_deref());
+        self.followed.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -279,31 +316,13 @@ pub type Pinged = Result<Duration, StoreError>;
 async fn follow(shop: Arc<Shop>) {
     let mut compared: Option<Instant> = None;
     loop {
-        let registered = shop.registered().await;
-        let mut wanted = match registered {
-            Ok(sales) => Some(sales),
-            Err(error) => {
-                tracing::warn!(error = %error, "registry not read");
-                None
-            }
-        };
-        if compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY) {
+        let compare = compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY);
+        if compare {
             compared = Some(Instant::now());
-            if let (Some(wanted), Ok(unfinished)) = (&mut wanted, shop.unfinished().await) {
-                let registered: HashSet<SaleId> = wanted.iter().map(|s| s.id.clone()).collect();
-                for sale in unfinished {
-                    if !registered.contains(&sale.id) {
-                        rebuild(&shop.means, &sale).await;
-                        wanted.push(sale);
-                    }
-                }
-            }
         }
-        if let Some(wanted) = wanted {
-            shop.open_all(wanted).await;
-            shop.followed.store(true, Ordering::Relaxed);
+        if let Err(error) = shop.follow_once(compare).await {
+            tracing::warn!(error = %error, "registry not read");
         }
-        shop.drop_finished();
         tokio::select! {
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
             () = shop.following.cancelled() => return,

@@ -197,14 +197,14 @@ async fn seeding_can_be_repeated_after_a_crash_in_its_middle() {
         },
     );
     let catalog = stack.seed(&sale).await;
-    // What a crash leaves: a part of the items, nothing in Redis.
-    stack.execute("DELETE FROM items WHERE idx >= 12000").await;
-    stack.execute("UPDATE sales SET seeded_at = NULL").await;
+    // What a crash between the stores leaves: all in Postgres, a part in Redis.
     stack.redis.flush_all().unwrap();
     let report = stack.admin.seed(&sale, &catalog).await.unwrap();
     assert!(!report.already_seeded);
     let items: i64 = stack.sql("SELECT count(*) FROM items").await;
     assert_eq!(items, 25_000);
+    let shop = stack.shop().await;
+    fill(&shop, "ann", &[&catalog.get(24_999).unwrap().id]).await;
     assert!(
         stack
             .admin
@@ -213,4 +213,68 @@ async fn seeding_can_be_repeated_after_a_crash_in_its_middle() {
             .unwrap()
             .already_seeded
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_that_is_withdrawn_before_its_start_is_gone() {
+    let stack = Stack::start().await;
+    let running = stack.sale(
+        10,
+        Limits {
+            total: 10,
+            ..LIMITS
+        },
+    );
+    let catalog = stack.seed(&running).await;
+    let shop = stack.shop().await;
+    let mut coming = running.clone();
+    coming.window.starts_at = running.window.ends_at;
+    coming.window.ends_at = running.window.ends_at + jiff::SignedDuration::from_hours(1);
+    coming.id = flashsale_engine::sale::SaleId::new(&stack.name, coming.window.starts_at);
+    stack.seed(&coming).await;
+    eventually("the coming sale is loaded", || async {
+        shop.known(&coming.id).is_some()
+    })
+    .await;
+
+    assert!(stack.admin.withdraw(&coming.id).await.unwrap());
+    eventually("it is not served any more", || async {
+        shop.known(&coming.id).is_none()
+    })
+    .await;
+    assert!(shop.status(&coming.id).await.unwrap().is_none());
+    // A sale that has begun cannot be withdrawn.
+    assert!(!stack.admin.withdraw(&running.id).await.unwrap());
+    fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_sale_leaves_no_key_and_no_process_brings_it_back() {
+    let stack = Stack::start().await;
+    let mut sale = stack.sale(
+        10,
+        Limits {
+            total: 10,
+            ..LIMITS
+        },
+    );
+    sale.window.ends_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
+    let catalog = stack.seed(&sale).await;
+    let shop = stack.shop().await;
+    let code = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+    shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    eventually("the sale is over", || async { shop.active().is_none() }).await;
+    assert_eq!(stack.close_and_settle(&sale.id).await, 1);
+    stack.admin.retire(&sale.id).await.unwrap();
+    eventually("it is not served from memory", || async {
+        shop.known(&sale.id).is_none()
+    })
+    .await;
+    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    let client = redis::Client::open(stack.redis.url()).unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(format!("*{}*", sale.id))
+        .query(&mut client.get_connection().unwrap())
+        .unwrap();
+    assert_eq!(keys, Vec::<String>::new());
 }

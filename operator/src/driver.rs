@@ -203,7 +203,7 @@ impl Driver {
                 Ok(false)
             }
             Action::Withdraw(id) => {
-                admin.retire(id).await?;
+                admin.withdraw(id).await?;
                 self.gone.insert(id.clone());
                 Ok(true)
             }

@@ -1,5 +1,4 @@
--- A part of a catalogue; what a crashed seed left is kept.
+-- A part of a catalogue.
 INSERT INTO items (sale_id, idx, id, name, image_url)
 SELECT $1, i.idx, i.id, i.name, i.image_url
   FROM UNNEST($2::integer[], $3::text[], $4::text[], $5::text[]) AS i (idx, id, name, image_url)
-    ON CONFLICT (sale_id, idx) DO NOTHING
