@@ -93,7 +93,8 @@ impl Added {
     }
 
     /// Completes the record of an attempt with what the script decided.
-    pub(crate) fn complete(&self, attempt: &mut Attempt, sale: &SaleId) {
+    pub(crate) fn complete(&self, attempt: &mut Attempt, sale: &SaleId, sale_text: &Arc<str>) {
+        attempt.sale = sale_text.clone();
         attempt.outcome = self.outcome.as_str().to_owned();
         if let Some(tail) = &self.tail {
             attempt.code = CheckoutCode::format(sale, tail);
@@ -223,6 +224,8 @@ impl CartLanes {
 struct Lane {
     sale: SaleId,
     sale_text: Arc<str>,
+    /// The stream names the sale; its entries need not.
+    unsaid: Arc<str>,
     best_effort: bool,
     partition: u16,
     keys: PartitionKeys,
@@ -237,6 +240,7 @@ impl Lane {
         Self {
             sale: sale.id.clone(),
             sale_text: sale.id.as_str().into(),
+            unsaid: "".into(),
             best_effort: sale.best_effort,
             partition,
             stream: keys.attempts.as_str().into(),
@@ -252,7 +256,7 @@ impl Lane {
         let mut lines = String::with_capacity(batch.len() * 128);
         for request in &batch {
             let attempt = self.log.draw(
-                &self.sale_text,
+                &self.unsaid,
                 Some(&request.user),
                 Some(&request.item),
                 &request.request_id,
@@ -294,7 +298,7 @@ impl Lane {
             .collect::<Result<Vec<_>, _>>()?;
         if !dropped {
             for (attempt, added) in attempts.iter_mut().zip(&answers) {
-                added.complete(attempt, &self.sale);
+                added.complete(attempt, &self.sale, &self.sale_text);
             }
             self.log.keep(Answered {
                 stream: self.stream.clone(),

@@ -294,7 +294,7 @@ fn parse_attempts(entry: &StreamId, sale: Option<&SaleId>) -> Result<Vec<Attempt
     };
     for (n, attempt) in attempts.iter_mut().enumerate() {
         if let (Some(added), Some(sale)) = (decided.get(&n), sale) {
-            added.complete(attempt, sale);
+            added.complete(attempt, sale, &sale.as_str().into());
         }
     }
     Ok(attempts)

@@ -44,6 +44,9 @@ const RECENT_SALES: u32 = 10;
 /// How often the stores are asked whether they are fit.
 const FITNESS_EVERY: Duration = Duration::from_secs(10);
 
+/// The log target of what a shop keeper would want to know.
+const BUSINESS: &str = "flashsale::business";
+
 /// What a process needs to serve a FlashSale.
 #[derive(Debug, Clone)]
 pub struct ShopConfig {
@@ -315,6 +318,7 @@ pub type Pinged = Result<Duration, StoreError>;
 
 async fn follow(shop: Arc<Shop>) {
     let mut compared: Option<Instant> = None;
+    let mut selling: Option<Arc<OpenSale>> = None;
     loop {
         let compare = compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY);
         if compare {
@@ -323,10 +327,28 @@ async fn follow(shop: Arc<Shop>) {
         if let Err(error) = shop.follow_once(compare).await {
             tracing::warn!(error = %error, "registry not read");
         }
+        let active = shop.active();
+        announce(selling.as_deref(), active.as_deref());
+        selling = active;
         tokio::select! {
             () = tokio::time::sleep(FOLLOW_EVERY) => {}
             () = shop.following.cancelled() => return,
         }
+    }
+}
+
+/// Logs what this process sees of the sales' windows.
+fn announce(before: Option<&OpenSale>, now: Option<&OpenSale>) {
+    if before.map(|open| &open.sale.id) == now.map(|open| &open.sale.id) {
+        return;
+    }
+    if let Some(open) = before {
+        let (sale, sold) = (&open.sale.id, open.view.sold_count());
+        tracing::info!(target: BUSINESS, event = "sale_closed", %sale, sold, "sale closed");
+    }
+    if let Some(open) = now {
+        let (sale, items) = (&open.sale.id, open.sale.items);
+        tracing::info!(target: BUSINESS, event = "sale_opened", %sale, items, "sale opened");
     }
 }
 
