@@ -49,7 +49,7 @@ pub enum CheckoutResponse {
     ),
 }
 
-/// A cart that was not bought yet.
+/// A cart, bought or not: GET /purchase/{code} says whether it was.
 #[derive(Debug, Object)]
 pub struct CartBody {
     /// Its code.

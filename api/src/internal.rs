@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flashsale_engine::shop::Shop;
-use poem::http::{StatusCode, header};
+use poem::http::StatusCode;
 use poem::web::Data;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
 
@@ -49,12 +49,9 @@ fn readyz(probes: Data<&Arc<Probes>>) -> Response {
 #[handler]
 fn metrics(probes: Data<&Arc<Probes>>) -> Response {
     match probes.shop.metrics().render() {
-        Ok(text) => text
-            .with_header(
-                header::CONTENT_TYPE,
-                "text/plain; version=0.0.4; charset=utf-8",
-            )
-            .into_response(),
+        Ok(text) => Response::builder()
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(text),
         Err(error) => error
             .to_string()
             .with_status(StatusCode::INTERNAL_SERVER_ERROR)

@@ -1,8 +1,9 @@
 //! Around every public request: its id, its log line, its metrics, and a problem for whatever
-//! no endpoint answered (404, 405, a panic).
+//! no endpoint answered (404, 405, a body, a panic).
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
@@ -11,21 +12,25 @@ use flashsale_engine::metrics::Metrics;
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
+use poem_openapi::error::ParseParamError;
 use prometheus::{Histogram, IntCounter};
 
+use crate::internal::Probes;
 use crate::problem::Problem;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// Bodies have no meaning on any endpoint; a large one is refused before it is read.
-const MAX_BODY_BYTES: u64 = 16 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// The middleware.
 #[derive(Debug, Clone)]
 pub struct Observe {
     /// Where requests are counted.
     pub metrics: Arc<Metrics>,
+    /// Whether this process drains, and where refused checkouts are logged.
+    pub probes: Arc<Probes>,
 }
 
 impl<E: Endpoint> Middleware<E> for Observe {
@@ -35,6 +40,7 @@ impl<E: Endpoint> Middleware<E> for Observe {
         Observed {
             endpoint,
             handles: Handles::new(self.metrics.clone()),
+            probes: self.probes.clone(),
         }
     }
 }
@@ -44,6 +50,7 @@ impl<E: Endpoint> Middleware<E> for Observe {
 pub struct Observed<E> {
     endpoint: E,
     handles: Handles,
+    probes: Arc<Probes>,
 }
 
 impl<E: Endpoint> Endpoint for Observed<E> {
@@ -57,13 +64,11 @@ impl<E: Endpoint> Endpoint for Observed<E> {
             .unwrap_or_else(RequestId::generate);
         let method = request.method().clone();
         let route = route_of(request.uri().path());
-        let too_large = declared_length(&request) > MAX_BODY_BYTES;
         request.set_data(request_id.clone());
 
-        let mut response = if too_large {
-            let detail = "no endpoint takes a body; parameters go into the query";
-            let code = "body_too_large";
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail, &request_id).into_response()
+        let mut response = if has_large_body(&mut request).await {
+            let is_checkout = method == Method::POST && route == "/checkout";
+            self.too_large(is_checkout, &request_id).await
         } else {
             match AssertUnwindSafe(self.endpoint.call(request))
                 .catch_unwind()
@@ -84,6 +89,11 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
+        if self.probes.draining.load(Ordering::Relaxed) {
+            // A connection that is told so is not closed under its next request.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         let took = started.elapsed();
         let status = response.status().as_u16();
         self.handles
@@ -101,9 +111,34 @@ impl<E: Endpoint> Endpoint for Observed<E> {
     }
 }
 
-fn declared_length(request: &Request) -> u64 {
-    let length = request.header(header::CONTENT_LENGTH.as_str());
-    length.and_then(|text| text.parse().ok()).unwrap_or(0)
+impl<E> Observed<E> {
+    async fn too_large(&self, is_checkout: bool, request_id: &RequestId) -> Response {
+        let code = "body_too_large";
+        if is_checkout {
+            // Every answered checkout is logged, whatever the answer.
+            let shop = &self.probes.shop;
+            let logged = shop.log_invalid_checkout(None, None, code, request_id);
+            if let Err(error) = logged.await {
+                tracing::warn!(request_id = request_id.as_str(), error = %error, "checkout unavailable");
+                return Problem::unavailable("ask again, without a body", request_id)
+                    .into_response();
+            }
+        }
+        let detail = "no endpoint takes a body; parameters go into the query";
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, code, detail, request_id).into_response()
+    }
+}
+
+/// Whether there is more body than is worth reading. One of unknown length is read that far.
+async fn has_large_body(request: &mut Request) -> bool {
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    match request.header(header::CONTENT_LENGTH.as_str()) {
+        Some(length) if !chunked => length.parse().is_ok_and(|n: usize| n > MAX_BODY_BYTES),
+        _ => {
+            let body = request.take_body();
+            !body.is_empty() && body.into_bytes_limit(MAX_BODY_BYTES).await.is_err()
+        }
+    }
 }
 
 fn internal(request_id: &RequestId) -> Response {
@@ -123,6 +158,11 @@ fn unanswered(error: &poem::Error, request_id: &RequestId) -> Response {
         StatusCode::METHOD_NOT_ALLOWED => (
             "method_not_allowed",
             "the path does not take this method: /docs shows what it takes".to_owned(),
+        ),
+        _ if error.is::<ParseParamError>() => ("invalid_parameter", error.to_string()),
+        _ if error.is::<poem::error::ParsePathError>() => (
+            "invalid_path",
+            "the path: expected UTF-8 once its %xx are decoded, found something else".to_owned(),
         ),
         status if status.is_client_error() => ("invalid_request", error.to_string()),
         _ => {

@@ -110,7 +110,6 @@ pub enum SaleResponse {
 
 /// Answers of GET /sales/{id}/items.
 #[derive(Debug, ApiResponse)]
-#[oai(bad_request_handler = "bad_page")]
 pub enum ItemsResponse {
     /// A page of items.
     #[oai(status = 200)]
@@ -140,18 +139,6 @@ pub struct PageQuery {
     pub cursor: Option<String>,
     /// true: only those for sale; false: only those that are sold.
     pub available: Option<bool>,
-}
-
-fn bad_page(error: poem::Error) -> ItemsResponse {
-    // The handler that poem-openapi calls here does not see the request, and the middleware
-    // writes the request id into the header.
-    let id = RequestId::generate();
-    ItemsResponse::BadRequest(Json(Problem::new(
-        StatusCode::BAD_REQUEST,
-        "invalid_parameter",
-        error.to_string(),
-        &id,
-    )))
 }
 
 fn body(status: &SaleStatus) -> SaleBody {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use flashsale_engine::StoreError;
 use flashsale_engine::metrics::Metrics;
 use flashsale_engine::shop::Shop;
-use poem::{EndpointExt, Route, Server};
+use poem::endpoint::make_sync;
+use poem::web::Html;
+use poem::{EndpointExt, Route, Server, get};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -80,11 +82,15 @@ pub async fn run(config: &Config) -> Result<(), ServeError> {
         draining: AtomicBool::new(false),
     });
     let service = endpoints::service(shop.clone());
+    let page = service.swagger_ui_html();
     let routes = Route::new()
-        .nest("/docs", service.swagger_ui())
-        .at("/openapi.json", service.spec_endpoint())
+        .at("/docs", get(make_sync(move |_| Html(page.clone()))))
+        .at("/openapi.json", get(service.spec_endpoint()))
         .nest("/", service)
-        .with(Observe { metrics });
+        .with(Observe {
+            metrics,
+            probes: probes.clone(),
+        });
     let (end_internal, internal_ended) = watch::channel(false);
     let probing = tokio::spawn(serve_internal(internal, probes.clone(), internal_ended));
 

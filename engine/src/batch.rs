@@ -69,6 +69,14 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
                 if received == 0 {
                     return;
                 }
+                // Requests that have been read from their sockets, but not yet looked at, come
+                // along: let their tasks run first.
+                tokio::task::yield_now().await;
+                while waiting.len() < limits.batch
+                    && let Ok(request) = receiver.try_recv()
+                {
+                    waiting.push(request);
+                }
                 let (requests, senders): (Vec<Q>, Vec<_>) = waiting.drain(..).unzip();
                 // A caller that left needs no answer, hence the ignored sends.
                 match call(requests).await {

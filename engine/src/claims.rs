@@ -36,12 +36,7 @@ pub struct ClaimRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimAnswer {
     /// The outcome of the code, to be committed.
-    Decided {
-        /// What the code got.
-        claim: Claim,
-        /// Whether it was decided before.
-        replayed: bool,
-    },
+    Decided(Claim),
     /// The sale has not begun, or is over, by the clock of Redis. Nothing was claimed.
     NotActive,
 }
@@ -115,12 +110,10 @@ fn parse(answer: &str, sale: &SaleId, request: &ClaimRequest) -> Result<ClaimAns
     if kind != "c" && kind != "r" {
         return Err(bad());
     }
-    Ok(ClaimAnswer::Decided {
-        claim: Claim {
-            sale: sale.clone(),
-            tail: request.tail.clone(),
-            record: Record::parse(record)?,
-        },
+    Ok(ClaimAnswer::Decided(Claim {
+        sale: sale.clone(),
+        tail: request.tail.clone(),
+        record: Record::parse(record)?,
         replayed: kind == "r",
-    })
+    }))
 }

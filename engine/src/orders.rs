@@ -31,37 +31,37 @@ pub struct Committed {
 
 /// Commits claims, of one or many sales; answers their outcomes in the same order.
 ///
-/// All that are new and free of conflict become one statement; a conflict makes them go one
-/// by one.
+/// All that are new and free of conflict become one statement. A conflict is mostly a code that
+/// somebody else has committed: those are looked up and the rest is tried once more; what still
+/// stands in the way makes the claims go one by one.
 pub async fn commit(db: &Database, claims: &[Claim]) -> Result<Vec<Committed>, StoreError> {
-    let batch = Batch::of(claims);
-    let inserted = db
-        .run("commit_orders", |connection| {
+    let replayed = claims.iter().filter(|claim| claim.replayed);
+    let mut known = read_if_any(db, replayed.map(code).collect()).await?;
+    for last in [false, true] {
+        let unknown = claims
+            .iter()
+            .filter(|claim| !known.contains_key(&code(claim)));
+        let batch = Batch::of(unknown);
+        if batch.codes.is_empty() {
+            break;
+        }
+        let codes = batch.codes.clone();
+        let inserted = db.run("commit_orders", |connection| {
             Box::pin(async move { batch.insert(connection).await })
-        })
-        .await;
-    let inserted = match inserted {
-        Ok(codes) => codes,
-        Err(error) if is_conflict(&error) => return resolve_all(db, claims).await,
-        Err(error) => return Err(error),
-    };
-    let replayed: Vec<String> = claims
-        .iter()
-        .map(code)
-        .filter(|code| !inserted.contains(code))
-        .collect();
-    let known = if replayed.is_empty() {
-        HashMap::new()
-    } else {
-        read(db, &replayed).await?
-    };
+        });
+        match inserted.await {
+            Ok(()) => break,
+            Err(error) if is_conflict(&error) && last => {
+                return resolve_all(db, claims, &known).await;
+            }
+            Err(error) if is_conflict(&error) => known.extend(read_if_any(db, codes).await?),
+            Err(error) => return Err(error),
+        }
+    }
     let mut outcomes = Vec::with_capacity(claims.len());
     for claim in claims {
         outcomes.push(match known.get(&code(claim)) {
-            Some(record) => Committed {
-                corrected: !record.agrees_with(&claim.record),
-                record: record.clone(),
-            },
+            Some(record) => Committed::as_known(claim, record),
             None => Committed {
                 record: claim.record.clone(),
                 corrected: false,
@@ -69,6 +69,25 @@ pub async fn commit(db: &Database, claims: &[Claim]) -> Result<Vec<Committed>, S
         });
     }
     Ok(outcomes)
+}
+
+impl Committed {
+    fn as_known(claim: &Claim, record: &Record) -> Self {
+        Self {
+            corrected: !record.agrees_with(&claim.record),
+            record: record.clone(),
+        }
+    }
+}
+
+async fn read_if_any(
+    db: &Database,
+    codes: Vec<String>,
+) -> Result<HashMap<String, Record>, StoreError> {
+    if codes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    read(db, &codes).await
 }
 
 /// Reads the outcomes of these codes; a code without an order is not in the answer.
@@ -158,16 +177,25 @@ struct Batch {
     results: Vec<String>,
     request_ids: Vec<String>,
     at_ms: Vec<i64>,
-    bought_codes: Vec<String>,
-    bought_items: Vec<i32>,
+    bought: Bought,
+}
+
+/// The arrays of what they bought.
+#[derive(Default)]
+struct Bought {
+    codes: Vec<String>,
+    sales: Vec<String>,
+    users: Vec<String>,
+    items: Vec<i32>,
     user_slots: Vec<i32>,
     sale_slots: Vec<i32>,
+    at_ms: Vec<i64>,
 }
 
 impl Batch {
-    fn of(claims: &[Claim]) -> Self {
+    fn of<'c>(claims: impl Iterator<Item = &'c Claim>) -> Self {
         let mut batch = Self::default();
-        let mut seen = HashSet::with_capacity(claims.len());
+        let mut seen = HashSet::new();
         for claim in claims {
             let code = code(claim);
             if seen.insert(code.clone()) {
@@ -185,10 +213,14 @@ impl Batch {
                 sale_slot,
             } = result.outcome
             {
-                self.bought_codes.push(code.clone());
-                self.bought_items.push(as_i32(result.idx));
-                self.user_slots.push(as_i32(user_slot));
-                self.sale_slots.push(as_i32(sale_slot));
+                let bought = &mut self.bought;
+                bought.codes.push(code.clone());
+                bought.sales.push(claim.sale.to_string());
+                bought.users.push(record.user.clone());
+                bought.items.push(as_i32(result.idx));
+                bought.user_slots.push(as_i32(user_slot));
+                bought.sale_slots.push(as_i32(sale_slot));
+                bought.at_ms.push(record.at_ms);
             }
         }
         let (items, words) = columns(&record.results);
@@ -202,8 +234,8 @@ impl Batch {
         self.codes.push(code);
     }
 
-    async fn insert(self, connection: &mut PgConnection) -> Result<HashSet<String>, sqlx::Error> {
-        let codes: Vec<String> = sqlx::query_scalar(include_str!("sql/commit_orders.sql"))
+    async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("sql/commit_orders.sql"))
             .bind(self.codes)
             .bind(self.sales)
             .bind(self.users)
@@ -211,13 +243,16 @@ impl Batch {
             .bind(self.results)
             .bind(self.request_ids)
             .bind(self.at_ms)
-            .bind(self.bought_codes)
-            .bind(self.bought_items)
-            .bind(self.user_slots)
-            .bind(self.sale_slots)
-            .fetch_all(connection)
-            .await?;
-        Ok(codes.into_iter().collect())
+            .bind(self.bought.codes)
+            .bind(self.bought.sales)
+            .bind(self.bought.users)
+            .bind(self.bought.items)
+            .bind(self.bought.user_slots)
+            .bind(self.bought.sale_slots)
+            .bind(self.bought.at_ms)
+            .execute(connection)
+            .await
+            .map(drop)
     }
 }
 
@@ -233,10 +268,17 @@ fn as_i32(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
-async fn resolve_all(db: &Database, claims: &[Claim]) -> Result<Vec<Committed>, StoreError> {
+async fn resolve_all(
+    db: &Database,
+    claims: &[Claim],
+    known: &HashMap<String, Record>,
+) -> Result<Vec<Committed>, StoreError> {
     let mut outcomes = Vec::with_capacity(claims.len());
     for claim in claims {
-        outcomes.push(resolve(db, claim).await?);
+        outcomes.push(match known.get(&code(claim)) {
+            Some(record) => Committed::as_known(claim, record),
+            None => resolve(db, claim).await?,
+        });
     }
     Ok(outcomes)
 }

@@ -39,7 +39,7 @@ pub struct Order {
     pub replayed: bool,
 }
 
-/// A cart that has not been bought yet.
+/// What a code buys, or bought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cart {
     /// Whose it is.
@@ -127,12 +127,12 @@ impl Shop {
             cart,
             request_id: request_id.clone(),
         };
-        let (claim, replayed) = match open.claims.claim(request).await {
-            Ok(ClaimAnswer::Decided { claim, replayed }) => (claim, replayed),
+        let claim = match open.claims.claim(request).await {
+            Ok(ClaimAnswer::Decided(claim)) => claim,
             Ok(ClaimAnswer::NotActive) => return self.bought_earlier(code).await,
             Err(error) => return self.bought_or(code, error.into()).await,
         };
-        let decided_by = claim.record.request_id.clone();
+        let (replayed, decided_by) = (claim.replayed, claim.record.request_id.clone());
         let committed = tokio::time::timeout(COMMIT_WAIT, self.committer.commit(claim))
             .await
             .map_err(|_| StoreError::TimedOut {
@@ -155,7 +155,7 @@ impl Shop {
         }
     }
 
-    /// The cart of a code that was not bought yet.
+    /// The cart of a code, bought or not.
     pub async fn cart(&self, code: &CheckoutCode) -> Result<Cart, NoOrder> {
         let Some(open) = self.known(&code.sale) else {
             return Err(NoOrder::UnknownCode);

@@ -67,6 +67,8 @@ pub struct Claim {
     pub tail: CodeTail,
     /// What Redis decided.
     pub record: Record,
+    /// Whether Redis had decided it before: Postgres probably has it.
+    pub replayed: bool,
 }
 
 impl Record {

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::cluster::ClusterClient;
@@ -21,9 +20,6 @@ pub const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const NODE_TIMEOUT: Duration = Duration::from_millis(1_000);
-
-/// One driver task each; more of them use more than one core.
-const CONNECTIONS: usize = 2;
 
 /// A Lua script with the name that metrics and errors know it by.
 #[derive(Debug)]
@@ -71,11 +67,11 @@ scripts! {
     SNAPSHOT = "snapshot", "snapshot.lua";
 }
 
-/// A handle to the cluster; clones share its connections.
+/// A handle to the cluster; clones share its connection to each node. One is enough: calls are
+/// batched before they come here, and those that still come together share a write.
 #[derive(Clone)]
 pub struct RedisCluster {
-    connections: Arc<[ClusterConnection]>,
-    next: Arc<AtomicUsize>,
+    connection: ClusterConnection,
     client: ClusterClient,
     metrics: Arc<Metrics>,
 }
@@ -105,24 +101,17 @@ impl RedisCluster {
             .max_retry_wait(300)
             .build()
             .map_err(|_| bad_url())?;
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for _ in 0..CONNECTIONS {
-            connections.push(open(&client).await?);
-        }
-        let cluster = Self {
-            connections: connections.into(),
-            next: Arc::default(),
+        Ok(Self {
+            connection: open(&client).await?,
             client,
             metrics,
-        };
-        Ok(cluster)
+        })
     }
 
     /// A handle with a connection of its own, for calls that block.
     pub async fn dedicated(&self) -> Result<Self, StoreError> {
         Ok(Self {
-            connections: Arc::from([open(&self.client).await?]),
-            next: Arc::default(),
+            connection: open(&self.client).await?,
             client: self.client.clone(),
             metrics: self.metrics.clone(),
         })
@@ -155,8 +144,7 @@ impl RedisCluster {
         name: &'static str,
         cmd: &Cmd,
     ) -> Result<T, StoreError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len();
-        let mut connection = self.connections[turn].clone();
+        let mut connection = self.connection.clone();
         let started = Instant::now();
         let answer = tokio::time::timeout(
             CALL_TIMEOUT,
@@ -193,7 +181,7 @@ impl RedisCluster {
     ///
     /// An evicted key is a lost claim or a forgotten limit, so this is a fault.
     pub async fn eviction_fault(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.connections[0].clone();
+        let mut connection = self.connection.clone();
         let mut cmd = redis::cmd("INFO");
         cmd.arg("memory");
         let routing = redis::cluster_routing::RoutingInfo::MultiNode((

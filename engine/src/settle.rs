@@ -27,6 +27,9 @@ pub(crate) const GROUP: &str = "settle";
 /// An attempt that its own process has not settled after this long is settled by another.
 pub const GRACE: Duration = Duration::from_secs(3);
 
+/// A claim younger than this is left to its own process, in milliseconds.
+const OWNER_COMMITS_MS: i64 = 1_000;
+
 /// Entries that one step takes.
 const ENTRIES: usize = 200;
 
@@ -68,7 +71,13 @@ impl Settler {
             for event in Event::parse_entry(&text)? {
                 if let Event::Claimed { tail, record } = event {
                     let sale = sale.clone();
-                    claims.push(Claim { sale, tail, record });
+                    let replayed = false;
+                    claims.push(Claim {
+                        sale,
+                        tail,
+                        record,
+                        replayed,
+                    });
                 }
             }
         }
@@ -79,13 +88,32 @@ impl Settler {
     }
 
     async fn commit(&self, claims: &[Claim]) -> Result<(), StoreError> {
-        let agreements = orders::agreements(&self.db, claims).await?;
+        let mut agreements = orders::agreements(&self.db, claims).await?;
+        let newest_ms = claims
+            .iter()
+            .filter(|claim| !agreements.contains_key(&orders::code(claim)))
+            .map(|claim| claim.record.at_ms)
+            .max();
+        let young = newest_ms.map_or(0, |at| at + OWNER_COMMITS_MS - attempts::now_us() / 1_000);
+        if young > 0 {
+            // Its own process is most likely at it; two that commit one claim get in the way
+            // of each other.
+            tokio::time::sleep(Duration::from_millis(
+                young.min(OWNER_COMMITS_MS).unsigned_abs(),
+            ))
+            .await;
+            agreements = orders::agreements(&self.db, claims).await?;
+        }
         let mut missing = Vec::new();
         for claim in claims {
             match agreements.get(&orders::code(claim)) {
                 Some(true) => {}
+                None => missing.push(claim.clone()),
                 // Committing again answers the outcome that Postgres has.
-                Some(false) | None => missing.push(claim.clone()),
+                Some(false) => missing.push(Claim {
+                    replayed: true,
+                    ..claim.clone()
+                }),
             }
         }
         if missing.is_empty() {

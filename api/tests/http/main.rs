@@ -1,0 +1,12 @@
+//! The HTTP surface, as stories: every status of every endpoint, on real stores and processes.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod buying;
+mod metrics;
+mod request_ids;
+mod sales;
+mod service;
+mod stores_away;

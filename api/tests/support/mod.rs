@@ -1,0 +1,256 @@
+//! Real stores, a seeded sale and real API processes for the tests of the HTTP surface.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod apis;
+pub mod http;
+pub mod raw;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use flashsale_engine::admin::Admin;
+use flashsale_engine::catalog::Catalog;
+use flashsale_engine::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
+use flashsale_servers::{Postgres, RedisCluster};
+use jiff::{SignedDuration, Timestamp};
+
+use apis::Apis;
+pub use http::{Answer, Client};
+
+/// The FlashSale that the processes serve unless told otherwise.
+pub const FLASH_SALE: &str = "shop.hourly";
+
+/// Ten for a user, ten for a cart; the total is the whole catalogue.
+pub fn limits(items: u32) -> Limits {
+    Limits {
+        per_user: 10,
+        per_checkout: 10,
+        total: items,
+    }
+}
+
+/// Stores, one sale that is selling, and API processes. Dropping it stops everything.
+pub struct Stack {
+    // Before the stores: fields are dropped in order, and processes end quietly first.
+    pub apis: Apis,
+    pub admin: Admin,
+    pub redis: RedisCluster,
+    pub postgres: Postgres,
+    pub sale: Sale,
+    pub catalog: Catalog,
+    client: Client,
+}
+
+impl Stack {
+    /// One Redis node that owns all slots, a migrated Postgres, a sale that began a minute ago
+    /// and goes on for an hour, and `processes` API processes that are ready.
+    pub async fn start(items: u32, limits: Limits, processes: usize) -> Self {
+        Self::start_on(1, 0, items, limits, processes).await
+    }
+
+    /// The same on a Redis Cluster of this many masters and replicas.
+    pub async fn start_on(
+        masters: usize,
+        replicas: usize,
+        items: u32,
+        limits: Limits,
+        processes: usize,
+    ) -> Self {
+        let (redis, postgres) = tokio::task::spawn_blocking(move || {
+            (
+                RedisCluster::start(masters, replicas).unwrap(),
+                Postgres::start().unwrap(),
+            )
+        })
+        .await
+        .unwrap();
+        flashsale_engine::migrate(&postgres.url()).await.unwrap();
+        let admin = Admin::connect(&redis.url(), &postgres.url()).await.unwrap();
+        let (sale, catalog) = sale_of(FLASH_SALE, SignedDuration::from_mins(-1), items, limits);
+        admin.seed(&sale, &catalog).await.unwrap();
+        let mut stack = Self {
+            apis: Apis::new(&redis.url(), &postgres.url()),
+            admin,
+            redis,
+            postgres,
+            sale,
+            catalog,
+            client: Client::default(),
+        };
+        for _ in 0..processes {
+            stack.start_api().await;
+        }
+        stack
+    }
+
+    /// Starts another API process and waits until it is ready. Answers its number.
+    pub async fn start_api(&mut self) -> usize {
+        self.start_api_with(&[]).await
+    }
+
+    /// The same with more flags, which win over those that all processes get.
+    pub async fn start_api_with(&mut self, flags: &[&str]) -> usize {
+        self.apis.start(&self.client, flags).await
+    }
+
+    /// Awaits that every POST /checkout that was answered is logged, exactly once.
+    pub async fn awaits_attempts(&self) {
+        let answered = self.client.answered_checkouts();
+        let query = "SELECT count(*) FROM checkout_attempts";
+        self.awaits_count(query, answered).await;
+    }
+
+    /// The public base URL of process `i`, without a slash at its end.
+    pub fn api(&self, i: usize) -> &str {
+        &self.apis.get(i).public
+    }
+
+    /// The base URL of the internal port of process `i`.
+    pub fn internal(&self, i: usize) -> &str {
+        &self.apis.get(i).internal
+    }
+
+    /// SIGKILL.
+    pub fn kill_api(&mut self, i: usize) {
+        self.apis.kill(i);
+    }
+
+    /// SIGTERM; await the end with `stack.apis.exit_code(i)`.
+    pub fn terminate_api(&mut self, i: usize) {
+        self.apis.terminate(i);
+    }
+
+    /// A client; clones share its idle connections.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The id of item `idx` of the sale.
+    pub fn item(&self, idx: u32) -> &str {
+        &self.catalog.get(idx).unwrap().id
+    }
+
+    /// Seeds one more sale, which starts `from_now` (before now: negative) and takes an hour.
+    pub async fn seed(
+        &self,
+        flash_sale: &str,
+        from_now: SignedDuration,
+        items: u32,
+    ) -> (Sale, Catalog) {
+        let (sale, catalog) = sale_of(flash_sale, from_now, items, limits(items));
+        self.admin.seed(&sale, &catalog).await.unwrap();
+        (sale, catalog)
+    }
+
+    /// Asks process `i` to put an item into a cart.
+    pub async fn checkout(&self, i: usize, user: &str, item: &str) -> Answer {
+        let url = format!("{}/checkout?user_id={user}&id={item}", self.api(i));
+        self.client.post(&url).await
+    }
+
+    /// Asks process `i` to buy a cart.
+    pub async fn purchase(&self, i: usize, code: &str) -> Answer {
+        let url = format!("{}/purchase?code={code}", self.api(i));
+        self.client.post(&url).await
+    }
+
+    /// Asks process `i` for a path.
+    pub async fn get(&self, i: usize, path: &str) -> Answer {
+        self.client.get(&format!("{}{path}", self.api(i))).await
+    }
+
+    /// Puts items into a cart, all of them with success; answers its code.
+    pub async fn fill(&self, i: usize, user: &str, items: &[u32]) -> String {
+        let mut code = String::new();
+        for idx in items {
+            let answer = self.checkout(i, user, self.item(*idx)).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            code = answer.json()["code"].as_str().unwrap().to_owned();
+        }
+        code
+    }
+
+    /// The one value that a query gives.
+    pub async fn sql<T>(&self, query: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        use sqlx::Connection;
+        let url = self.postgres.url();
+        let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+        let value = sqlx::query_scalar(query).fetch_one(&mut connection).await;
+        value.unwrap()
+    }
+
+    /// Awaits that a counting query gives exactly this.
+    pub async fn awaits_count(&self, query: &'static str, expected: i64) {
+        let started = Instant::now();
+        loop {
+            let found: i64 = self.sql(query).await;
+            if found == expected {
+                return;
+            }
+            let waited = started.elapsed();
+            assert!(
+                found < expected && waited < LIMIT,
+                "{query}: expected {expected}, found {found} after {waited:?}"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Everything that a closed sale needs to be settled; answers how many items it sold.
+    pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
+        self.admin.close(sale).await.unwrap();
+        let started = Instant::now();
+        loop {
+            let settlement = self.admin.settle(sale).await.unwrap();
+            if settlement.settled {
+                return settlement.sold;
+            }
+            assert!(started.elapsed() < LIMIT, "not settled: {settlement:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+fn sale_of(
+    flash_sale: &str,
+    from_now: SignedDuration,
+    items: u32,
+    limits: Limits,
+) -> (Sale, Catalog) {
+    let name: FlashSaleName = flash_sale.parse().unwrap();
+    // Postgres keeps microseconds, and answers come from what it keeps.
+    let now = Timestamp::now().round(jiff::Unit::Microsecond).unwrap();
+    let starts_at = now + from_now;
+    let sale = Sale {
+        id: SaleId::new(&name, starts_at),
+        window: Window {
+            starts_at,
+            ends_at: starts_at + SignedDuration::from_hours(1),
+        },
+        limits,
+        items,
+        partitions: 4,
+        best_effort: false,
+    };
+    let catalog = Catalog::generate(items, sale.id.starts_label()).unwrap();
+    (sale, catalog)
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Awaits a condition, for at most 30 seconds.
+pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < LIMIT, "never: {what}");
+        tokio::time::sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,277 @@
+//! One Postgres server.
+//!
+//! Trust authentication, on 127.0.0.1 alone, user `flashsale`. It flushes to disk
+//! on commit unless told otherwise, so that what tests and benches say about
+//! durability and speed is true.
+
+use std::{
+    fs,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use crate::{
+    Guard, ServersError,
+    account::{self, Account},
+    ports,
+    process::{Launch, Process, Signal},
+    programs::postgres_programs,
+};
+
+const USER: &str = "flashsale";
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How often another program may take the port between our look and the start.
+const PORT_TRIES: u32 = 5;
+
+/// How a [`Postgres`] is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct PostgresSettings {
+    /// Flush to disk on commit. Turn it off only where nothing is said about
+    /// durability or speed.
+    pub fsync: bool,
+    /// How many connections it accepts.
+    pub max_connections: u16,
+}
+
+impl Default for PostgresSettings {
+    fn default() -> Self {
+        Self {
+            fsync: true,
+            max_connections: 200,
+        }
+    }
+}
+
+/// A running Postgres with an empty database `flashsale`.
+#[derive(Debug)]
+pub struct Postgres {
+    // Before the process: fields are dropped in order, and the guard stops it cleanly.
+    guard: Guard,
+    process: Process,
+    programs: PathBuf,
+    data: PathBuf,
+    account: Option<Account>,
+    settings: PostgresSettings,
+    port: u16,
+}
+
+impl Postgres {
+    /// Starts a server with the default settings; about two seconds.
+    ///
+    /// # Errors
+    /// Where the programs are missing or it does not start.
+    pub fn start() -> Result<Self, ServersError> {
+        Self::start_with(PostgresSettings::default())
+    }
+
+    /// Starts a server.
+    ///
+    /// # Errors
+    /// Where the programs are missing or it does not start.
+    pub fn start_with(settings: PostgresSettings) -> Result<Self, ServersError> {
+        let programs = postgres_programs()?;
+        let guard = Guard::new()?;
+        let account = account::unprivileged();
+        let data = init(&guard, &programs, account)?;
+        let (process, port) = start_on_free_port(&guard, &programs, &data, account, settings)?;
+        let postgres = Self {
+            guard,
+            process,
+            programs,
+            data,
+            account,
+            settings,
+            port,
+        };
+        postgres.create_database(USER)?;
+        Ok(postgres)
+    }
+
+    /// URL of the database `flashsale`.
+    pub fn url(&self) -> String {
+        self.url_of(USER)
+    }
+
+    /// Creates an empty database and returns its URL.
+    ///
+    /// # Errors
+    /// Where there is one of this name, or the server is down.
+    pub fn create_database(&self, name: &str) -> Result<String, ServersError> {
+        let output = Command::new(self.programs.join("createdb"))
+            .args(["--host=127.0.0.1", "--no-password"])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--username={USER}"))
+            .arg("--maintenance-db=postgres")
+            .arg(name)
+            .env("PGCONNECT_TIMEOUT", "10")
+            .output()
+            .map_err(ServersError::io("run createdb"))?;
+        if !output.status.success() {
+            return Err(ServersError::Ended {
+                name: format!("createdb {name}"),
+                status: output.status.to_string(),
+                log: String::from_utf8_lossy(&output.stderr).into_owned(),
+            });
+        }
+        Ok(self.url_of(name))
+    }
+
+    /// Process id of the postmaster.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// That it has ended, as an error with the end of its log; `None` while it runs.
+    pub fn ended(&mut self) -> Option<ServersError> {
+        self.process.ended()
+    }
+
+    /// Immediate shutdown: connections break at once, nothing is left half done
+    /// but what a crash leaves too.
+    pub fn stop(&mut self) {
+        self.process.stop(Signal::Quit, STOP_LIMIT);
+    }
+
+    /// Kills the postmaster with SIGKILL; its backends notice and end.
+    pub fn kill(&mut self) {
+        self.process.stop(Signal::Kill, STOP_LIMIT);
+    }
+
+    /// Starts the stopped or killed server again, with its data, on its port.
+    ///
+    /// # Errors
+    /// Where it does not start, or still runs.
+    pub fn start_again(&mut self) -> Result<(), ServersError> {
+        self.stop();
+        // Backends of a killed postmaster need a moment to end and until then hold
+        // its shared memory, and a new postmaster refuses to start beside them.
+        let mut tries = 0;
+        loop {
+            let launch = server(
+                &self.programs,
+                &self.data,
+                self.account,
+                self.settings,
+                self.port,
+            );
+            self.process = self.guard.launch(&launch)?;
+            match ready(&mut self.process, &self.data) {
+                Err(ServersError::Ended { log, .. })
+                    if log.contains("still in use") && tries < 50 =>
+                {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+fn init(guard: &Guard, programs: &Path, account: Option<Account>) -> Result<PathBuf, ServersError> {
+    let home = guard.folder().join("postgres");
+    let data = home.join("data");
+    fs::create_dir(&home).map_err(ServersError::io("make Postgres's folder"))?;
+    if let Some(Account { uid, gid }) = account {
+        chown(&home, Some(uid), Some(gid)).map_err(ServersError::io("hand over its folder"))?;
+    }
+    let launch = Launch::new("initdb", programs.join("initdb"))
+        .args(["--no-sync", "--no-instructions", "--auth=trust"])
+        .args(["--encoding=UTF8", "--locale=C.UTF-8"])
+        .arg(format!("--username={USER}"))
+        .arg("-D")
+        .arg(&data)
+        .folder(&home)
+        .account(account);
+    let mut process = guard.launch(&launch)?;
+    match process.wait(START_LIMIT) {
+        Some(status) if status.success() => Ok(data),
+        Some(status) => Err(ServersError::Ended {
+            name: "initdb".into(),
+            status: status.to_string(),
+            log: process.log_tail(20),
+        }),
+        None => Err(ServersError::TimedOut {
+            name: "initdb".into(),
+            expected: "end",
+            limit: START_LIMIT,
+            found: "it still runs".into(),
+            log: process.log_tail(20),
+        }),
+    }
+}
+
+fn start_on_free_port(
+    guard: &Guard,
+    programs: &Path,
+    data: &Path,
+    account: Option<Account>,
+    settings: PostgresSettings,
+) -> Result<(Process, u16), ServersError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let port = ports::release(ports::hold(1)?)[0];
+        let mut process = guard.launch(&server(programs, data, account, settings, port))?;
+        match ready(&mut process, data) {
+            Ok(()) => return Ok((process, port)),
+            Err(ServersError::Ended { log, .. })
+                if log.contains("Address already in use") && tries < PORT_TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn server(
+    programs: &Path,
+    data: &Path,
+    account: Option<Account>,
+    settings: PostgresSettings,
+    port: u16,
+) -> Launch {
+    let on_off = |on: bool| if on { "on" } else { "off" };
+    let mut launch = Launch::new("postgres", programs.join("postgres"))
+        .arg("-D")
+        .arg(data)
+        .folder(data)
+        .account(account)
+        .guard_signal(Signal::Quit);
+    for setting in [
+        format!("port={port}"),
+        "listen_addresses=127.0.0.1".into(),
+        "unix_socket_directories=".into(),
+        format!("max_connections={}", settings.max_connections),
+        format!("fsync={}", on_off(settings.fsync)),
+        // Files below the data folder instead of /dev/shm, where they could be left.
+        "dynamic_shared_memory_type=mmap".into(),
+        "log_line_prefix=%m [%p] ".into(),
+        "timezone=UTC".into(),
+        "log_timezone=UTC".into(),
+    ] {
+        launch = launch.arg("-c").arg(setting);
+    }
+    launch
+}
+
+/// Waits for the postmaster's own word, the eighth line of its pid file.
+fn ready(process: &mut Process, data: &Path) -> Result<(), ServersError> {
+    let pid = process.pid().to_string();
+    process.await_state("accept connections", START_LIMIT, || {
+        let text = fs::read_to_string(data.join("postmaster.pid"))
+            .map_err(|error| format!("its postmaster.pid: {error}"))?;
+        let mut lines = text.lines().map(str::trim);
+        // A killed server's file is still there, and says "ready" too.
+        match (lines.next() == Some(&pid), lines.nth(6)) {
+            (true, Some("ready")) => Ok(()),
+            (true, Some(state)) => Err(format!("it says `{state}`")),
+            _ => Err("it says nothing yet".into()),
+        }
+    })
+}

@@ -1,0 +1,262 @@
+//! A Redis Cluster of several processes.
+//!
+//! Nothing is persisted: a node that is killed and restarted comes back empty,
+//! with its place in the cluster. A silent master is failed over after two seconds.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    Guard, ServersError, process::Signal, programs::redis_server, redis_node::Node, wait::poll,
+};
+
+const SLOTS: usize = 16_384;
+const FORM_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running cluster. Its nodes are numbered from 0; at the start the first
+/// `masters` of them are masters.
+#[derive(Debug)]
+pub struct RedisCluster {
+    // Before the nodes: fields are dropped in order, and the guard stops all at once.
+    guard: Guard,
+    nodes: Vec<Node>,
+}
+
+impl RedisCluster {
+    /// Starts `masters + replicas` nodes, the slots spread over the masters and the
+    /// replicas over them in turn; about three seconds, of which two are Redis's own
+    /// wait before a new master takes writes.
+    ///
+    /// # Errors
+    /// Where the program is missing, a node does not start, or no cluster forms.
+    ///
+    /// # Panics
+    /// Where `masters` is 0.
+    pub fn start(masters: usize, replicas: usize) -> Result<Self, ServersError> {
+        assert!(masters > 0, "a cluster has at least one master");
+        let program = redis_server()?;
+        let guard = Guard::new()?;
+        let mut nodes = (0..masters + replicas)
+            .map(|index| Node::launch(&guard, program.clone(), index))
+            .collect::<Result<Vec<_>, _>>()?;
+        for node in &mut nodes {
+            node.await_first_ready(&guard)?;
+        }
+        form(&nodes, masters)?;
+        let mut cluster = Self { guard, nodes };
+        cluster.await_ok(FORM_LIMIT)?;
+        Ok(cluster)
+    }
+
+    /// Starts one master that owns all slots.
+    ///
+    /// # Errors
+    /// As [`RedisCluster::start`].
+    pub fn single() -> Result<Self, ServersError> {
+        Self::start(1, 0)
+    }
+
+    /// URLs of all nodes, separated by commas.
+    pub fn url(&self) -> String {
+        let urls: Vec<String> = self.nodes.iter().map(Node::url).collect();
+        urls.join(",")
+    }
+
+    /// How many nodes there are, running or not.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Process ids of the nodes, also of ended ones.
+    pub fn pids(&self) -> Vec<u32> {
+        self.nodes.iter().map(Node::pid).collect()
+    }
+
+    /// Numbers of the nodes that say now that they are masters.
+    pub fn masters(&self) -> Vec<usize> {
+        let is_master = |node: &Node| {
+            node.ask(&["INFO", "replication"]).is_ok_and(|info| {
+                fields(&info)
+                    .get("role")
+                    .is_some_and(|role| role == "master")
+            })
+        };
+        (0..self.nodes.len())
+            .filter(|&index| is_master(&self.nodes[index]))
+            .collect()
+    }
+
+    /// That a node has ended, as an error with the end of its log; `None` while all
+    /// run.
+    pub fn ended(&mut self) -> Option<ServersError> {
+        self.nodes
+            .iter_mut()
+            .find_map(|node| node.process().ended())
+    }
+
+    /// Removes every key.
+    ///
+    /// # Errors
+    /// Where a master does not do it; those before it have.
+    pub fn flush_all(&self) -> Result<(), ServersError> {
+        for index in self.masters() {
+            self.nodes[index].ask(&["FLUSHALL"])?;
+        }
+        Ok(())
+    }
+
+    /// Stops node `index` with SIGSTOP: connections to it stay, and are silent.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn pause(&mut self, index: usize) {
+        self.nodes[index].process().signal(Signal::Stop);
+    }
+
+    /// Lets the paused node `index` go on.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn resume(&mut self, index: usize) {
+        self.nodes[index].process().signal(Signal::Continue);
+    }
+
+    /// Kills node `index` with SIGKILL.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn kill(&mut self, index: usize) {
+        self.nodes[index].kill();
+    }
+
+    /// Starts node `index` again on its ports, without its data, and waits until it
+    /// answers; kills it before where it runs.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn restart(&mut self, index: usize) -> Result<(), ServersError> {
+        self.nodes[index].restart(&self.guard)
+    }
+
+    /// Waits until every node runs, agrees with the others that the cluster is ok,
+    /// and every replica follows its master.
+    ///
+    /// # Errors
+    /// [`ServersError::TimedOut`] with what was seen last, and
+    /// [`ServersError::Ended`] where a node does not run.
+    pub fn await_ok(&mut self, limit: Duration) -> Result<(), ServersError> {
+        let count = self.nodes.len();
+        for index in 0..count {
+            let mut found = String::new();
+            let ok = poll(limit, || {
+                if let Some(ended) = self.nodes[index].process().ended() {
+                    return Err(ended);
+                }
+                match settled(&self.nodes[index], count) {
+                    Ok(None) => Ok(Some(())),
+                    Ok(Some(why_not)) => {
+                        found = why_not;
+                        Ok(None)
+                    }
+                    Err(error) => {
+                        found = error.to_string();
+                        Ok(None)
+                    }
+                }
+            })?;
+            if ok.is_none() {
+                let process = self.nodes[index].process();
+                return Err(ServersError::TimedOut {
+                    name: process.name().to_owned(),
+                    expected: "see the whole cluster ok",
+                    limit,
+                    found,
+                    log: process.log_tail(20),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What `redis-cli --cluster create` does, without its waits of whole seconds.
+fn form(nodes: &[Node], masters: usize) -> Result<(), ServersError> {
+    let mut first = 0;
+    for (index, node) in nodes[..masters].iter().enumerate() {
+        let end = SLOTS * (index + 1) / masters;
+        let (from, to) = (first.to_string(), (end - 1).to_string());
+        node.ask(&["CLUSTER", "ADDSLOTSRANGE", &from, &to])?;
+        // Distinct from the start, else the nodes sort it out by collisions.
+        let epoch = (index + 1).to_string();
+        node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;
+        first = end;
+    }
+    // Everyone meets everyone: gossip alone takes seconds to make all acquainted.
+    for (index, node) in nodes.iter().enumerate() {
+        for other in &nodes[index + 1..] {
+            let (port, bus) = (other.port().to_string(), other.bus_port().to_string());
+            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
+        }
+    }
+    for (index, replica) in nodes[masters..].iter().enumerate() {
+        let master = nodes[index % masters].ask(&["CLUSTER", "MYID"])?;
+        let mut found = None;
+        let done = poll(FORM_LIMIT, || {
+            // Refused until the handshake with that master is over.
+            match replica.ask(&["CLUSTER", "REPLICATE", &master]) {
+                Ok(_) => Ok(Some(())),
+                Err(error) => {
+                    found = Some(error);
+                    Ok::<_, ServersError>(None)
+                }
+            }
+        })?;
+        if let (None, Some(error)) = (done, found) {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a node sees the whole cluster ok: `None`, or what is not so yet.
+fn settled(node: &Node, count: usize) -> Result<Option<String>, ServersError> {
+    let info = fields(&node.ask(&["CLUSTER", "INFO"])?);
+    for (field, expected) in [
+        ("cluster_state", "ok".to_owned()),
+        ("cluster_slots_ok", SLOTS.to_string()),
+        ("cluster_known_nodes", count.to_string()),
+    ] {
+        let found = info.get(field).map_or("nothing", String::as_str);
+        if found != expected {
+            return Ok(Some(format!("{field} is {found}, not {expected}")));
+        }
+    }
+    let nodes = node.ask(&["CLUSTER", "NODES"])?;
+    for line in nodes.lines() {
+        let flags = line.split(' ').nth(2).unwrap_or_default();
+        if flags
+            .split(',')
+            .any(|flag| matches!(flag, "handshake" | "fail" | "fail?" | "noaddr"))
+        {
+            return Ok(Some(format!("it sees a node as {flags}")));
+        }
+        // A master that owns nothing is a replica that this node does not know as such yet.
+        if flags.ends_with("master") && line.split(' ').nth(8).is_none() {
+            return Ok(Some("it sees a master without slots".into()));
+        }
+    }
+    let replication = fields(&node.ask(&["INFO", "replication"])?);
+    match replication.get("master_link_status").map(String::as_str) {
+        None | Some("up") => Ok(None),
+        Some(status) => Ok(Some(format!("its link to its master is {status}"))),
+    }
+}
+
+fn fields(info: &str) -> HashMap<String, String> {
+    info.lines()
+        .filter_map(|line| line.trim().split_once(':'))
+        .map(|(field, value)| (field.to_owned(), value.to_owned()))
+        .collect()
+}

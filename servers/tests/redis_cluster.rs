@@ -1,0 +1,84 @@
+//! A Redis Cluster of one's own: slots over all masters, and a real failover.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::{Duration, Instant};
+
+use flashsale_servers::RedisCluster;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_dead_master_is_replaced_and_comes_back_as_a_replica() {
+    let mut cluster = RedisCluster::start(3, 3).unwrap();
+    assert_eq!(cluster.node_count(), 6);
+    assert_eq!(cluster.masters(), [0, 1, 2]);
+
+    cluster.kill(1);
+    let deadline = Instant::now() + LIMIT;
+    while cluster.masters() != [0, 2, 4] {
+        assert!(
+            Instant::now() < deadline,
+            "no failover: {:?}",
+            cluster.masters()
+        );
+    }
+
+    cluster.restart(1).unwrap();
+    cluster.await_ok(LIMIT).unwrap();
+    assert_eq!(cluster.masters(), [0, 2, 4]);
+}
+
+#[test]
+fn one_node_takes_every_key_and_forgets_them_when_flushed() {
+    let mut cluster = RedisCluster::single().unwrap();
+    for key in ["{a}", "{b}", "{c}"] {
+        ask(&cluster, &["SET", key, "here"]);
+    }
+    assert_eq!(ask(&cluster, &["DBSIZE"]), "3");
+    assert_eq!(
+        ask(&cluster, &["CONFIG", "GET", "maxmemory-policy"]),
+        "maxmemory-policy noeviction"
+    );
+
+    cluster.flush_all().unwrap();
+    assert_eq!(ask(&cluster, &["DBSIZE"]), "0");
+
+    let before = cluster.pids();
+    cluster.restart(0).unwrap();
+    cluster.await_ok(LIMIT).unwrap();
+    assert_ne!(cluster.pids(), before);
+}
+
+#[test]
+fn a_paused_node_is_silent_and_goes_on_afterwards() {
+    let mut cluster = RedisCluster::single().unwrap();
+    let state = |cluster: &RedisCluster| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", cluster.pids()[0])).unwrap();
+        stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+    };
+    cluster.pause(0);
+    let deadline = Instant::now() + LIMIT;
+    while state(&cluster) != 'T' {
+        assert!(Instant::now() < deadline, "it goes on");
+    }
+    cluster.resume(0);
+    cluster.await_ok(LIMIT).unwrap();
+    assert_eq!(ask(&cluster, &["PING"]), "PONG");
+}
+
+fn ask(cluster: &RedisCluster, words: &[&str]) -> String {
+    let client = redis::Client::open(cluster.url()).unwrap();
+    let mut connection = client.get_connection_with_timeout(LIMIT).unwrap();
+    let answer: redis::Value = redis::cmd(words[0])
+        .arg(&words[1..])
+        .query(&mut connection)
+        .unwrap();
+    match answer {
+        redis::Value::Array(parts) => parts.iter().map(text).collect::<Vec<_>>().join(" "),
+        other => text(&other),
+    }
+}
+
+fn text(value: &redis::Value) -> String {
+    redis::from_redis_value(value.clone()).unwrap()
+}
