@@ -9,7 +9,7 @@ use crate::catalog::Catalog;
 use crate::error::StoreError;
 use crate::keys::SaleKeys;
 use crate::metrics::Metrics;
-use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
+use crate::postgres::Database;
 use crate::redis_cluster::{RELEASE, RedisCluster};
 use crate::restore;
 use crate::sale::{FlashSaleName, Sale, SaleId};
@@ -259,26 +259,14 @@ impl Admin {
     }
 
     async fn sold_items(&self, id: &SaleId) -> Result<BTreeSet<u32>, StoreError> {
+        let sql = include_str!("sql/sold_items.sql");
         let mut sold = BTreeSet::new();
         let mut from = 0;
         loop {
-            let id = id.to_string();
-            let page: Vec<i32> = self
-                .db
-                .run_within("audit", LONG_STATEMENT_TIMEOUT, |connection| {
-                    Box::pin(async move {
-                        sqlx::query_scalar(include_str!("sql/sold_items.sql"))
-                            .bind(id)
-                            .bind(from)
-                            .bind(PAGE as i64)
-                            .fetch_all(connection)
-                            .await
-                    })
-                })
-                .await?;
-            sold.extend(page.iter().map(|idx| idx.unsigned_abs()));
+            let page: Vec<(i32,)> = sales::page(&self.db, "audit", sql, id, from).await?;
+            sold.extend(page.iter().map(|(idx,)| idx.unsigned_abs()));
             match page.last() {
-                Some(idx) if page.len() == PAGE => from = idx + 1,
+                Some((idx,)) if page.len() == PAGE => from = idx + 1,
                 _ => return Ok(sold),
             }
         }

@@ -122,14 +122,7 @@ impl Shop {
         let next = rows.get(limit).map(|row| row.0.unsigned_abs());
         rows.truncate(limit);
         let items = rows.into_iter().map(|(idx, id, name, image_url, sold)| {
-            let idx = idx.unsigned_abs();
-            let item = Item {
-                idx,
-                id,
-                name,
-                image_url,
-            };
-            (item, sold)
+            (sales::item((idx, id, name, image_url)), sold)
         });
         Ok(Page {
             items: items.collect(),

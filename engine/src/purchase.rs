@@ -20,7 +20,7 @@ use crate::open_sale::OpenSale;
 use crate::orders;
 use crate::record::{ItemOutcome, Record};
 use crate::sale::SaleId;
-use crate::sales;
+use crate::sales::{self, ItemRow};
 use crate::shop::Shop;
 
 /// How long an answer waits for its commit; the claim is committed whether it waits or not.
@@ -222,7 +222,7 @@ impl Shop {
     ) -> Result<Vec<(Item, ItemOutcome)>, StoreError> {
         let sale = sale.to_string();
         let indexes: Vec<i32> = record.results.iter().map(|r| r.idx as i32).collect();
-        let rows: Vec<(i32, String, String, String)> = self
+        let rows: Vec<ItemRow> = self
             .means
             .db
             .run("read_items", |connection| {
@@ -235,16 +235,10 @@ impl Shop {
                 })
             })
             .await?;
-        let items = rows.into_iter().map(|(idx, id, name, image_url)| {
-            let idx = idx.unsigned_abs();
-            let item = Item {
-                idx,
-                id,
-                name,
-                image_url,
-            };
-            (idx, item)
-        });
+        let items = rows
+            .into_iter()
+            .map(sales::item)
+            .map(|item| (item.idx, item));
         let items: HashMap<u32, Item> = items.collect();
         let with_item =
             |r: &crate::record::ItemResult| Some((items.get(&r.idx)?.clone(), r.outcome));

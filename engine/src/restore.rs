@@ -10,7 +10,7 @@ use crate::keys::{PartitionKeys, SaleKeys, registry};
 use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
 use crate::redis_cluster::{CLOSE, RESTORE, RESTORE_CARTS, RedisCluster, SEED};
 use crate::sale::Sale;
-use crate::sales::{PAGE, SaleRecord};
+use crate::sales::{self, PAGE, SaleRecord};
 use crate::settle::make_group;
 
 /// Rows that one script call merges: some tens of thousands of Redis operations would hold
@@ -66,21 +66,11 @@ async fn restore_purchases(
     sale: &Sale,
     keys: &SaleKeys,
 ) -> Result<(), StoreError> {
+    type Row = (i32, String, i32, i32);
+    let sql = include_str!("sql/read_purchases.sql");
     let mut from = 0;
     loop {
-        let id = sale.id.to_string();
-        let page: Vec<(i32, String, i32, i32)> = db
-            .run_within("audit", LONG_STATEMENT_TIMEOUT, |connection| {
-                Box::pin(async move {
-                    sqlx::query_as(include_str!("sql/read_purchases.sql"))
-                        .bind(id)
-                        .bind(from)
-                        .bind(PAGE as i64)
-                        .fetch_all(connection)
-                        .await
-                })
-            })
-            .await?;
+        let page: Vec<Row> = sales::page(db, "audit", sql, &sale.id, from).await?;
         for chunk in page.chunks(CHUNK) {
             let touched = [keys.meta.as_str(), &keys.sold, &keys.bought];
             redis
@@ -104,21 +94,11 @@ async fn restore_outcomes(
     sale: &Sale,
     keys: &SaleKeys,
 ) -> Result<(), StoreError> {
+    let sql = include_str!("sql/read_sale_orders.sql");
     let mut behind = String::new();
     loop {
-        let (id, from) = (sale.id.to_string(), behind.clone());
-        let page: Vec<(String, String)> = db
-            .run_within("audit", LONG_STATEMENT_TIMEOUT, |connection| {
-                Box::pin(async move {
-                    sqlx::query_as(include_str!("sql/read_sale_orders.sql"))
-                        .bind(id)
-                        .bind(from)
-                        .bind(PAGE as i64)
-                        .fetch_all(connection)
-                        .await
-                })
-            })
-            .await?;
+        let from = behind.clone();
+        let page: Vec<(String, String)> = sales::page(db, "audit", sql, &sale.id, from).await?;
         for chunk in page.chunks(CHUNK) {
             let mut cmd = redis::cmd("HSET");
             cmd.arg(&keys.outcomes);

@@ -236,30 +236,55 @@ pub async fn note(db: &Database, id: &SaleId, milestone: Milestone) -> Result<()
     .await
 }
 
+/// One page of a sale's rows, by a statement that takes the sale, where to go on, and how many.
+/// A page that is not full is the last.
+pub(crate) async fn page<R, K>(
+    db: &Database,
+    what: &'static str,
+    sql: &'static str,
+    sale: &SaleId,
+    from: K,
+) -> Result<Vec<R>, StoreError>
+where
+    R: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin + 'static,
+    K: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + 'static,
+{
+    let sale = sale.to_string();
+    db.run_within(what, LONG_STATEMENT_TIMEOUT, |connection| {
+        Box::pin(async move {
+            sqlx::query_as(sql)
+                .bind(sale)
+                .bind(from)
+                .bind(PAGE as i64)
+                .fetch_all(connection)
+                .await
+        })
+    })
+    .await
+}
+
+/// `idx`, `id`, `name` and `image_url` of a row of `items`.
+pub(crate) type ItemRow = (i32, String, String, String);
+
+/// The item of a row.
+pub(crate) fn item((idx, id, name, image_url): ItemRow) -> Item {
+    Item {
+        idx: idx.unsigned_abs(),
+        id,
+        name,
+        image_url,
+    }
+}
+
 /// Reads a whole catalogue.
 pub async fn catalog(db: &Database, sale: &SaleId) -> Result<Catalog, StoreError> {
+    let sql = include_str!("sql/read_items.sql");
     let mut items: Vec<Item> = Vec::new();
     loop {
-        let (id, from) = (sale.to_string(), items.len() as i32);
-        let page: Vec<(i32, String, String, String)> = db
-            .run_within("read_items", LONG_STATEMENT_TIMEOUT, |connection| {
-                Box::pin(async move {
-                    sqlx::query_as(include_str!("sql/read_items.sql"))
-                        .bind(id)
-                        .bind(from)
-                        .bind(PAGE as i64)
-                        .fetch_all(connection)
-                        .await
-                })
-            })
-            .await?;
-        let last = page.len() < PAGE;
-        items.extend(page.into_iter().map(|(idx, id, name, image_url)| Item {
-            idx: idx.unsigned_abs(),
-            id,
-            name,
-            image_url,
-        }));
+        let from = items.len() as i32;
+        let rows: Vec<ItemRow> = page(db, "read_items", sql, sale, from).await?;
+        let last = rows.len() < PAGE;
+        items.extend(rows.into_iter().map(item));
         if last {
             break;
         }
