@@ -7,6 +7,11 @@ use flashsale_api::config::Config;
 use flashsale_api::server;
 use flashsale_engine::telemetry::Telemetry;
 
+/// A request makes some dozens of short-lived allocations; with the allocator of the C library
+/// they are a seventh of the time that a process spends.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let config = Config::parse();
     // Whichever library speaks TLS first must not choose a provider of its own. A second

@@ -86,7 +86,7 @@ pub async fn run(config: &Config) -> Result<(), ServeError> {
     let routes = Route::new()
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .at("/openapi.json", get(service.spec_endpoint()))
-        .nest("/", service)
+        .nest_no_strip("/", service)
         .with(Observe {
             metrics,
             probes: probes.clone(),

@@ -13,6 +13,9 @@ use support::{Answer, Client, Stack, eventually, limits};
 const ITEMS: u32 = 20_000;
 const CLIENTS: usize = 24;
 
+/// Between two carts of a shopper: the items have to last until the process has ended.
+const THINK: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// A client with one connection of its own, which changes the process only where it is told
 /// that its connection closes, or finds that there is none to be had.
 struct Shopper {
@@ -76,6 +79,7 @@ async fn shop(
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.json()["total_purchased"], pair.len(), "{answer:?}");
         told.bought.extend(pair.iter().cloned());
+        tokio::time::sleep(THINK).await;
     }
     told
 }
