@@ -1,0 +1,46 @@
+//! `cargo xtask crds`: the custom resource definitions in `crds/`, from the types.
+
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{
+    project::{self, Profile},
+    session::Session,
+};
+
+const FILE: &str = "crds/flashsales.flashsale.dev.yaml";
+
+/// Writes the file, or with `check` fails where it differs.
+pub fn run(session: &Session, check: bool) -> Result<()> {
+    project::build(session, Profile::Dev, &["-p", "flashsale-operator"])?;
+    let output = Command::new(project::program(Profile::Dev, "flashsale-operator")?)
+        .arg("crd")
+        .output()
+        .context("could not run flashsale-operator crd")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "flashsale-operator crd ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let file = project::root().join(FILE);
+    let found = fs::read(&file).unwrap_or_default();
+    if found == output.stdout {
+        session.say(format_args!("{FILE} is what the types say"));
+    } else if check {
+        let same = found
+            .iter()
+            .zip(&output.stdout)
+            .take_while(|(a, b)| a == b)
+            .count();
+        let line = found[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
+        bail!(
+            "{FILE} differs from the types from line {line} on; run `cargo xtask crds` and commit it"
+        );
+    } else {
+        fs::write(&file, output.stdout).with_context(|| format!("could not write {FILE}"))?;
+        session.say(format_args!("Wrote {FILE}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The developer's commands: `cargo xtask <command>`.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
+
+mod bench;
+mod bench_report;
+mod contract;
+mod crds;
+mod demo;
+mod http;
+mod manifest;
+mod once;
+mod project;
+mod python;
+mod session;
+mod setup;
+mod stack;
+mod test;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+
+use crate::session::{Interrupted, Session};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The developer's commands"
+)]
+enum Command {
+    /// Run everything on this machine until Ctrl-C: servers, operator, API, a sale.
+    ///
+    /// Installs what is missing, prints the URLs and writes them to
+    /// target/demo/endpoints.json. The sale opens some seconds later.
+    Demo {
+        /// Run this FlashSale, as it is, instead of the sample.
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// Sell a sale out under load, check it, write a report, and end.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check everything that a change must pass, set-up included.
+    Test,
+    /// Write the custom resource definitions to crds/.
+    Crds {
+        /// Change nothing; fail where crds/ differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure how fast it is, beside two reference programs.
+    Bench {
+        /// Run only this case, and the references.
+        #[arg(long, value_name = "NAME", value_enum)]
+        case: Option<bench::Case>,
+        /// How long each measurement takes.
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("{Interrupted}");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let session = Session::begin()?;
+    match command {
+        Command::Demo { manifest, once } => {
+            let run = if once { once::run } else { demo::run };
+            run(&session, manifest.as_deref())
+        }
+        Command::Test => test::run(&session),
+        Command::Crds { check } => crds::run(&session, check),
+        Command::Bench { case, seconds } => bench::run(&session, case, seconds),
+    }
+}

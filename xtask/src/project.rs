@@ -1,0 +1,84 @@
+//! Where things are in the project's tree, and how its programs are built.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use flashsale_servers::Launch;
+
+use crate::session::Session;
+
+/// The root of the tree.
+pub fn root() -> PathBuf {
+    // Cargo says at run time where the tree is; the other is where it was built.
+    let xtask = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    xtask.parent().map_or(xtask.clone(), Path::to_path_buf)
+}
+
+/// The folder `target/<command>`, where a command writes what it leaves; made here.
+pub fn output_folder(command: &str) -> Result<PathBuf> {
+    let folder = root().join("target").join(command);
+    fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// How a program is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to compile.
+    Dev,
+    /// Quick to run.
+    Release,
+}
+
+/// Builds programs; Cargo's own messages go to the terminal.
+pub fn build(session: &Session, profile: Profile, targets: &[&str]) -> Result<()> {
+    let mut build = cargo("build").arg("build").args(targets);
+    if profile == Profile::Release {
+        build = build.arg("--release");
+    }
+    session.run(build).context("the build failed; see above")
+}
+
+/// Builds the three programs of the product in release mode.
+pub fn build_product(session: &Session) -> Result<()> {
+    session.say("Building flashsale-api, flashsale-operator and flashsale-load (release)");
+    let packages = [
+        "-p",
+        "flashsale-api",
+        "-p",
+        "flashsale-operator",
+        "-p",
+        "flashsale-load",
+    ];
+    build(session, Profile::Release, &packages)
+}
+
+/// The file of a program that [`build`] made; examples are `examples/<name>`.
+pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
+    // This program is <target>/<profile>/xtask, wherever Cargo was told to build.
+    let this = env::current_exe().context("could not find out where xtask itself is")?;
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
+    let program = target.join(folder).join(name);
+    anyhow::ensure!(
+        program.is_file(),
+        "expected the program {} after its build, found none",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// A call of Cargo in the root of the tree, with its output on the terminal.
+pub fn cargo(name: &str) -> Launch {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Launch::new(format!("cargo {name}"), cargo)
+        .folder(root())
+        .inherit_output()
+}

@@ -1,0 +1,67 @@
+//! The contract tester, a Python program, in an environment of its own outside
+//! the tree: `$FLASHSALE_CACHE`, or `flashsale` in the user's cache folder.
+
+use std::{env, fs, fs::File, path::PathBuf};
+
+use anyhow::{Context, Result};
+use flashsale_servers::Launch;
+
+use crate::session::Session;
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// The program `schemathesis` at the pinned version; installs it where it is not.
+pub fn schemathesis(session: &Session) -> Result<PathBuf> {
+    let cache = cache_folder()?;
+    fs::create_dir_all(&cache).with_context(|| format!("could not make {}", cache.display()))?;
+    // Two runs at once must not install into one folder.
+    let lock = File::create(cache.join("lock")).context("could not make the cache's lock")?;
+    lock.lock().context("could not lock the cache")?;
+
+    let venv = cache.join("schemathesis");
+    let stamp = venv.join("installed-requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(venv.join("bin/schemathesis"));
+    }
+    session.say(format_args!(
+        "Installing schemathesis into {}",
+        venv.display()
+    ));
+    session.run(
+        Launch::new("python3 -m venv", "python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv)
+            .inherit_output(),
+    )?;
+    let list = session.guard().folder().join("requirements.txt");
+    fs::write(&list, REQUIREMENTS).context("could not write the list of Python packages")?;
+    session.run(
+        Launch::new("pip install", venv.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
+            .arg(&list)
+            .inherit_output(),
+    )?;
+    // Last, so that an installation that was broken off is done again.
+    fs::write(&stamp, REQUIREMENTS).context("could not write the cache's stamp")?;
+    Ok(venv.join("bin/schemathesis"))
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    let from = |name: &str| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    from("FLASHSALE_CACHE")
+        .or_else(|| from("XDG_CACHE_HOME").map(|folder| folder.join("flashsale")))
+        .or_else(|| from("HOME").map(|home| home.join(".cache/flashsale")))
+        .map(|folder| std::path::absolute(&folder).unwrap_or(folder))
+        .context("expected FLASHSALE_CACHE, XDG_CACHE_HOME or HOME to name a folder; none is set")
+}

@@ -1,0 +1,279 @@
+//! Everything that makes a sale, on this machine: Postgres, a six-node Redis
+//! Cluster, the operator in `local` mode, and two API processes.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow};
+use flashsale_servers::{Launch, Postgres, Process, RedisCluster, Signal};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    http,
+    manifest::Manifest,
+    project::{Profile, program},
+    session::{STOP_LIMIT, Session},
+};
+
+const API_PROCESSES: usize = 2;
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const PLAN_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the operator runs.
+pub enum Sale {
+    /// This manifest, with its start moved to some seconds from when servers are up.
+    Soon(Manifest, SignedDuration),
+    /// This file, as it is.
+    AsItIs(PathBuf),
+}
+
+impl Sale {
+    /// The sale of `manifest`, or without one the sample, `delay` after the servers
+    /// are up. A manifest is read here already, so that a typing error in it shows
+    /// before anything is installed and built.
+    pub fn of(manifest: Option<&Path>, delay: SignedDuration) -> Result<Self> {
+        let Some(file) = manifest else {
+            return Ok(Self::Soon(Manifest::sample()?, delay));
+        };
+        Manifest::read(file)?.name()?;
+        let file = std::path::absolute(file).context("could not tell where the manifest is")?;
+        Ok(Self::AsItIs(file))
+    }
+}
+
+/// How a [`Stack`] is started.
+pub struct Settings<'a> {
+    /// What the operator runs.
+    pub sale: Sale,
+    /// Worker threads of each API process; `None`: its own default.
+    pub worker_threads: Option<usize>,
+    /// The folder that the logs go to.
+    pub logs: &'a Path,
+}
+
+/// Where everything is, as in `endpoints.json`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Endpoints {
+    /// Base URLs of the public ports.
+    pub api: Vec<String>,
+    /// Base URLs of the internal ports.
+    pub internal: Vec<String>,
+    /// URLs of all Redis nodes, separated by commas.
+    pub redis: String,
+    /// URL of the database.
+    pub postgres: String,
+    /// Id of the active sale, else of the next one.
+    pub sale: Option<String>,
+}
+
+/// What an API process writes once it listens.
+#[derive(Deserialize)]
+struct Listening {
+    public: String,
+    internal: String,
+}
+
+/// See the module. Dropping it ends everything at once; [`Stack::stop`] lets the
+/// programs finish first.
+pub struct Stack {
+    api: Vec<Process>,
+    operator: Process,
+    redis: RedisCluster,
+    postgres: Postgres,
+    status_file: PathBuf,
+    endpoints: Endpoints,
+}
+
+impl Stack {
+    /// Starts everything and waits until every API process says that it is ready.
+    /// The programs must have been built in release mode.
+    pub fn start(session: &Session, settings: Settings) -> Result<Self> {
+        session.say("Starting Postgres and a six-node Redis Cluster");
+        let (postgres, redis) = thread::scope(|scope| {
+            let postgres = scope.spawn(Postgres::start);
+            let redis = RedisCluster::start(3, 3);
+            let postgres = postgres
+                .join()
+                .map_err(|_| anyhow!("starting Postgres panicked"));
+            Ok::<_, anyhow::Error>((postgres??, redis?))
+        })?;
+        session.check()?;
+
+        session.say("Starting the operator and two API processes");
+        let here = session.guard().folder();
+        let (manifest, file) = match settings.sale {
+            Sale::AsItIs(file) => (Manifest::read(&file)?, file),
+            Sale::Soon(mut manifest, delay) => {
+                let file = here.join("flashsale.yaml");
+                manifest.start_in(delay)?;
+                manifest.write(&file)?;
+                (manifest, file)
+            }
+        };
+        let logs = settings.logs;
+        let stores = [
+            format!("--redis-url={}", redis.url()),
+            format!("--postgres-url={}", postgres.url()),
+        ];
+        let status_file = here.join("status.json");
+        // The status of an earlier stack of this session is not this one's.
+        let _ = fs::remove_file(&status_file);
+        let operator = fresh(
+            logs,
+            "operator",
+            program(Profile::Release, "flashsale-operator")?,
+        )
+        .arg("local")
+        .args(&stores)
+        .arg("--manifest")
+        .arg(&file)
+        .arg("--status-file")
+        .arg(&status_file);
+        let mut stack = Self {
+            api: Vec::new(),
+            operator: session.guard().launch(&operator)?,
+            endpoints: Endpoints {
+                redis: redis.url(),
+                postgres: postgres.url(),
+                ..Endpoints::default()
+            },
+            redis,
+            postgres,
+            status_file,
+        };
+        let flash_sale = manifest.name()?;
+        let listening: Vec<PathBuf> = (1..=API_PROCESSES)
+            .map(|number| here.join(format!("api-{number}.json")))
+            .collect();
+        for (index, file) in listening.iter().enumerate() {
+            let _ = fs::remove_file(file);
+            let name = format!("api-{}", index + 1);
+            let mut api = fresh(logs, &name, program(Profile::Release, "flashsale-api")?)
+                .arg(format!("--flash-sale={flash_sale}"))
+                .args(&stores)
+                .args(["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"])
+                .arg("--endpoints-file")
+                .arg(file);
+            if let Some(threads) = settings.worker_threads {
+                api = api.arg(format!("--worker-threads={threads}"));
+            }
+            stack.api.push(session.guard().launch(&api)?);
+        }
+        for file in listening {
+            stack.await_ready(session, &file)?;
+        }
+        Ok(stack)
+    }
+
+    fn await_ready(&mut self, session: &Session, listening: &Path) -> Result<()> {
+        let listening = session.await_that("the API listens", READY_LIMIT, || {
+            self.check()?;
+            Ok(fs::read_to_string(listening).ok())
+        })?;
+        let Listening { public, internal } =
+            serde_json::from_str(&listening).context("the API's endpoints file")?;
+        session.await_that("the API is ready", READY_LIMIT, || {
+            self.check()?;
+            Ok(matches!(http::get(&internal, "/readyz"), Ok((200, _))).then_some(()))
+        })?;
+        self.endpoints.api.push(public);
+        self.endpoints.internal.push(internal);
+        Ok(())
+    }
+
+    /// Waits until the sale is open and returns its id.
+    pub fn await_open(&mut self, session: &Session, limit: Duration) -> Result<String> {
+        session.await_that("the sale opens", limit, || {
+            self.check()?;
+            Ok(self.active_sale())
+        })
+    }
+
+    fn active_sale(&self) -> Option<String> {
+        match http::get(self.endpoints.api.first()?, "/sales/active").ok()? {
+            (200, sale) => Some(sale.get("id")?.as_str()?.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Where everything is, once the operator has planned a sale. A manifest may plan
+    /// none, so after some seconds they come without one.
+    pub fn await_planned(&mut self, session: &Session) -> Result<Endpoints> {
+        let deadline = Instant::now() + PLAN_LIMIT;
+        session.await_that("the operator plans a sale", READY_LIMIT, || {
+            self.check()?;
+            let endpoints = self.endpoints();
+            let known = endpoints.sale.is_some() || Instant::now() >= deadline;
+            Ok(known.then_some(endpoints))
+        })
+    }
+
+    /// Where everything is now.
+    pub fn endpoints(&self) -> Endpoints {
+        let status = fs::read_to_string(&self.status_file).unwrap_or_default();
+        Endpoints {
+            sale: sale_of_status(&status),
+            ..self.endpoints.clone()
+        }
+    }
+
+    /// Fails where one of its processes has ended.
+    pub fn check(&mut self) -> Result<()> {
+        let ended = self
+            .api
+            .iter_mut()
+            .chain([&mut self.operator])
+            .find_map(Process::ended)
+            .or_else(|| self.redis.ended())
+            .or_else(|| self.postgres.ended());
+        ended.map_or(Ok(()), |ended| Err(ended.into()))
+    }
+
+    /// Lets the API processes drain and the operator finish; then all is ended.
+    pub fn stop(mut self) {
+        for process in &mut self.api {
+            process.signal(Signal::Terminate);
+        }
+        for process in self.api.iter_mut().chain([&mut self.operator]) {
+            process.stop(Signal::Terminate, STOP_LIMIT);
+        }
+    }
+}
+
+/// A process whose log tells of this run alone.
+fn fresh(logs: &Path, name: &str, program: PathBuf) -> Launch {
+    let log = logs.join(format!("{name}.log"));
+    // Where there was none there is nothing to remove.
+    let _ = fs::remove_file(&log);
+    Launch::new(name, program).log(log)
+}
+
+/// The active sale in a FlashSale's status, else the next one. The file holds the
+/// status alone or the whole resource.
+fn sale_of_status(status: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(status).ok()?;
+    let status = value.get("status").unwrap_or(&value);
+    let id = |field: &str| Some(status.get(field)?.get("id")?.as_str()?.to_owned());
+    id("activeSale").or_else(|| id("nextSale"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sale_is_the_active_one_or_the_next() {
+        let active = r#"{"activeSale": {"id": "a"}, "nextSale": {"id": "b"}}"#;
+        assert_eq!(sale_of_status(active).as_deref(), Some("a"));
+        let next = r#"{"status": {"activeSale": null, "nextSale": {"id": "b"}}}"#;
+        assert_eq!(sale_of_status(next).as_deref(), Some("b"));
+        assert_eq!(sale_of_status(r#"{"phase": "Idle"}"#), None);
+        assert_eq!(sale_of_status(""), None);
+    }
+}

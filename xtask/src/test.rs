@@ -1,0 +1,94 @@
+//! `cargo xtask test`: everything that a change must pass. Nothing is skipped:
+//! what is missing is installed, or the step fails.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::{
+    contract, crds, once,
+    project::{self, cargo},
+    session::{Interrupted, Session},
+    setup::{self, Needs},
+};
+
+/// A step: its name, what it does, and what to do when it fails.
+type Step = (&'static str, fn(&Session) -> Result<()>, &'static str);
+
+const STEPS: &[Step] = &[
+    (
+        "set-up",
+        |session| setup::install_missing(session, Needs::ServersAndPython),
+        "install what it names, then run `cargo xtask test` again",
+    ),
+    (
+        "formatting",
+        |session| session.run(cargo("fmt").args(["fmt", "--all", "--check"])),
+        "run `cargo fmt --all`",
+    ),
+    (
+        "lints",
+        |session| {
+            let clippy = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ];
+            session.run(cargo("clippy").args(clippy))
+        },
+        "put right what clippy says above; `cargo clippy --workspace --all-targets` shows it again",
+    ),
+    (
+        "custom resource definitions",
+        |session| crds::run(session, true),
+        "run `cargo xtask crds` and commit crds/",
+    ),
+    (
+        "unit and integration tests",
+        |session| session.run(cargo("test").args(["test", "--workspace"])),
+        "run the test named above alone: `cargo test -p <crate> <name of the test>`",
+    ),
+    (
+        "contract test of the API",
+        |session| {
+            project::build_product(session)?;
+            contract::run(session)
+        },
+        "the tester prints a curl line for each failure; `cargo xtask demo` gives an API to send it to",
+    ),
+    (
+        "a sale from start to end",
+        once::run_built,
+        "run `cargo xtask demo --once` and read its logs",
+    ),
+];
+
+/// Runs all steps; stops at the first that fails.
+pub fn run(session: &Session) -> Result<()> {
+    let begun = Instant::now();
+    for (index, (name, step, advice)) in STEPS.iter().enumerate() {
+        let title = format!("[{}/{}] {name}", index + 1, STEPS.len());
+        println!("\n{title}");
+        let step_begun = Instant::now();
+        let result = step(session);
+        let seconds = step_begun.elapsed().as_secs_f64();
+        match result {
+            Ok(()) => println!("{title}: passed in {seconds:.1} s"),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) => {
+                println!("{title}: FAILED after {seconds:.1} s\nWhat to do: {advice}");
+                println!(
+                    "\n{index} passed, 1 failed, {} not run",
+                    STEPS.len() - index - 1
+                );
+                return Err(error.context(*name));
+            }
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("\n{} passed, 0 failed in {seconds:.1} s", STEPS.len());
+    Ok(())
+}
