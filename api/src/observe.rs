@@ -89,6 +89,10 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         if let Ok(value) = HeaderValue::from_str(request_id.as_str()) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allow = HeaderValue::from_static(methods_of(route));
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         if self.probes.draining.load(Ordering::Relaxed) {
             // A connection that is told so is not closed under its next request.
             let close = HeaderValue::from_static("close");
@@ -188,6 +192,14 @@ fn route_of(path: &str) -> &'static str {
         ["docs"] => "/docs",
         ["openapi.json"] => "/openapi.json",
         _ => "other",
+    }
+}
+
+/// What a route takes, for the header Allow.
+fn methods_of(route: &str) -> &'static str {
+    match route {
+        "/checkout" | "/purchase" => "POST",
+        _ => "GET",
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::{
     contract, crds, once,
     project::{self, cargo},
+    python,
     session::{Interrupted, Session},
     setup::{self, Needs},
 };
@@ -18,7 +19,10 @@ type Step = (&'static str, fn(&Session) -> Result<()>, &'static str);
 const STEPS: &[Step] = &[
     (
         "set-up",
-        |session| setup::install_missing(session, Needs::ServersAndPython),
+        |session| {
+            setup::install_missing(session, Needs::ServersAndPython)?;
+            python::schemathesis(session).map(drop)
+        },
         "install what it names, then run `cargo xtask test` again",
     ),
     (

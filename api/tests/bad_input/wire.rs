@@ -50,6 +50,8 @@ async fn wrong_methods_and_paths() {
         for path in posts.iter().map(|path| path.as_str()).chain(gets) {
             let answer = story.call(method.clone(), path).await;
             answer.problem(405, "method_not_allowed");
+            let allowed = if gets.contains(&path) { "GET" } else { "POST" };
+            assert_eq!(answer.header("allow"), Some(allowed), "{answer:?}");
         }
     }
     for path in posts {
