@@ -62,6 +62,7 @@ pub struct PageBody {
     /// At most `limit` items, in the order of the catalogue.
     items: Vec<ItemBody>,
     /// Hand it back as `cursor` for the next page; null at the end.
+    #[oai(nullable)]
     next_cursor: Option<String>,
 }
 
