@@ -12,6 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::error::StoreError;
 
+/// How often a lane lets others run before it calls.
+const PASSES_BEFORE_CALL: u32 = 4;
+
 /// The error of a call, shared by all requests that were in it.
 pub type SharedError = Arc<StoreError>;
 
@@ -69,13 +72,19 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
                 if received == 0 {
                     return;
                 }
-                // Requests that have been read from their sockets, but not yet looked at, come
-                // along: let their tasks run first.
-                tokio::task::yield_now().await;
-                while waiting.len() < limits.batch
-                    && let Ok(request) = receiver.try_recv()
-                {
-                    waiting.push(request);
+                // Requests that are in their sockets, or read and not yet looked at, come along:
+                // each pass lets their tasks run and asks the sockets once more. A process at
+                // rest passes in some microseconds.
+                for _ in 0..PASSES_BEFORE_CALL {
+                    if waiting.len() >= limits.batch {
+                        break;
+                    }
+                    tokio::task::yield_now().await;
+                    while waiting.len() < limits.batch
+                        && let Ok(request) = receiver.try_recv()
+                    {
+                        waiting.push(request);
+                    }
                 }
                 let (requests, senders): (Vec<Q>, Vec<_>) = waiting.drain(..).unzip();
                 // A caller that left needs no answer, hence the ignored sends.
