@@ -187,7 +187,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until the sale is open and returns its id.
+    /// Waits until the sale is open at every API process and returns its id.
     pub fn await_open(&mut self, session: &Session, limit: Duration) -> Result<String> {
         session.await_that("the sale opens", limit, || {
             self.check()?;
@@ -196,10 +196,12 @@ impl Stack {
     }
 
     fn active_sale(&self) -> Option<String> {
-        match http::get(self.endpoints.api.first()?, "/sales/active").ok()? {
+        let at = |api: &String| match http::get(api, "/sales/active").ok()? {
             (200, sale) => Some(sale.get("id")?.as_str()?.to_owned()),
             _ => None,
-        }
+        };
+        let open: Option<Vec<String>> = self.endpoints.api.iter().map(at).collect();
+        open?.into_iter().next()
     }
 
     /// Where everything is, once the operator has planned a sale. A manifest may plan
