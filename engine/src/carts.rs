@@ -114,7 +114,6 @@ pub struct FrozenCart {
 /// The lanes of all cart partitions of a sale.
 #[derive(Debug)]
 pub struct CartLanes {
-    sale: SaleId,
     keys: Vec<PartitionKeys>,
     lanes: Vec<Batcher<AddRequest, Added>>,
     redis: RedisCluster,
@@ -142,7 +141,6 @@ impl CartLanes {
             })
             .collect();
         Self {
-            sale: sale.id.clone(),
             keys,
             lanes,
             redis: redis.clone(),
@@ -213,11 +211,6 @@ impl CartLanes {
             .filter(|(open, _)| *open == tail.as_str())
             .map(|(_, items)| items.to_owned());
         Ok(items.map(|items| FrozenCart { user, items }))
-    }
-
-    /// The sale whose carts these are.
-    pub fn sale(&self) -> &SaleId {
-        &self.sale
     }
 }
 

@@ -86,3 +86,8 @@ pub fn registry(flash_sale: &FlashSaleName) -> String {
 pub fn refusals(flash_sale: &FlashSaleName) -> String {
     format!("{{{flash_sale}}}:attempts")
 }
+
+/// Held by the process that rebuilds a sale, tag `{<sale>}`.
+pub fn rebuild_lease(sale: &SaleId) -> String {
+    format!("{{{sale}}}:rebuild")
+}

@@ -12,6 +12,7 @@ use crate::catalog::Catalog;
 use crate::claims::ClaimLane;
 use crate::error::StoreError;
 use crate::feed::{Feed, View};
+use crate::keys;
 use crate::postgres::Database;
 use crate::redis_cluster::RedisCluster;
 use crate::restore;
@@ -127,9 +128,10 @@ pub(crate) async fn rebuild(means: &Means, sale: &Sale) {
 }
 
 async fn try_rebuild(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
+    let lease_key = keys::rebuild_lease(&sale.id);
     let mut lease = redis::cmd("SET");
     lease
-        .arg(format!("{{{}}}:rebuild", sale.id))
+        .arg(&lease_key)
         .arg("1")
         .arg("NX")
         .arg("PX")
@@ -145,7 +147,7 @@ async fn try_rebuild(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
     };
     let done = restore::restore(&means.db, &means.redis, &record).await;
     let mut end = redis::cmd("UNLINK");
-    end.arg(format!("{{{}}}:rebuild", sale.id));
+    end.arg(&lease_key);
     means.redis.run::<i64>("restore", &end).await?;
     done.map(|()| true)
 }
