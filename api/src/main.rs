@@ -21,12 +21,16 @@ fn main() -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(&error),
     };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if config.worker_threads > 0 {
+    let mut runtime = match config.worker_threads {
+        // One thread has nobody to share its work with, and need not be ready to.
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if config.worker_threads > 1 {
         runtime.worker_threads(config.worker_threads);
     }
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(server::run(&config)),
+        Ok(runtime) => runtime.block_on(server::run(&config, &telemetry)),
         Err(error) => return fail(&error),
     };
     telemetry.flush();

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use flashsale_engine::ids::RequestId;
 use flashsale_engine::metrics::Metrics;
+use flashsale_engine::telemetry::{RequestLine, Telemetry};
 use futures_util::FutureExt;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
@@ -31,6 +32,8 @@ pub struct Observe {
     pub metrics: Arc<Metrics>,
     /// Whether this process drains, and where refused checkouts are logged.
     pub probes: Arc<Probes>,
+    /// Where each request has its line.
+    pub log: Telemetry,
 }
 
 impl<E: Endpoint> Middleware<E> for Observe {
@@ -41,6 +44,7 @@ impl<E: Endpoint> Middleware<E> for Observe {
             endpoint,
             handles: Handles::new(self.metrics.clone()),
             probes: self.probes.clone(),
+            log: self.log.clone(),
         }
     }
 }
@@ -51,6 +55,7 @@ pub struct Observed<E> {
     endpoint: E,
     handles: Handles,
     probes: Arc<Probes>,
+    log: Telemetry,
 }
 
 impl<E: Endpoint> Endpoint for Observed<E> {
@@ -102,15 +107,13 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         let status = response.status().as_u16();
         self.handles
             .count(&method, route, status, took.as_secs_f64());
-        tracing::info!(
-            target: "flashsale::access",
-            request_id = request_id.as_str(),
-            method = method.as_str(),
+        self.log.request(&RequestLine {
+            request_id: request_id.as_str(),
+            method: method.as_str(),
             route,
             status,
-            ms = took.as_micros() as f64 / 1e3,
-            "request"
-        );
+            took,
+        });
         Ok(response)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flashsale_engine::StoreError;
 use flashsale_engine::metrics::Metrics;
 use flashsale_engine::shop::Shop;
+use flashsale_engine::telemetry::Telemetry;
 use poem::endpoint::make_sync;
 use poem::web::Html;
 use poem::{EndpointExt, Route, Server, get};
@@ -60,7 +61,7 @@ pub enum ServeError {
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub async fn run(config: &Config) -> Result<(), ServeError> {
+pub async fn run(config: &Config, log: &Telemetry) -> Result<(), ServeError> {
     let mut stopped = stop_signals()?;
     let limits = ConnectionLimits {
         max_connections: config.max_connections,
@@ -90,6 +91,7 @@ pub async fn run(config: &Config) -> Result<(), ServeError> {
         .with(Observe {
             metrics,
             probes: probes.clone(),
+            log: log.clone(),
         });
     let (end_internal, internal_ended) = watch::channel(false);
     let probing = tokio::spawn(serve_internal(internal, probes.clone(), internal_ended));

@@ -11,8 +11,8 @@ use crate::keys::SaleKeys;
 use crate::metrics::Metrics;
 use crate::postgres::Database;
 use crate::redis_cluster::{RELEASE, RedisCluster};
-use crate::restore;
-use crate::sale::{FlashSaleName, Sale, SaleId};
+use crate::restore::{self, CloseWhen};
+use crate::sale::{DEFAULT_PARTITIONS, FlashSaleName, Sale, SaleId};
 use crate::sales::{self, Milestone, PAGE, SaleRecord};
 use crate::settle::{GRACE, Settler};
 
@@ -48,6 +48,21 @@ pub struct KeptUp {
     pub rebuilt: bool,
     /// Entries of dead processes that were settled.
     pub settled_entries: usize,
+}
+
+/// What closing a sale did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It sells nothing any more.
+    Closed {
+        /// Items sold, as committed so far.
+        sold: u32,
+    },
+    /// By the clock of Redis its window is still open: try again then.
+    NotYet {
+        /// For how long.
+        open_for: Duration,
+    },
 }
 
 /// How far the settling of a closed sale is.
@@ -92,6 +107,7 @@ impl Admin {
             self.redis.load_scripts().await?;
             restore::restore(&self.db, &self.redis, &record).await?;
         }
+        sales::note(&self.db, &sale.id, Milestone::Seeded).await?;
         Ok(SeedReport {
             items: record.sale.items,
             took: started.elapsed(),
@@ -99,7 +115,7 @@ impl Admin {
         })
     }
 
-    /// The newest 100 sales of a FlashSale, newest first.
+    /// The newest 100 sales of a FlashSale, and all that are not retired; newest first.
     pub async fn observe(&self, flash_sale: &FlashSaleName) -> Result<Vec<SaleRecord>, AdminError> {
         Ok(sales::of_flash_sale(&self.db, flash_sale, 100).await?)
     }
@@ -120,17 +136,38 @@ impl Admin {
         })
     }
 
-    /// Stops a sale for good. Answers the number sold, as committed so far.
-    pub async fn close(&self, id: &SaleId) -> Result<u32, AdminError> {
+    /// Why Redis is not fit for a sale, where it is not: a sentence that says what to do.
+    pub async fn fault(&self) -> Result<Option<String>, AdminError> {
+        Ok(self.redis.eviction_fault().await?)
+    }
+
+    /// Stops a sale that has ended, for good.
+    pub async fn close(&self, id: &SaleId) -> Result<Closed, AdminError> {
+        self.close_when(id, CloseWhen::Ended).await
+    }
+
+    /// Stops a sale before its end, for good.
+    pub async fn stop(&self, id: &SaleId) -> Result<Closed, AdminError> {
+        self.close_when(id, CloseWhen::Now).await
+    }
+
+    async fn close_when(&self, id: &SaleId, when: CloseWhen) -> Result<Closed, AdminError> {
         let record = self.record(id).await?;
-        restore::close(&self.redis, &record.sale).await?;
+        if let Some(open_for) = restore::close(&self.redis, &record.sale, when).await? {
+            return Ok(Closed::NotYet { open_for });
+        }
         sales::note(&self.db, id, Milestone::Closed).await?;
-        Ok(record.sold)
+        Ok(Closed::Closed { sold: record.sold })
     }
 
     /// Commits what is left of a closed sale and compares Redis with Postgres, item by item.
     pub async fn settle(&self, id: &SaleId) -> Result<Settlement, AdminError> {
         let record = self.record(id).await?;
+        if !restore::is_whole(&self.redis, &record.sale).await? {
+            // Lost after its close: without its streams nothing could be said of it.
+            tracing::warn!(sale = %id, "Redis lost the closed sale: rebuilding it from Postgres");
+            restore::restore(&self.db, &self.redis, &record).await?;
+        }
         let mut taken = self.settler.claims(id, GRACE).await?;
         taken += self.settler.attempts(&record.sale, GRACE).await?;
         let waiting = taken > 0 || self.waits(&record.sale).await?;
@@ -147,27 +184,32 @@ impl Admin {
     /// Deletes a sale's keys in Redis; what it sold stays in Postgres.
     pub async fn retire(&self, id: &SaleId) -> Result<(), AdminError> {
         let record = self.record(id).await?;
-        Ok(restore::forget(&self.redis, &record.sale).await?)
+        restore::forget(&self.redis, id, record.sale.partitions).await?;
+        Ok(sales::note(&self.db, id, Milestone::Retired).await?)
     }
 
     /// Takes back a sale that was seeded and has not begun: it will not open. Answers whether
     /// it did; a sale that has begun goes on.
     pub async fn withdraw(&self, id: &SaleId) -> Result<bool, AdminError> {
         let Some(record) = sales::one(&self.db, id).await? else {
+            restore::forget(&self.redis, id, DEFAULT_PARTITIONS).await?;
             return Ok(true);
         };
-        let withdrawn = sales::withdraw(&self.db, id).await?;
-        if withdrawn {
-            restore::forget(&self.redis, &record.sale).await?;
+        // In this order a crash at any point leaves a sale that does not open and that the next
+        // call takes back to the end: first nobody brings it back, then Redis forgets it.
+        if !sales::unseed(&self.db, id).await? {
+            return Ok(false);
         }
-        Ok(withdrawn)
+        restore::forget(&self.redis, id, record.sale.partitions).await?;
+        sales::delete_unseeded(&self.db, id).await?;
+        Ok(true)
     }
 
     /// Makes the partitions of the coming days and drops those older than `keep_days`.
     pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
         let keep_days = i32::try_from(keep_days).unwrap_or(i32::MAX);
         self.db
-            .run("seed", |connection| {
+            .run_long("seed", move |connection| {
                 Box::pin(async move {
                     sqlx::query("SELECT make_attempt_days((now() AT TIME ZONE 'UTC')::date, 3)")
                         .execute(&mut *connection)
@@ -186,7 +228,7 @@ impl Admin {
     async fn attempts_days(&self, sale: &Sale) -> Result<(), StoreError> {
         let us = sale.window.starts_at.as_microsecond();
         self.db
-            .run("seed", |connection| {
+            .run_long("seed", move |connection| {
                 Box::pin(async move {
                     sqlx::query(
                         "SELECT make_attempt_days((('epoch'::timestamptz \

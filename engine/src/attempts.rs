@@ -174,10 +174,9 @@ impl AttemptLog {
     /// Takes over what is about to be answered. Call it before the answer leaves.
     pub fn keep(&self, answered: Answered) {
         let count = answered.attempts.len();
-        let mut queue = self.lock();
-        queue.push_back(answered);
-        drop(queue);
+        // Counted first: what is in the queue may be settled, and counted off, at once.
         let held = self.held.fetch_add(count, Ordering::Relaxed) + count;
+        self.lock().push_back(answered);
         self.db.metrics().attempts_unsettled.set(held as i64);
         if held >= SETTLE_LIMIT {
             self.many.notify_one();

@@ -50,7 +50,7 @@ impl Shop {
         if id.flash_sale() != self.flash_sale() {
             return Ok(None);
         }
-        let record = sales::one(&self.means.db, id).await?;
+        let record = sales::one(&self.lookups, id).await?;
         Ok(record.map(|record| SaleStatus {
             sale: record.sale,
             sold: record.sold,
@@ -105,8 +105,7 @@ impl Shop {
             Shown::Sold => Some(false),
         };
         let mut rows: Vec<(i32, String, String, String, bool)> = self
-            .means
-            .db
+            .lookups
             .run("read_items", |connection| {
                 Box::pin(async move {
                     sqlx::query_as(include_str!("sql/browse_items.sql"))

@@ -176,6 +176,14 @@ impl CartLanes {
 
     /// Looks at the cart of a code, open or frozen, without changing it.
     pub async fn peek(&self, tail: &CodeTail) -> Result<Option<FrozenCart>, StoreError> {
+        // Between its two reads the cart may have been frozen; it never thaws.
+        match self.peek_once(tail).await? {
+            Some(cart) => Ok(Some(cart)),
+            None => self.peek_once(tail).await,
+        }
+    }
+
+    async fn peek_once(&self, tail: &CodeTail) -> Result<Option<FrozenCart>, StoreError> {
         let Some(keys) = self.keys.get(usize::from(tail.partition())) else {
             return Ok(None);
         };

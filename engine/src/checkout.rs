@@ -88,29 +88,41 @@ impl Shop {
         item: &ItemId,
         request_id: &RequestId,
     ) -> Result<Checkout, SharedError> {
-        let active = self.active();
-        let answer = match &active {
-            Some(open) => self.try_checkout(open, user, item, request_id).await,
-            None => Ok(Decision::Refused(Refusal::SaleNotActive)),
-        };
+        let answer = self.decide(user, item, request_id).await;
         let tally = &self.metrics.checkout;
-        let answer = answer.inspect_err(|_| tally.fail("unavailable"))?;
-        let refusal = match answer {
-            Decision::InCart(in_cart) => {
-                tally.attempts.inc();
-                tally.success.inc();
-                return Ok(in_cart);
-            }
-            Decision::RefusedAndLogged(refusal) => refusal,
-            Decision::Refused(refusal) => {
-                self.log_refusal(Some(user), Some(item), refusal.code(), request_id)
-                    .await?;
-                refusal
-            }
-        };
         tally.attempts.inc();
-        tally.fail(refusal.code());
-        Ok(Checkout::Refused(refusal))
+        match &answer {
+            Ok(Checkout::InCart { .. }) => tally.success.inc(),
+            Ok(Checkout::Refused(refusal)) => tally.fail(refusal.code()),
+            Err(_) => tally.fail("unavailable"),
+        }
+        answer
+    }
+
+    async fn decide(
+        &self,
+        user: &UserId,
+        item: &ItemId,
+        request_id: &RequestId,
+    ) -> Result<Checkout, SharedError> {
+        let active = self.selling()?;
+        let decision = match &active {
+            Some(open) => self
+                .try_checkout(open, user, item, request_id)
+                .await
+                .inspect_err(|error| open.note(error))?,
+            None => Decision::Refused(Refusal::SaleNotActive),
+        };
+        match decision {
+            Decision::InCart(in_cart) => Ok(in_cart),
+            Decision::RefusedAndLogged(refusal) => Ok(Checkout::Refused(refusal)),
+            Decision::Refused(refusal) => {
+                let said = (Some(user), Some(item));
+                self.log_refusal(active.as_deref(), said, refusal.code(), request_id)
+                    .await?;
+                Ok(Checkout::Refused(refusal))
+            }
+        }
     }
 
     /// Logs an attempt that was refused before it could be understood. `outcome` is the stable
@@ -122,20 +134,27 @@ impl Shop {
         outcome: &'static str,
         request_id: &RequestId,
     ) -> Result<(), SharedError> {
-        self.log_refusal(user, item, outcome, request_id).await?;
-        self.metrics.checkout.attempts.inc();
-        self.metrics.checkout.fail("invalid");
-        Ok(())
+        let active = self.active();
+        let logged = self
+            .log_refusal(active.as_deref(), (user, item), outcome, request_id)
+            .await;
+        let tally = &self.metrics.checkout;
+        tally.attempts.inc();
+        tally.fail(match logged {
+            Ok(()) => "invalid",
+            Err(_) => "unavailable",
+        });
+        logged
     }
 
+    /// Logs an attempt under the sale that decided it, even if the next one has begun meanwhile.
     async fn log_refusal(
         &self,
-        user: Option<&UserId>,
-        item: Option<&ItemId>,
+        active: Option<&OpenSale>,
+        (user, item): (Option<&UserId>, Option<&ItemId>),
         outcome: &'static str,
         request_id: &RequestId,
     ) -> Result<(), SharedError> {
-        let active = self.active();
         if !self.means.log.has_room() {
             if active.is_some_and(|open| open.sale.best_effort) {
                 self.means.log.count_dropped(1);
@@ -196,7 +215,7 @@ impl Shop {
 
     async fn why_unknown(&self, item: &ItemId) -> Refusal {
         let id = item.as_str().to_owned();
-        let elsewhere = self.means.db.run("read_items", |connection| {
+        let elsewhere = self.lookups.run("read_items", |connection| {
             Box::pin(async move {
                 sqlx::query_scalar::<_, bool>(include_str!("sql/item_elsewhere.sql"))
                     .bind(id)

@@ -185,6 +185,10 @@ impl Worker {
             metrics
                 .commit_wait
                 .observe(pending.since.elapsed().as_secs_f64());
+            if outcome.new {
+                let sold = outcome.record.sold_count() as u64;
+                metrics.sale_items_sold_total.inc_by(sold);
+            }
             if outcome.corrected {
                 self.repair(&pending.claim, &outcome).await;
             }

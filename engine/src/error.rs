@@ -35,6 +35,12 @@ pub enum StoreError {
     /// Redis does not know the sale (yet, or any more); it is rebuilt from Postgres.
     #[error("Redis does not hold the sale: it is being rebuilt from Postgres, ask again")]
     Unseeded,
+    /// This process has not loaded the sale that is meant, or cannot tell yet whether there is one.
+    #[error("this process has not loaded its sales yet: ask again")]
+    NotLoaded,
+    /// The sale is over, and what was claimed at its end may still be on its way to Postgres.
+    #[error("the sale is over and being settled: ask again")]
+    Unsettled,
     /// Postgres does not take commits; what was claimed is kept and committed later.
     #[error("Postgres is away: the claim is kept and committed when it is back")]
     Away,

@@ -50,7 +50,7 @@ const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.5, 5.0,
 ];
 
-/// A counter of attempts, successes and failures by reason.
+/// A count of attempts, successes and failures by reason.
 #[derive(Debug)]
 pub struct Tally {
     /// Calls that were answered.
@@ -193,6 +193,17 @@ impl Metrics {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Counts a call of `route` that a fault of this program kept from its answer.
+    pub fn count_internal(&self, route: &str) {
+        let tally = match route {
+            "/checkout" => &self.checkout,
+            "/purchase" => &self.purchase,
+            _ => return,
+        };
+        tally.attempts.inc();
+        tally.fail("internal");
     }
 
     pub(crate) fn time_redis(&self, command: &str, took: Duration) {

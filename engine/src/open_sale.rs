@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,11 +18,14 @@ use crate::postgres::Database;
 use crate::redis_cluster::RedisCluster;
 use crate::restore;
 use crate::sale::Sale;
-use crate::sales;
-use crate::settle::{GRACE, Settler};
+use crate::sales::{self, SaleRecord};
+use crate::settle::{ENTRIES, GRACE, Settler};
 
 /// How often a process looks for what other processes left.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Between two tries to rebuild a sale.
+const REBUILD_PAUSE: Duration = Duration::from_millis(200);
 
 /// How long one process has to rebuild a sale before another one tries.
 const REBUILD_LEASE: Duration = Duration::from_secs(10);
@@ -41,6 +45,8 @@ pub struct OpenSale {
     pub carts: CartLanes,
     /// Where claims are decided.
     pub claims: ClaimLane,
+    /// Told when a script found that Redis does not hold the sale, or a part of it.
+    lost: Notify,
     pub(crate) stop: CancellationToken,
 }
 
@@ -79,8 +85,11 @@ impl OpenSale {
             claims: ClaimLane::start(&sale.id, redis, tasks, &stop),
             catalog,
             sale,
+            lost: Notify::new(),
             stop,
         });
+        let (keeping, stores) = (open.clone(), means.clone());
+        tasks.spawn(async move { keeping.keep_whole(&stores).await });
         let (following, lost) = (open.clone(), means.clone());
         tasks.spawn(async move {
             let feed = Feed {
@@ -99,6 +108,25 @@ impl OpenSale {
         Ok(open)
     }
 
+    /// Takes note of what a script said: a sale that Redis lost is rebuilt at once, not when
+    /// somebody looks.
+    pub(crate) fn note(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unseeded) {
+            self.lost.notify_one();
+        }
+    }
+
+    async fn keep_whole(&self, means: &Means) {
+        loop {
+            tokio::select! {
+                () = self.lost.notified() => rebuild(means, &self.sale).await,
+                () = self.stop.cancelled() => return,
+            }
+            // Another process may be at it, or a store away.
+            tokio::time::sleep(REBUILD_PAUSE).await;
+        }
+    }
+
     async fn settle(&self, settler: &Settler) {
         loop {
             tokio::select! {
@@ -112,7 +140,9 @@ impl OpenSale {
     }
 
     async fn settle_once(&self, settler: &Settler) -> Result<(), StoreError> {
-        while settler.claims(&self.sale.id, GRACE).await? > 0 {}
+        // A step that came back less than full has seen all there was; what has come since can
+        // wait for the next look. Without that, a settler would chase every single event.
+        while settler.claims(&self.sale.id, GRACE).await? >= ENTRIES {}
         while settler.attempts(&self.sale, GRACE).await? > 0 {}
         Ok(())
     }
@@ -140,14 +170,20 @@ async fn try_rebuild(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
     if mine.is_none() {
         return Ok(false);
     }
-    let record = sales::one(&means.db, &sale.id).await?;
-    // A sale that is closed or withdrawn is the operator's: its keys are gone on purpose.
-    let Some(record) = record.filter(|record| record.closed_at.is_none()) else {
-        return Ok(false);
-    };
-    let done = restore::restore(&means.db, &means.redis, &record).await;
+    let done = rebuild_under_lease(means, sale).await;
     let mut end = redis::cmd("UNLINK");
     end.arg(&lease_key);
     means.redis.run::<i64>("restore", &end).await?;
-    done.map(|()| true)
+    done
+}
+
+async fn rebuild_under_lease(means: &Means, sale: &Sale) -> Result<bool, StoreError> {
+    let record = sales::one(&means.db, &sale.id).await?;
+    // A sale that is closed or withdrawn is the operator's: its keys are gone on purpose.
+    let to_be_sold = |record: &SaleRecord| record.seeded_at.is_some() && record.closed_at.is_none();
+    let Some(record) = record.filter(to_be_sold) else {
+        return Ok(false);
+    };
+    restore::restore(&means.db, &means.redis, &record).await?;
+    Ok(true)
 }

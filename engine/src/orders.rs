@@ -27,6 +27,8 @@ pub struct Committed {
     pub record: Record,
     /// Whether Postgres decided other than Redis, so that Redis has to be put right.
     pub corrected: bool,
+    /// Whether this very commit brought it into Postgres.
+    pub new: bool,
 }
 
 /// Commits claims, of one or many sales; answers their outcomes in the same order.
@@ -65,6 +67,7 @@ pub async fn commit(db: &Database, claims: &[Claim]) -> Result<Vec<Committed>, S
             None => Committed {
                 record: claim.record.clone(),
                 corrected: false,
+                new: true,
             },
         });
     }
@@ -76,6 +79,7 @@ impl Committed {
         Self {
             corrected: !record.agrees_with(&claim.record),
             record: record.clone(),
+            new: false,
         }
     }
 }
@@ -287,9 +291,9 @@ async fn resolve_all(
 async fn resolve(db: &Database, claim: &Claim) -> Result<Committed, StoreError> {
     let code = code(claim);
     let mut tries = 0;
-    let record = loop {
+    let (record, new) = loop {
         if let Some(record) = read(db, std::slice::from_ref(&code)).await?.remove(&code) {
-            break record;
+            break (record, false);
         }
         let (claim, order) = (claim.clone(), code.clone());
         let resolved = db
@@ -299,7 +303,7 @@ async fn resolve(db: &Database, claim: &Claim) -> Result<Committed, StoreError> 
             .await;
         tries += 1;
         match resolved {
-            Ok(record) => break record,
+            Ok(record) => break (record, true),
             // Somebody else committed this very code, or stood in the way: look again.
             Err(error) if is_conflict(&error) && tries < TRIES_PER_ORDER => {}
             Err(error) => return Err(error),
@@ -308,6 +312,7 @@ async fn resolve(db: &Database, claim: &Claim) -> Result<Committed, StoreError> 
     Ok(Committed {
         corrected: record.format() != claim.record.format(),
         record,
+        new,
     })
 }
 

@@ -1,7 +1,9 @@
 //! The connection to Postgres: a pool with bounded waiting, and the migrations.
 //!
-//! Promises: no statement waits longer than [`STATEMENT_TIMEOUT`]; a pool that keeps timing out
-//! is replaced, because permits of connections that died silently are never given back.
+//! Promises: no statement waits longer than its limit, [`STATEMENT_TIMEOUT`] unless it says
+//! otherwise, and the server gives it up a little earlier, so that nothing goes on unwatched; a
+//! pool that keeps timing out is replaced, because permits of connections that died silently are
+//! never given back.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -21,6 +23,11 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The longest that a seed, an audit or a migration may take.
 pub const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the server is told, for both limits: half a second less.
+const SERVER_TIMEOUT: &str = "2500ms";
+const BEGIN_LONG_STATEMENT: &str = "SET statement_timeout = '59500ms'";
+const END_LONG_STATEMENT: &str = "RESET statement_timeout";
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
@@ -120,8 +127,28 @@ impl Database {
         self.run_within(what, STATEMENT_TIMEOUT, work).await
     }
 
-    /// Runs `work` on a connection of the pool, within `limit`.
-    pub async fn run_within<T, F>(
+    /// Runs `work`, a seed, an audit or a rebuild, within [`LONG_STATEMENT_TIMEOUT`].
+    pub async fn run_long<T, F>(&self, what: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+        T: Send,
+    {
+        self.run_within(what, LONG_STATEMENT_TIMEOUT, |connection| {
+            Box::pin(async move {
+                sqlx::query(BEGIN_LONG_STATEMENT)
+                    .execute(&mut *connection)
+                    .await?;
+                let done = work(connection).await;
+                sqlx::query(END_LONG_STATEMENT).execute(connection).await?;
+                done
+            })
+        })
+        .await
+    }
+
+    async fn run_within<T, F>(
         &self,
         what: &'static str,
         limit: Duration,
@@ -166,14 +193,11 @@ impl Database {
         }
     }
 
-    /// Writes the connection gauges.
-    pub fn observe(&self) {
+    /// How many connections are in use, and how many rest.
+    pub fn connections(&self) -> (i64, i64) {
         let pool = self.pool.load();
         let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
-        self.metrics.db_idle.set(idle);
-        self.metrics
-            .db_active
-            .set((i64::from(pool.size()) - idle).max(0));
+        ((i64::from(pool.size()) - idle).max(0), idle)
     }
 
     /// The metrics that statements are counted in.
@@ -184,6 +208,7 @@ impl Database {
 
 fn pool(options: &PgConnectOptions, max_connections: u32) -> PgPool {
     let options = options.clone().options([
+        ("statement_timeout", SERVER_TIMEOUT),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "5s"),
     ]);

@@ -84,19 +84,19 @@ impl Shop {
         tally.attempts.inc();
         let outcome = self.try_purchase(code, request_id).await;
         match &outcome {
-            Ok(order) if order.sold_count() > 0 => {
-                tally.success.inc();
-                if !order.replayed {
-                    let sold = order.sold_count() as u64;
-                    self.metrics.sale_items_sold_total.inc_by(sold);
-                }
-            }
+            Ok(order) if order.sold_count() > 0 => tally.success.inc(),
             Ok(order) => tally.fail(order.refusal()),
             Err(NoOrder::UnknownCode) => tally.fail("unknown_code"),
             Err(NoOrder::SaleNotActive) => tally.fail("sale_not_active"),
             Err(NoOrder::Unavailable(_)) => tally.fail("unavailable"),
         }
         outcome
+    }
+
+    /// Counts a purchase that was refused before it could be understood.
+    pub fn count_invalid_purchase(&self) {
+        self.metrics.purchase.attempts.inc();
+        self.metrics.purchase.fail("invalid");
     }
 
     async fn try_purchase(
@@ -108,13 +108,19 @@ impl Shop {
             return Err(NoOrder::UnknownCode);
         }
         let Some(open) = self.known(&code.sale) else {
-            return self.bought_earlier(code).await;
+            return match self.is_to_be_loaded(&code.sale) {
+                true => self.bought_or(code, StoreError::NotLoaded.into()).await,
+                false => self.bought_earlier(code).await,
+            };
         };
         let cart = match open.carts.freeze(&code.tail).await {
             Ok(Some(cart)) => cart,
             // A code that Redis does not know may be an order in Postgres.
             Ok(None) => return self.bought_earlier(code).await,
-            Err(error) => return self.bought_or(code, error.into()).await,
+            Err(error) => {
+                open.note(&error);
+                return self.bought_or(code, error.into()).await;
+            }
         };
         let full = StoreError::Full {
             what: "the queue of purchases that wait for Postgres",
@@ -130,7 +136,10 @@ impl Shop {
         let claim = match open.claims.claim(request).await {
             Ok(ClaimAnswer::Decided(claim)) => claim,
             Ok(ClaimAnswer::NotActive) => return self.bought_earlier(code).await,
-            Err(error) => return self.bought_or(code, error.into()).await,
+            Err(error) => {
+                open.note(&error);
+                return self.bought_or(code, error.into()).await;
+            }
         };
         let (replayed, decided_by) = (claim.replayed, claim.record.request_id.clone());
         let committed = tokio::time::timeout(COMMIT_WAIT, self.committer.commit(claim))
@@ -148,7 +157,7 @@ impl Shop {
     /// The outcome of a code, if it was bought.
     pub async fn outcome(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
         let text = code.to_string();
-        let mut orders = orders::read(&self.means.db, std::slice::from_ref(&text)).await?;
+        let mut orders = orders::read(&self.lookups, std::slice::from_ref(&text)).await?;
         match orders.remove(&text) {
             Some(record) => Ok(Some(self.order(&code.sale, code, record, true).await?)),
             None => Ok(None),
@@ -158,7 +167,10 @@ impl Shop {
     /// The cart of a code, bought or not.
     pub async fn cart(&self, code: &CheckoutCode) -> Result<Cart, NoOrder> {
         let Some(open) = self.known(&code.sale) else {
-            return Err(NoOrder::UnknownCode);
+            return Err(match self.is_to_be_loaded(&code.sale) {
+                true => StoreError::NotLoaded.into(),
+                false => NoOrder::UnknownCode,
+            });
         };
         let cart = open.carts.peek(&code.tail).await?;
         let FrozenCart { user, items } = cart.ok_or(NoOrder::UnknownCode)?;
@@ -182,7 +194,9 @@ impl Shop {
                 None => NoOrder::UnknownCode,
             });
         }
-        match sales::one(&self.means.db, &code.sale).await? {
+        match sales::one(&self.lookups, &code.sale).await? {
+            // What was claimed at its end may still be committed, and is then the outcome.
+            Some(record) if record.settled_at.is_none() => Err(StoreError::Unsettled.into()),
             Some(_) => Err(NoOrder::SaleNotActive),
             None => Err(NoOrder::UnknownCode),
         }
@@ -223,8 +237,7 @@ impl Shop {
         let sale = sale.to_string();
         let indexes: Vec<i32> = record.results.iter().map(|r| r.idx as i32).collect();
         let rows: Vec<ItemRow> = self
-            .means
-            .db
+            .lookups
             .run("read_items", |connection| {
                 Box::pin(async move {
                     sqlx::query_as(include_str!("sql/read_items_by_idx.sql"))

@@ -150,13 +150,13 @@ impl RedisCluster {
             CALL_TIMEOUT,
             redis::aio::ConnectionLike::req_packed_command(&mut connection, cmd),
         )
-        .await
-        .map_err(|_| StoreError::TimedOut {
+        .await;
+        self.metrics.time_redis(name, started.elapsed());
+        let answer = answer.map_err(|_| StoreError::TimedOut {
             store: "Redis",
             what: name,
             after: CALL_TIMEOUT,
         })?;
-        self.metrics.time_redis(name, started.elapsed());
         match answer
             .and_then(Value::extract_error)
             .and_then(|value| Ok(T::from_redis_value(value)?))
@@ -181,24 +181,9 @@ impl RedisCluster {
     ///
     /// An evicted key is a lost claim or a forgotten limit, so this is a fault.
     pub async fn eviction_fault(&self) -> Result<Option<String>, StoreError> {
-        let mut connection = self.connection.clone();
         let mut cmd = redis::cmd("INFO");
         cmd.arg("memory");
-        let routing = redis::cluster_routing::RoutingInfo::MultiNode((
-            redis::cluster_routing::MultipleNodeRoutingInfo::AllMasters,
-            None,
-        ));
-        let answer = tokio::time::timeout(CALL_TIMEOUT, connection.route_command(cmd, routing))
-            .await
-            .map_err(|_| StoreError::TimedOut {
-                store: "Redis",
-                what: "INFO memory",
-                after: CALL_TIMEOUT,
-            })?
-            .map_err(|source| StoreError::Redis {
-                what: "INFO memory",
-                source,
-            })?;
+        let answer = self.ask_all_masters("INFO memory", cmd, None).await?;
         let text = format!("{answer:?}");
         // A policy evicts nothing where there is no limit to memory.
         let fault = text.split("maxmemory_policy:").skip(1).find_map(|rest| {
@@ -215,6 +200,33 @@ impl RedisCluster {
             })
         });
         Ok(fault)
+    }
+
+    /// Asks every master for a sign of life: a sale needs them all.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let all = redis::cluster_routing::ResponsePolicy::AllSucceeded;
+        self.ask_all_masters("PING", redis::cmd("PING"), Some(all))
+            .await
+            .map(drop)
+    }
+
+    async fn ask_all_masters(
+        &self,
+        what: &'static str,
+        cmd: Cmd,
+        policy: Option<redis::cluster_routing::ResponsePolicy>,
+    ) -> Result<Value, StoreError> {
+        let mut connection = self.connection.clone();
+        let masters = redis::cluster_routing::MultipleNodeRoutingInfo::AllMasters;
+        let routing = redis::cluster_routing::RoutingInfo::MultiNode((masters, policy));
+        tokio::time::timeout(CALL_TIMEOUT, connection.route_command(cmd, routing))
+            .await
+            .map_err(|_| StoreError::TimedOut {
+                store: "Redis",
+                what,
+                after: CALL_TIMEOUT,
+            })?
+            .map_err(|source| StoreError::Redis { what, source })
     }
 
     /// The metrics that calls are counted in.

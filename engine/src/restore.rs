@@ -4,12 +4,14 @@
 //! middle; only adds what Postgres has; makes the sale ready last, so that scripts refuse
 //! until it is whole.
 
+use std::time::Duration;
+
 use crate::code::CodeTail;
 use crate::error::StoreError;
 use crate::keys::{PartitionKeys, SaleKeys, registry};
-use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
+use crate::postgres::Database;
 use crate::redis_cluster::{CLOSE, RESTORE, RESTORE_CARTS, RedisCluster, SEED};
-use crate::sale::Sale;
+use crate::sale::{Sale, SaleId};
 use crate::sales::{self, PAGE, SaleRecord};
 use crate::settle::make_group;
 
@@ -50,9 +52,7 @@ pub async fn restore(
 ) -> Result<(), StoreError> {
     let sale = &record.sale;
     let keys = SaleKeys::new(&sale.id);
-    if record.sold > 0 {
-        restore_purchases(db, redis, sale, &keys).await?;
-    }
+    restore_purchases(db, redis, sale, &keys).await?;
     restore_outcomes(db, redis, sale, &keys).await?;
     restore_carts(db, redis, sale).await?;
     make_group(redis, &keys.events).await?;
@@ -95,7 +95,8 @@ async fn restore_outcomes(
     keys: &SaleKeys,
 ) -> Result<(), StoreError> {
     let sql = include_str!("sql/read_sale_orders.sql");
-    let mut behind = String::new();
+    // Codes are `CHK-<sale>-<tail>`: this is before all of them.
+    let mut behind = format!("CHK-{}-", sale.id);
     loop {
         let from = behind.clone();
         let page: Vec<(String, String)> = sales::page(db, "audit", sql, &sale.id, from).await?;
@@ -123,7 +124,7 @@ async fn restore_carts(db: &Database, redis: &RedisCluster, sale: &Sale) -> Resu
         sale.window.ends_at.as_microsecond(),
     );
     let carts: Vec<(String, String, String, bool)> = db
-        .run_within("audit", LONG_STATEMENT_TIMEOUT, |connection| {
+        .run_long("audit", move |connection| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_carts.sql"))
                     .bind(id)
@@ -202,22 +203,50 @@ async fn make_ready(
         })
         .await?;
     if record.closed_at.is_some() {
-        close(redis, sale).await?;
+        close(redis, sale, CloseWhen::Now).await?;
     }
     Ok(())
 }
 
-/// Stops a sale in Redis. Answers the number sold by Redis's count.
-pub async fn close(redis: &RedisCluster, sale: &Sale) -> Result<i64, StoreError> {
+/// When a sale may be stopped in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseWhen {
+    /// Once its window has ended, by the clock of Redis, which decides who buys.
+    Ended,
+    /// Now, whatever its window says.
+    Now,
+}
+
+/// Stops a sale in Redis. Answers for how long its window is still open, where that kept it from
+/// being stopped. A sale that Redis does not hold sells nothing, and counts as stopped.
+pub async fn close(
+    redis: &RedisCluster,
+    sale: &Sale,
+    when: CloseWhen,
+) -> Result<Option<Duration>, StoreError> {
     // The slot that decides comes first: from then on nothing is claimed.
-    let sold = redis
-        .eval::<i64>(&CLOSE, &[&SaleKeys::new(&sale.id).meta], |_| {})
-        .await?;
-    for partition in 0..sale.partitions {
-        let keys = PartitionKeys::new(&sale.id, partition);
-        redis.eval::<i64>(&CLOSE, &[&keys.meta], |_| {}).await?;
+    let open_ms = close_one(redis, &SaleKeys::new(&sale.id).meta, when).await?;
+    if open_ms > 0 {
+        return Ok(Some(Duration::from_millis(open_ms)));
     }
-    Ok(sold)
+    for partition in 0..sale.partitions {
+        // It takes no claims any more, so a cart may be stopped whatever its node's clock says.
+        let keys = PartitionKeys::new(&sale.id, partition);
+        close_one(redis, &keys.meta, CloseWhen::Now).await?;
+    }
+    Ok(None)
+}
+
+async fn close_one(redis: &RedisCluster, meta: &str, when: CloseWhen) -> Result<u64, StoreError> {
+    let when = match when {
+        CloseWhen::Ended => "ended",
+        CloseWhen::Now => "now",
+    };
+    redis
+        .eval(&CLOSE, &[meta], |cmd| {
+            cmd.arg(when);
+        })
+        .await
 }
 
 async fn register(redis: &RedisCluster, sale: &Sale) -> Result<(), StoreError> {
@@ -231,17 +260,20 @@ async fn register(redis: &RedisCluster, sale: &Sale) -> Result<(), StoreError> {
 }
 
 /// Takes a sale out of the registry and deletes its keys.
-pub async fn forget(redis: &RedisCluster, sale: &Sale) -> Result<(), StoreError> {
+pub async fn forget(
+    redis: &RedisCluster,
+    sale: &SaleId,
+    partitions: u16,
+) -> Result<(), StoreError> {
     let mut cmd = redis::cmd("HDEL");
-    cmd.arg(registry(sale.id.flash_sale()))
-        .arg(sale.id.as_str());
+    cmd.arg(registry(sale.flash_sale())).arg(sale.as_str());
     redis.run::<i64>("registry", &cmd).await?;
     let mut unlink = redis::cmd("UNLINK");
-    unlink.arg(&SaleKeys::new(&sale.id).all());
+    unlink.arg(&SaleKeys::new(sale).all());
     redis.run::<i64>("registry", &unlink).await?;
-    for partition in 0..sale.partitions {
+    for partition in 0..partitions {
         let mut unlink = redis::cmd("UNLINK");
-        unlink.arg(&PartitionKeys::new(&sale.id, partition).all());
+        unlink.arg(&PartitionKeys::new(sale, partition).all());
         redis.run::<i64>("registry", &unlink).await?;
     }
     Ok(())

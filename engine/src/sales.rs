@@ -6,7 +6,7 @@ use sqlx::{Connection, Row};
 
 use crate::catalog::{Catalog, Item};
 use crate::error::StoreError;
-use crate::postgres::{Database, LONG_STATEMENT_TIMEOUT};
+use crate::postgres::Database;
 use crate::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
 
 /// Rows that one statement writes or reads.
@@ -17,12 +17,14 @@ pub(crate) const PAGE: usize = 10_000;
 pub struct SaleRecord {
     /// What it is.
     pub sale: Sale,
-    /// When its catalogue was complete.
+    /// When its catalogue was complete and Redis held it; none while it must not open.
     pub seeded_at: Option<Timestamp>,
     /// When it stopped selling.
     pub closed_at: Option<Timestamp>,
     /// When Redis and Postgres were found to agree item by item.
     pub settled_at: Option<Timestamp>,
+    /// When Redis was told to forget it.
+    pub retired_at: Option<Timestamp>,
     /// Items sold, as committed.
     pub sold: u32,
 }
@@ -30,13 +32,17 @@ pub struct SaleRecord {
 /// Which moment of a sale's life is noted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Milestone {
+    /// Redis holds it.
+    Seeded,
     /// Nothing is sold any more.
     Closed,
-    /// Redis and Postgres agree.
+    /// Redis and Postgres agree; what it sold is counted for good.
     Settled,
+    /// Redis has forgotten it.
+    Retired,
 }
 
-/// The newest `limit` sales of a FlashSale, newest first.
+/// The newest `limit` sales of a FlashSale, and all that Redis has not forgotten yet; newest first.
 pub async fn of_flash_sale(
     db: &Database,
     flash_sale: &FlashSaleName,
@@ -95,13 +101,14 @@ fn from_row(row: &PgRow) -> Result<SaleRecord, StoreError> {
             number("total_items")?,
             row.try_get::<i16, _>("partitions")?.unsigned_abs(),
             row.try_get::<bool, _>("best_effort")?,
-            ["seeded_us", "closed_us", "settled_us"].map(|c| row.try_get::<Option<i64>, _>(c)),
+            ["seeded_us", "closed_us", "settled_us", "retired_us"]
+                .map(|c| row.try_get::<Option<i64>, _>(c)),
             row.try_get::<i64, _>("sold")?,
         ))
     };
     let (id, starts, ends, limits, items, partitions, best_effort, moments, sold) =
         read().map_err(failed)?;
-    let [seeded, closed, settled] = moments;
+    let [seeded, closed, settled, retired] = moments;
     let moment = |us: Result<Option<i64>, sqlx::Error>| us.map_err(failed)?.map(time).transpose();
     Ok(SaleRecord {
         sale: Sale {
@@ -120,6 +127,7 @@ fn from_row(row: &PgRow) -> Result<SaleRecord, StoreError> {
         seeded_at: moment(seeded)?,
         closed_at: moment(closed)?,
         settled_at: moment(settled)?,
+        retired_at: moment(retired)?,
         sold: u32::try_from(sold).unwrap_or(u32::MAX),
     })
 }
@@ -133,7 +141,7 @@ pub async fn write(db: &Database, sale: &Sale, catalog: &Catalog) -> Result<bool
     let row = sale.clone();
     let items: Vec<&Item> = catalog.iter().collect();
     let pages: Vec<ItemColumns> = items.chunks(PAGE).map(ItemColumns::of).collect();
-    db.run_within("seed", LONG_STATEMENT_TIMEOUT, |connection| {
+    db.run_long("seed", move |connection| {
         Box::pin(async move {
             let mut transaction = connection.begin().await?;
             let inserted = sqlx::query(include_str!("sql/insert_sale.sql"))
@@ -197,31 +205,55 @@ impl ItemColumns {
     }
 }
 
-/// Deletes a sale that has not begun. Answers whether it did.
-pub async fn withdraw(db: &Database, id: &SaleId) -> Result<bool, StoreError> {
+/// Takes the mark from a sale that has not begun which says that it may open: processes leave it
+/// alone, and it is seeded again if it is wanted after all. Answers whether it was so.
+pub async fn unseed(db: &Database, id: &SaleId) -> Result<bool, StoreError> {
     let id = id.to_string();
-    let deleted = db
+    let unseeded = db
         .run("seed", |connection| {
             Box::pin(async move {
-                sqlx::query("DELETE FROM sales WHERE id = $1 AND starts_at > now()")
+                sqlx::query("UPDATE sales SET seeded_at = NULL WHERE id = $1 AND starts_at > now()")
                     .bind(id)
                     .execute(connection)
                     .await
             })
         })
         .await?;
-    Ok(deleted.rows_affected() == 1)
+    Ok(unseeded.rows_affected() == 1)
+}
+
+/// Deletes a sale that may not open, with its catalogue.
+pub async fn delete_unseeded(db: &Database, id: &SaleId) -> Result<(), StoreError> {
+    let id = id.to_string();
+    db.run_long("seed", move |connection| {
+        Box::pin(async move {
+            sqlx::query("DELETE FROM sales WHERE id = $1 AND seeded_at IS NULL")
+                .bind(id)
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+    })
+    .await
 }
 
 /// Notes a moment of a sale's life; the first note stays.
 pub async fn note(db: &Database, id: &SaleId, milestone: Milestone) -> Result<(), StoreError> {
     let id = id.to_string();
     let sql = match milestone {
+        Milestone::Seeded => {
+            "UPDATE sales SET seeded_at = now() WHERE id = $1 AND seeded_at IS NULL"
+        }
+        Milestone::Retired => {
+            "UPDATE sales SET retired_at = now() WHERE id = $1 AND retired_at IS NULL"
+        }
         Milestone::Closed => {
             "UPDATE sales SET closed_at = now() WHERE id = $1 AND closed_at IS NULL"
         }
         Milestone::Settled => {
-            "UPDATE sales SET settled_at = now() WHERE id = $1 AND settled_at IS NULL"
+            "UPDATE sales SET settled_at = now(),
+                              sold = (SELECT count(*) FROM purchases WHERE sale_id = sales.id)
+              WHERE id = $1 AND settled_at IS NULL"
         }
     };
     db.run("seed", |connection| {
@@ -250,7 +282,7 @@ where
     K: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + 'static,
 {
     let sale = sale.to_string();
-    db.run_within(what, LONG_STATEMENT_TIMEOUT, |connection| {
+    db.run_long(what, move |connection| {
         Box::pin(async move {
             sqlx::query_as(sql)
                 .bind(sale)

@@ -30,8 +30,8 @@ pub const GRACE: Duration = Duration::from_secs(3);
 /// A claim younger than this is left to its own process, in milliseconds.
 const OWNER_COMMITS_MS: i64 = 1_000;
 
-/// Entries that one step takes.
-const ENTRIES: usize = 200;
+/// Entries that one step takes at the most.
+pub(crate) const ENTRIES: usize = 200;
 
 /// How long events stay for slow feeds after they are settled.
 const KEEP_EVENTS: Duration = Duration::from_secs(60);
@@ -123,6 +123,10 @@ impl Settler {
         let recovered = missing.len() - agreements.values().filter(|agrees| !**agrees).count();
         self.db.metrics().claims_recovered.inc_by(recovered as u64);
         for (claim, outcome) in missing.iter().zip(outcomes) {
+            if outcome.new {
+                let sold = outcome.record.sold_count() as u64;
+                self.db.metrics().sale_items_sold_total.inc_by(sold);
+            }
             if outcome.corrected {
                 repair(&self.db, &self.redis, claim, &outcome.record).await?;
             }

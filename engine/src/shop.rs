@@ -70,6 +70,8 @@ pub struct Shop {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) committer: Committer,
     pub(crate) refusals: RefusalLane,
+    /// Connections for those who only look: a crowd of them must not keep purchases waiting.
+    pub(crate) lookups: Arc<Database>,
     sales: ArcSwap<Vec<Arc<OpenSale>>>,
     followed: AtomicBool,
     /// Sales of the registry whose catalogue could not be loaded yet.
@@ -85,12 +87,14 @@ impl Shop {
         config: &ShopConfig,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, StoreError> {
-        let db = Database::connect(
-            &config.postgres_url,
-            config.postgres_connections,
-            metrics.clone(),
-        );
-        let db = Arc::new(db.await?);
+        let for_lookups = (config.postgres_connections / 4).max(1);
+        let for_commits = config
+            .postgres_connections
+            .saturating_sub(for_lookups)
+            .max(1);
+        let url = &config.postgres_url;
+        let db = Arc::new(Database::connect(url, for_commits, metrics.clone()).await?);
+        let lookups = Arc::new(Database::connect(url, for_lookups, metrics.clone()).await?);
         let redis = RedisCluster::connect(&config.redis_url, metrics.clone()).await?;
         redis.load_scripts().await?;
         let tasks = TaskTracker::new();
@@ -114,6 +118,7 @@ impl Shop {
                 tasks: tasks.clone(),
             },
             metrics,
+            lookups,
             sales: ArcSwap::from_pointee(Vec::new()),
             followed: AtomicBool::new(false),
             missing: ArcSwap::from_pointee(Vec::new()),
@@ -151,6 +156,25 @@ impl Shop {
             .cloned()
     }
 
+    /// The same for whoever refuses where there is none: the error says that this process does
+    /// not know yet.
+    pub fn selling(&self) -> Result<Option<Arc<OpenSale>>, StoreError> {
+        let now = Timestamp::now();
+        let missing = |sale: &Sale| sale.window.contains(now);
+        match self.active() {
+            Some(open) => Ok(Some(open)),
+            None if !self.followed.load(Ordering::Relaxed) => Err(StoreError::NotLoaded),
+            None if self.missing.load().iter().any(missing) => Err(StoreError::NotLoaded),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether this process does not have the sale in memory, but may have it soon.
+    pub(crate) fn is_to_be_loaded(&self, id: &SaleId) -> bool {
+        !self.followed.load(Ordering::Relaxed)
+            || self.missing.load().iter().any(|sale| sale.id == *id)
+    }
+
     /// A sale that this process has in memory.
     pub fn known(&self, id: &SaleId) -> Option<Arc<OpenSale>> {
         let sales = self.sales.load();
@@ -172,12 +196,13 @@ impl Shop {
         if !self.followed.load(Ordering::Relaxed) {
             return Some("the registry of sales has not been read yet".to_owned());
         }
-        // A sale that is far off must not take a process out of one that is selling.
-        let soon = Timestamp::now().saturating_add(READY_BEFORE_START);
-        let due = |sale: &Sale| {
-            soon.as_ref()
-                .is_ok_and(|soon| sale.window.starts_at <= *soon)
+        // A sale that is to come must not take a process out of one that is selling.
+        let now = Timestamp::now();
+        let soon = match self.active() {
+            Some(_) => now,
+            None => now.saturating_add(READY_BEFORE_START).unwrap_or(now),
         };
+        let due = |sale: &Sale| sale.window.starts_at <= soon && now < sale.window.ends_at;
         if let Some(sale) = self.missing.load().iter().find(|sale| due(sale)) {
             return Some(format!("the catalogue of {} is not loaded yet", sale.id));
         }
@@ -193,21 +218,20 @@ impl Shop {
     pub async fn ping(&self) -> (Pinged, Pinged) {
         let redis = async {
             let started = Instant::now();
-            let mut cmd = redis::cmd("EXISTS");
-            cmd.arg(keys::registry(&self.flash_sale));
-            let answer = self.means.redis.run::<i64>("registry", &cmd).await;
-            answer.map(|_| started.elapsed())
+            self.means.redis.ping().await.map(|()| started.elapsed())
         };
         let postgres = async {
             let started = Instant::now();
-            self.means.db.ping().await.map(|()| started.elapsed())
+            self.lookups.ping().await.map(|()| started.elapsed())
         };
         tokio::join!(redis, postgres)
     }
 
     /// The process's metrics, with its gauges brought up to date.
     pub fn metrics(&self) -> &Metrics {
-        self.means.db.observe();
+        let (commits, lookups) = (self.means.db.connections(), self.lookups.connections());
+        self.metrics.db_active.set(commits.0 + lookups.0);
+        self.metrics.db_idle.set(commits.1 + lookups.1);
         let active = self.active();
         let (items, sold) = active.map_or((0, 0), |open| (open.sale.items, open.view.sold_count()));
         self.metrics.sale_items_total.set(i64::from(items));
@@ -225,10 +249,12 @@ impl Shop {
         cmd.arg(keys::registry(&self.flash_sale));
         let texts: Vec<String> = self.means.redis.run("registry", &cmd).await?;
         let parse = |text: &String| {
-            serde_json::from_str(text)
-                .map_err(|_| StoreError::unexpected("registry", "a sale as JSON", text))
+            let sale = serde_json::from_str(text);
+            // One entry of a later version must not hide the sales beside it.
+            sale.inspect_err(|error| tracing::error!(entry = text, %error, "registry: no sale"))
+                .ok()
         };
-        texts.iter().map(parse).collect()
+        Ok(texts.iter().filter_map(parse).collect())
     }
 
     /// Sales that Postgres says are to be sold: the truth, when the registry lost them.
@@ -306,9 +332,17 @@ impl Shop {
                 wanted.push(sale.clone());
             }
         }
+        if unfinished.is_none() {
+            // What only Postgres knew of is not gone because it was not asked.
+            let missing = self.missing.load();
+            let unlisted = missing.iter().filter(|sale| !registered.contains(&sale.id));
+            wanted.extend(unlisted.cloned());
+        }
         self.open_all(wanted).await;
         self.drop_gone(&registered, unfinished.as_deref());
-        self.followed.store(true, Ordering::Relaxed);
+        if unfinished.is_some() || !registered.is_empty() {
+            self.followed.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

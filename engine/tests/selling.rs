@@ -176,7 +176,7 @@ async fn a_code_that_nobody_knows_and_one_of_a_closed_sale() {
     let answer = shop.purchase(&unknown, &RequestId::generate()).await;
     assert!(matches!(answer, Err(NoOrder::UnknownCode)), "{answer:?}");
 
-    stack.admin.close(&sale.id).await.unwrap();
+    stack.admin.stop(&sale.id).await.unwrap();
     let answer = shop.purchase(&unbought, &RequestId::generate()).await;
     assert!(matches!(answer, Err(NoOrder::SaleNotActive)), "{answer:?}");
     let replay = shop

@@ -68,6 +68,7 @@ pub struct Launch {
     program: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    env_removed: Vec<OsString>,
     output: Output,
     folder: Option<PathBuf>,
     account: Option<Account>,
@@ -82,6 +83,7 @@ impl Launch {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            env_removed: Vec::new(),
             output: Output::OwnLog,
             folder: None,
             account: None,
@@ -109,6 +111,13 @@ impl Launch {
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Takes environment variables of this program away.
+    #[must_use]
+    pub fn without_env(mut self, names: impl IntoIterator<Item = OsString>) -> Self {
+        self.env_removed.extend(names);
         self
     }
 
@@ -181,7 +190,11 @@ impl Process {
             .arg(guarded)
             .arg(launch.guard_signal.name())
             .arg(&launch.program)
-            .args(&launch.args)
+            .args(&launch.args);
+        for name in &launch.env_removed {
+            command.env_remove(name);
+        }
+        command
             .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .current_dir(launch.folder.as_deref().unwrap_or(guarded))
             .process_group(0)
@@ -270,13 +283,15 @@ impl Process {
         mut look: impl FnMut() -> Result<T, String>,
     ) -> Result<T, ServersError> {
         let mut found = String::new();
-        let seen = poll(limit, || match (look(), self.ended()) {
-            (Ok(state), _) => Ok(Some(state)),
-            (Err(_), Some(ended)) => Err(ended),
-            (Err(other), None) => {
+        let seen = poll(limit, || {
+            // First: what is seen of a process that has ended is another one's doing.
+            if let Some(ended) = self.ended() {
+                return Err(ended);
+            }
+            look().map(Some).or_else(|other| {
                 found = other;
                 Ok(None)
-            }
+            })
         })?;
         seen.ok_or_else(|| ServersError::TimedOut {
             name: self.name.clone(),

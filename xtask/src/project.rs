@@ -78,7 +78,36 @@ pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
 /// A call of Cargo in the root of the tree, with its output on the terminal.
 pub fn cargo(name: &str) -> Launch {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let of_this_program = env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_str().is_some_and(is_of_this_program));
     Launch::new(format!("cargo {name}"), cargo)
+        .without_env(of_this_program)
         .folder(root())
         .inherit_output()
+}
+
+/// Whether `cargo run` has set this variable to describe xtask. Build scripts that watch such
+/// variables (ring's does) would run again, and all that is built on them be built again, in
+/// every change between `cargo build` and `cargo xtask`.
+fn is_of_this_program(variable: &str) -> bool {
+    let described = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    described.iter().any(|prefix| variable.starts_with(prefix))
+        || variable == "CARGO_PRIMARY_PACKAGE"
+        || variable == "OUT_DIR"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_describes_xtask_is_kept_from_cargo_and_what_the_developer_set_is_not() {
+        for described in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_BIN_NAME"] {
+            assert!(is_of_this_program(described), "{described}");
+        }
+        for chosen in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "PATH"] {
+            assert!(!is_of_this_program(chosen), "{chosen}");
+        }
+    }
 }

@@ -182,7 +182,7 @@ async fn a_purchase_answers_with_each_of_its_statuses() {
         .problem(404, "unknown_code");
 
     // The sale ends: what was not bought is too late, what was bought stays.
-    stack.admin.close(&stack.sale.id).await.unwrap();
+    stack.admin.stop(&stack.sale.id).await.unwrap();
     stack
         .purchase(0, &fay)
         .await

@@ -201,7 +201,7 @@ impl Stack {
 
     /// Everything that a closed sale needs to be settled; answers how many items it sold.
     pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
-        self.admin.close(sale).await.unwrap();
+        self.admin.stop(sale).await.unwrap();
         let started = Instant::now();
         loop {
             let settlement = self.admin.settle(sale).await.unwrap();

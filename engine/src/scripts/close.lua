@@ -1,12 +1,22 @@
 -- Stops a sale, or one of its cart partitions, for good: after this nothing is claimed.
 --
--- Promises: idempotent.
+-- Promises: idempotent; stops nothing before its end unless told to, so that an operator whose
+-- clock is ahead does not cut a sale short.
 --
 -- KEYS  1 meta
--- Answers the number of items sold, -1 where Redis does not know the sale.
+-- ARGV  1 `ended` to stop it only if its window has ended, `now` to stop it anyway
+-- Answers 0 once nothing is claimed any more (also where Redis does not hold the sale), else for
+-- how many milliseconds the window is still open.
 
-if redis.call('HEXISTS', KEYS[1], 'ready') == 0 then
-  return -1
+local meta = redis.call('HMGET', KEYS[1], 'ready', 'ends_ms', 'closed')
+if not meta[1] or meta[3] then
+  return 0
+end
+local time = redis.call('TIME')
+local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local open_ms = tonumber(meta[2]) - now_ms
+if ARGV[1] ~= 'now' and open_ms > 0 then
+  return open_ms
 end
 redis.call('HSET', KEYS[1], 'closed', 1)
-return tonumber(redis.call('HGET', KEYS[1], 'sold') or 0)
+return 0

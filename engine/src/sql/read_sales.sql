@@ -1,4 +1,5 @@
--- The newest sales of a FlashSale ($1), or one sale ($2).
+-- The newest sales of a FlashSale ($1) with all that are not retired, or one sale ($2). A settled
+-- sale is not counted again.
 SELECT s.id,
        (extract(epoch FROM s.starts_at) * 1000000)::bigint AS starts_us,
        (extract(epoch FROM s.ends_at) * 1000000)::bigint AS ends_us,
@@ -6,8 +7,11 @@ SELECT s.id,
        (extract(epoch FROM s.seeded_at) * 1000000)::bigint AS seeded_us,
        (extract(epoch FROM s.closed_at) * 1000000)::bigint AS closed_us,
        (extract(epoch FROM s.settled_at) * 1000000)::bigint AS settled_us,
-       (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id) AS sold
+       (extract(epoch FROM s.retired_at) * 1000000)::bigint AS retired_us,
+       coalesce(s.sold, (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id)) AS sold
   FROM sales s
- WHERE s.flash_sale = $1 OR s.id = $2
+ WHERE s.id IN (SELECT n.id FROM sales n
+                 WHERE n.flash_sale = $1 ORDER BY n.starts_at DESC LIMIT $3)
+    OR (s.flash_sale = $1 AND s.retired_at IS NULL)
+    OR s.id = $2
  ORDER BY s.starts_at DESC
- LIMIT $3

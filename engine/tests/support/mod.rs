@@ -64,6 +64,15 @@ impl Stack {
     }
 
     pub async fn shop(&self) -> Arc<Shop> {
+        let shop = self.shop_not_ready().await;
+        eventually("the shop is ready and its sale active", || async {
+            shop.not_ready().is_none() && shop.active().is_some()
+        })
+        .await;
+        shop
+    }
+
+    pub async fn shop_not_ready(&self) -> Arc<Shop> {
         let config = ShopConfig {
             flash_sale: self.name.clone(),
             redis_url: self.redis.url(),
@@ -72,12 +81,7 @@ impl Stack {
             attempts_backlog: 100_000,
         };
         let metrics = Arc::new(Metrics::new().unwrap());
-        let shop = Shop::start(&config, metrics).await.unwrap();
-        eventually("the shop is ready and its sale active", || async {
-            shop.not_ready().is_none() && shop.active().is_some()
-        })
-        .await;
-        shop
+        Shop::start(&config, metrics).await.unwrap()
     }
 
     pub async fn sql<T>(&self, query: &'static str) -> T
@@ -105,7 +109,7 @@ impl Stack {
 
     /// Everything a closed sale needs to be settled.
     pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
-        self.admin.close(sale).await.unwrap();
+        self.admin.stop(sale).await.unwrap();
         let mut sold = 0;
         let started = Instant::now();
         loop {
