@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::copy::Rows;
 use crate::error::StoreError;
 use crate::ids::{ItemId, RequestId, UserId};
 use crate::postgres::Database;
@@ -267,6 +268,53 @@ impl AttemptLog {
 
 /// Writes attempts to Postgres; those that are there stay as they are.
 pub(crate) async fn insert<'a>(
+    db: &Database,
+    attempts: impl Iterator<Item = &'a Attempt> + Clone,
+) -> Result<(), StoreError> {
+    // Nearly always all of them are new: an attempt comes twice only after a time-out, or from a
+    // stream whose owner was slow.
+    let rows = rows(attempts.clone());
+    let copied = db
+        .run("log_attempts", |connection| {
+            Box::pin(async move {
+                let mut copy = connection
+                    .copy_in_raw(include_str!("sql/copy_attempts.sql"))
+                    .await?;
+                copy.send(rows).await?;
+                copy.finish().await.map(drop)
+            })
+        })
+        .await;
+    match copied {
+        Err(StoreError::Postgres {
+            source: sqlx::Error::Database(error),
+            ..
+        }) if error.is_unique_violation() => insert_new(db, attempts).await,
+        done => done,
+    }
+}
+
+/// Columns of `copy_attempts.sql`, and about how long a row is.
+const COLUMNS: i16 = 8;
+const ROW_BYTES: usize = 256;
+
+fn rows<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> Vec<u8> {
+    let mut rows = Rows::new(COLUMNS, attempts.size_hint().0 * ROW_BYTES);
+    for attempt in attempts {
+        rows.row()
+            .uuid(attempt.id)
+            .time(attempt.at_us)
+            .text_or_null(&attempt.sale)
+            .text_or_null(&attempt.user)
+            .text_or_null(&attempt.item)
+            .text_or_null(&attempt.code)
+            .text(&attempt.outcome)
+            .text(&attempt.request_id);
+    }
+    rows.finish()
+}
+
+async fn insert_new<'a>(
     db: &Database,
     attempts: impl Iterator<Item = &'a Attempt>,
 ) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ pub mod checkout;
 pub mod claims;
 pub mod code;
 pub mod committer;
+mod copy;
 pub mod error;
 pub mod feed;
 pub mod ids;

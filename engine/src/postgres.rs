@@ -159,7 +159,9 @@ impl Database {
     {
         let pool = self.pool.load_full();
         let started = Instant::now();
-        let outcome = match pool.acquire().await {
+        // Boxed: its state is some 14 KiB, which every future that may ask Postgres would carry,
+        // and those of requests are moved on their way.
+        let outcome = match Box::pin(pool.acquire()).await {
             Ok(mut connection) => {
                 match tokio::time::timeout(limit, work(&mut connection)).await {
                     Ok(outcome) => outcome.map_err(|source| StoreError::Postgres { what, source }),

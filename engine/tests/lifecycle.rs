@@ -28,12 +28,11 @@ fn to_come(stack: &Stack) -> Sale {
     sale
 }
 
-fn redis(stack: &Stack, command: &[&str]) -> Vec<String> {
+fn redis<T: redis::FromRedisValue>(stack: &Stack, command: &[&str]) -> T {
     let client = redis::Client::open(stack.redis.url()).unwrap();
     let mut cmd = redis::cmd(command[0]);
     cmd.arg(&command[1..]);
-    let answer: redis::Value = cmd.query(&mut client.get_connection().unwrap()).unwrap();
-    redis::from_redis_value(answer).unwrap_or_default()
+    cmd.query(&mut client.get_connection().unwrap()).unwrap()
 }
 
 fn keys_of(stack: &Stack, sale: &SaleId) -> Vec<String> {
@@ -157,7 +156,8 @@ async fn a_cart_partition_that_redis_lost_comes_back_without_the_operator() {
     let keys = PartitionKeys::new(&sale.id, sale.partition_of("ann"));
     let mut unlink = vec!["UNLINK"];
     unlink.extend(keys.all());
-    redis(&stack, &unlink);
+    let deleted: i64 = redis(&stack, &unlink);
+    assert!(deleted > 0, "{keys:?}");
 
     // It says so, and brings the cart back.
     let answer = shop.purchase(&code, &RequestId::generate()).await;
@@ -248,4 +248,31 @@ async fn a_day_whose_partition_comes_late_keeps_its_attempts() {
     assert!(in_time > 60, "{in_time}");
     // And once more, with everything in its place.
     stack.admin.attempts_housekeeping(30).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_that_come_twice_from_a_dead_process_are_logged_once() {
+    let stack = Stack::start().await;
+    stack.seed(&stack.sale(10, SMALL)).await;
+    // A client library sent an entry twice, then the process died; one more came after it.
+    let at_us = Timestamp::now().as_microsecond() - 60_000_000;
+    let line = |n: u32| format!("{n:x}|{at_us}||ann|none||unknown_item|r-{n}");
+    let stream = flashsale_engine::keys::refusals(&stack.name);
+    for (n, lines) in [
+        (1, format!("{}\n{}", line(1), line(2))),
+        (2, format!("{}\n{}", line(1), line(2))),
+        (3, line(3)),
+    ] {
+        let id = format!("{}-{n}", at_us / 1_000);
+        redis::<String>(&stack, &["XADD", &stream, &id, "b", &lines]);
+    }
+    let _shop = stack.shop().await;
+    eventually("the stream is settled and empty", || async {
+        redis::<i64>(&stack, &["XLEN", &stream]) == 0
+    })
+    .await;
+    let logged: Vec<String> = stack
+        .sql("SELECT array_agg(request_id ORDER BY request_id) FROM checkout_attempts")
+        .await;
+    assert_eq!(logged, ["r-1", "r-2", "r-3"]);
 }
