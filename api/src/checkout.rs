@@ -1,15 +1,16 @@
 //! `POST /checkout` and `GET /checkout/{code}`.
 
 use flashsale_engine::checkout::{Checkout, Refusal};
-use flashsale_engine::ids::RequestId;
+use flashsale_engine::ids::{ItemId, RequestId, UserId};
 use flashsale_engine::purchase::{Cart, NoOrder};
 use flashsale_engine::shop::Shop;
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::faults::Unavailable;
 use crate::params::{Checked, CodeShape, ItemIdShape, UserIdShape};
-use crate::problem::{Problem, RETRY_AFTER_SECONDS};
+use crate::problem::Problem;
 use crate::sales::ItemBody;
 
 /// A cart, as a checkout leaves it.
@@ -29,8 +30,8 @@ pub enum CheckoutResponse {
     /// The item is in the cart. It is not reserved.
     #[oai(status = 200)]
     InCart(Json<CheckoutBody>),
-    /// invalid_user_id, invalid_item_id, cart_full, limit_reached, sale_not_active or
-    /// item_of_another_sale.
+    /// invalid_user_id, invalid_item_id, cart_full, limit_reached, sale_not_active,
+    /// item_of_another_sale, or invalid_request for a body that is none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_item.
@@ -39,14 +40,6 @@ pub enum CheckoutResponse {
     /// already_sold or sold_out.
     #[oai(status = 409, content_type = "application/problem+json")]
     Conflict(Json<Problem>),
-    /// unavailable: a store is away; ask again.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 /// A cart, bought or not: GET /purchase/{code} says whether it was.
@@ -70,20 +63,12 @@ pub enum CartResponse {
     /// The cart.
     #[oai(status = 200)]
     Cart(Json<CartBody>),
-    /// invalid_code.
+    /// invalid_code, invalid_path, or invalid_request for a body that is none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_code: there is no such cart, or its sale is over.
     #[oai(status = 404, content_type = "application/problem+json")]
     NotFound(Json<Problem>),
-    /// unavailable: a store is away; ask again.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 /// Serves POST /checkout.
@@ -92,7 +77,7 @@ pub async fn post(
     user: &Checked<UserIdShape>,
     item: &Checked<ItemIdShape>,
     request_id: &RequestId,
-) -> CheckoutResponse {
+) -> Result<CheckoutResponse, Unavailable> {
     let (valid_user, valid_item) = match (user.get(), item.get()) {
         (Ok(user), Ok(item)) => (user, item),
         (Err(why), item) => {
@@ -107,13 +92,13 @@ pub async fn post(
             code,
             items_count,
             ends_at,
-        }) => CheckoutResponse::InCart(Json(CheckoutBody {
+        }) => Ok(CheckoutResponse::InCart(Json(CheckoutBody {
             code,
             items_count,
             sale_ends_at: ends_at.to_string(),
-        })),
-        Ok(Checkout::Refused(refusal)) => refused(refusal, request_id),
-        Err(error) => unavailable(&error, request_id),
+        }))),
+        Ok(Checkout::Refused(refusal)) => Ok(refused(refusal, request_id)),
+        Err(error) => Err(unavailable(&error, request_id)),
     }
 }
 
@@ -121,24 +106,15 @@ async fn invalid(
     shop: &Shop,
     code: &'static str,
     why: &str,
-    (user, item): (
-        Option<&flashsale_engine::ids::UserId>,
-        Option<&flashsale_engine::ids::ItemId>,
-    ),
+    (user, item): (Option<&UserId>, Option<&ItemId>),
     request_id: &RequestId,
-) -> CheckoutResponse {
-    match shop
-        .log_invalid_checkout(user, item, code, request_id)
+) -> Result<CheckoutResponse, Unavailable> {
+    let logged = shop.log_invalid_checkout(user, item, code, request_id);
+    logged
         .await
-    {
-        Ok(()) => CheckoutResponse::BadRequest(Json(Problem::new(
-            StatusCode::BAD_REQUEST,
-            code,
-            why,
-            request_id,
-        ))),
-        Err(error) => unavailable(&error, request_id),
-    }
+        .map_err(|error| unavailable(&error, request_id))?;
+    let problem = Problem::new(StatusCode::BAD_REQUEST, code, why, request_id);
+    Ok(CheckoutResponse::BadRequest(Json(problem)))
 }
 
 fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
@@ -181,26 +157,23 @@ fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
     }
 }
 
-fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> CheckoutResponse {
+fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> Unavailable {
     tracing::warn!(request_id = request_id.as_str(), error = %error, "checkout unavailable");
-    let detail = "the cart could not be reached: ask again";
-    CheckoutResponse::Unavailable(
-        Json(Problem::unavailable(detail, request_id)),
-        RETRY_AFTER_SECONDS,
-    )
+    Unavailable::new("the cart could not be reached: ask again", request_id)
 }
 
 /// Serves GET /checkout/{code}.
-pub async fn get(shop: &Shop, code: &Checked<CodeShape>, request_id: &RequestId) -> CartResponse {
+pub async fn get(
+    shop: &Shop,
+    code: &Checked<CodeShape>,
+    request_id: &RequestId,
+) -> Result<CartResponse, Unavailable> {
+    let problem = |status, code: &str, why: &str| Json(Problem::new(status, code, why, request_id));
     let code = match code.get() {
         Ok(code) => code,
         Err(why) => {
-            return CartResponse::BadRequest(Json(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_code",
-                why,
-                request_id,
-            )));
+            let problem = problem(StatusCode::BAD_REQUEST, "invalid_code", why);
+            return Ok(CartResponse::BadRequest(problem));
         }
     };
     match shop.cart(code).await {
@@ -211,7 +184,7 @@ pub async fn get(shop: &Shop, code: &Checked<CodeShape>, request_id: &RequestId)
         }) => {
             let view = shop.known(&code.sale);
             let sold = |idx| view.as_ref().is_some_and(|open| open.view.is_sold(idx));
-            CartResponse::Cart(Json(CartBody {
+            Ok(CartResponse::Cart(Json(CartBody {
                 code: code.to_string(),
                 user_id: user,
                 items_count: items.len() as u32,
@@ -220,20 +193,17 @@ pub async fn get(shop: &Shop, code: &Checked<CodeShape>, request_id: &RequestId)
                     .map(|item| ItemBody::new(item, sold(item.idx)))
                     .collect(),
                 sale_ends_at: ends_at.to_string(),
-            }))
+            })))
         }
         Err(NoOrder::Unavailable(error)) => {
             tracing::warn!(request_id = request_id.as_str(), error = %error, "cart unavailable");
-            let problem = Problem::unavailable("the cart could not be read: ask again", request_id);
-            CartResponse::Unavailable(Json(problem), RETRY_AFTER_SECONDS)
+            let detail = "the cart could not be read: ask again";
+            Err(Unavailable::new(detail, request_id))
         }
         Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => {
-            CartResponse::NotFound(Json(Problem::new(
-                StatusCode::NOT_FOUND,
-                "unknown_code",
-                "no cart has this code; GET /purchase/{code} knows carts that were bought",
-                request_id,
-            )))
+            let why = "no cart has this code; GET /purchase/{code} knows carts that were bought";
+            let problem = problem(StatusCode::NOT_FOUND, "unknown_code", why);
+            Ok(CartResponse::NotFound(problem))
         }
     }
 }

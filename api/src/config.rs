@@ -8,6 +8,9 @@ use clap::Parser;
 use flashsale_engine::sale::FlashSaleName;
 use flashsale_engine::shop::ShopConfig;
 
+use crate::connection::Patience;
+use crate::serve::Limits;
+
 /// Serves the sales of one FlashSale over HTTP.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -50,15 +53,19 @@ pub struct Config {
     pub postgres_connections: u32,
 
     /// Client connections at the most; further ones wait to be accepted.
-    #[arg(long, env = "FLASHSALE_MAX_CONNECTIONS", default_value_t = 10_000)]
-    pub max_connections: usize,
+    #[arg(long, env = "FLASHSALE_MAX_CONNECTIONS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
 
-    /// Seconds within which a request has to be read and answered, else its connection closes.
-    #[arg(long, env = "FLASHSALE_REQUEST_TIMEOUT_SECONDS", default_value_t = 10)]
+    /// Seconds within which a client has to send its request, and to read its answer, else the
+    /// connection closes; what cannot be answered in four fifths of it is answered with 503.
+    #[arg(long, env = "FLASHSALE_REQUEST_TIMEOUT_SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub request_timeout_seconds: u64,
 
     /// Seconds after which a connection without a request closes.
-    #[arg(long, env = "FLASHSALE_IDLE_TIMEOUT_SECONDS", default_value_t = 75)]
+    #[arg(long, env = "FLASHSALE_IDLE_TIMEOUT_SECONDS", default_value_t = 75,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub idle_timeout_seconds: u64,
 
     /// Seconds between "not ready" and closing the listener on SIGTERM, so that load balancers
@@ -84,8 +91,25 @@ impl Config {
         }
     }
 
-    /// How long requests on their way have to finish after the listener closed.
-    pub fn shutdown_limit(&self) -> Duration {
+    /// Limits on the connections of clients.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_connections: self.max_connections,
+            patience: Patience {
+                request: self.request_timeout(),
+                idle: Duration::from_secs(self.idle_timeout_seconds),
+            },
+        }
+    }
+
+    /// How long an answer may take.
+    pub fn answer_within(&self) -> Duration {
+        self.request_timeout() * 4 / 5
+    }
+
+    /// How long requests on their way have to finish after the listener closed: longer than
+    /// any of them may take.
+    pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_seconds)
     }
 }

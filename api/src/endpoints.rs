@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use flashsale_engine::ids::RequestId;
-use flashsale_engine::shop::Shop;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
-use crate::params::{Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape};
+use crate::faults::{Refused, Unavailable};
+use crate::params::{AtMostOne, Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape};
+use crate::readiness::Readiness;
 use crate::{checkout, health, purchase, sales};
 
-/// The public API of one shop.
+/// The public API of one process.
 #[derive(Debug)]
 pub struct Api {
-    shop: Arc<Shop>,
+    readiness: Arc<Readiness>,
 }
 
 #[derive(Tags)]
@@ -28,10 +29,12 @@ enum Tag {
 }
 
 /// The service with its document, ready to be nested.
-pub fn service(shop: Arc<Shop>) -> OpenApiService<Api, ()> {
-    OpenApiService::new(Api { shop }, "flashsale", env!("CARGO_PKG_VERSION")).description(
+pub fn service(readiness: Arc<Readiness>) -> OpenApiService<Api, ()> {
+    let version = env!("CARGO_PKG_VERSION");
+    OpenApiService::new(Api { readiness }, "flashsale", version).description(
         "Flash sales: unique items, at most once each, no reservations. Every error is \
-         application/problem+json with a stable `code`. Every answer has an X-Request-Id.",
+         application/problem+json with a stable `code`. Every answer has an X-Request-Id. Bytes \
+         that are no HTTP request are answered with an empty 400, 414 or 431, or not at all.",
     )
 }
 
@@ -49,8 +52,9 @@ impl Api {
         /// The item: 1 to 128 characters of A-Z a-z 0-9 . - _ : @ +
         id: Query<Checked<ItemIdShape>>,
         request_id: Data<&RequestId>,
-    ) -> checkout::CheckoutResponse {
-        checkout::post(&self.shop, &user_id, &id, &request_id).await
+    ) -> Result<checkout::CheckoutResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        checkout::post(shop, &user_id, &id, &request_id).await
     }
 
     /// Look at a cart
@@ -60,8 +64,9 @@ impl Api {
         /// The code that POST /checkout answered.
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
-    ) -> checkout::CartResponse {
-        checkout::get(&self.shop, &code, &request_id).await
+    ) -> Result<checkout::CartResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        checkout::get(shop, &code, &request_id).await
     }
 
     /// Buy a cart
@@ -74,8 +79,9 @@ impl Api {
         /// The code that POST /checkout answered.
         code: Query<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
-    ) -> purchase::PurchaseResponse {
-        purchase::post(&self.shop, &code, &request_id).await
+    ) -> Result<purchase::PurchaseResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        purchase::post(shop, &code, &request_id).await
     }
 
     /// Look at what a code bought
@@ -85,14 +91,19 @@ impl Api {
         /// The code that POST /checkout answered.
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
-    ) -> purchase::OutcomeResponse {
-        purchase::get(&self.shop, &code, &request_id).await
+    ) -> Result<purchase::OutcomeResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        purchase::get(shop, &code, &request_id).await
     }
 
     /// The sale that is selling
     #[oai(path = "/sales/active", method = "get", tag = "Tag::Sales")]
-    async fn active_sale(&self, request_id: Data<&RequestId>) -> sales::ActiveResponse {
-        sales::active(&self.shop, &request_id)
+    async fn active_sale(
+        &self,
+        request_id: Data<&RequestId>,
+    ) -> Result<sales::ActiveResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        Ok(sales::active(shop, &request_id))
     }
 
     /// A sale
@@ -102,8 +113,9 @@ impl Api {
         /// <namespace>.<name>.<UTC start>
         id: Path<Checked<SaleIdShape>>,
         request_id: Data<&RequestId>,
-    ) -> sales::SaleResponse {
-        sales::get(&self.shop, &id, &request_id).await
+    ) -> Result<sales::SaleResponse, Unavailable> {
+        let shop = self.readiness.shop_for(&request_id)?;
+        sales::get(shop, &id, &request_id).await
     }
 
     /// The items of a sale, page by page
@@ -114,25 +126,29 @@ impl Api {
         id: Path<Checked<SaleIdShape>>,
         /// Items of a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
-        limit: Query<Option<u32>>,
+        limit: Query<AtMostOne<u32>>,
         /// The next_cursor of the page before.
         #[oai(validator(pattern = "^[0-9]{1,7}$"))]
-        cursor: Query<Option<String>>,
+        cursor: Query<AtMostOne<String>>,
         /// true: only items that are for sale; false: only those that are sold.
-        available: Query<Option<bool>>,
+        available: Query<AtMostOne<bool>>,
         request_id: Data<&RequestId>,
-    ) -> sales::ItemsResponse {
+    ) -> Result<sales::ItemsResponse, Unavailable> {
         let query = sales::PageQuery {
-            limit: limit.0,
-            cursor: cursor.0,
-            available: available.0,
+            limit: limit.0.0,
+            cursor: cursor.0.0,
+            available: available.0.0,
         };
-        sales::items(&self.shop, &id, query, &request_id).await
+        let shop = self.readiness.shop_for(&request_id)?;
+        sales::items(shop, &id, query, &request_id).await
     }
 
     /// The state and latency of each dependency
     #[oai(path = "/health", method = "get", tag = "Tag::Service")]
-    async fn health(&self) -> health::HealthResponse {
-        health::get(&self.shop).await
+    async fn health(
+        &self,
+        request_id: Data<&RequestId>,
+    ) -> Result<health::HealthResponse, Refused> {
+        Ok(health::get(&self.readiness, &request_id).await)
     }
 }

@@ -1,11 +1,23 @@
 //! `GET /health`: the state and latency of each dependency.
+//!
+//! Promises: an answer within [`PING_LIMIT`] and a little, also where a store hangs.
 
 use std::time::Duration;
 
 use flashsale_engine::StoreError;
-use flashsale_engine::shop::Shop;
+use flashsale_engine::ids::RequestId;
+use flashsale_engine::redis_cluster::CALL_TIMEOUT;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
+
+use crate::problem::{Problem, RETRY_AFTER_SECONDS};
+use crate::readiness::{Readiness, Store};
+
+/// The longest that the stores are waited for.
+pub const PING_LIMIT: Duration = Duration::from_millis(1_900);
+
+// A ping that takes longer is one of Postgres.
+const _: () = assert!(CALL_TIMEOUT.as_millis() < PING_LIMIT.as_millis());
 
 /// Up or down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -15,6 +27,8 @@ pub enum State {
     Up,
     /// It does not.
     Down,
+    /// It was not asked, or could not be waited for, because the other one does not answer.
+    Unknown,
 }
 
 /// One dependency.
@@ -33,7 +47,7 @@ pub struct Dependency {
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct HealthBody {
-    /// Up when everything is.
+    /// Up when everything is, else down.
     status: State,
     /// Redis Cluster.
     redis: Dependency,
@@ -53,46 +67,95 @@ pub enum HealthResponse {
     /// Everything answers.
     #[oai(status = 200)]
     Up(Json<HealthBody>),
+    /// invalid_request: a body that is none.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
     /// A dependency does not answer.
     #[oai(status = 503)]
-    Down(Json<HealthBody>),
+    Down(
+        Json<HealthBody>,
+        /// Seconds to wait before asking again.
+        #[oai(header = "Retry-After")]
+        u64,
+    ),
 }
 
-fn dependency(pinged: Result<Duration, StoreError>) -> Dependency {
-    match pinged {
-        Ok(took) => Dependency {
-            status: State::Up,
-            latency_ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
+impl Dependency {
+    fn unknown() -> Self {
+        Self {
+            status: State::Unknown,
+            latency_ms: None,
             error: None,
-        },
-        Err(error) => {
-            tracing::warn!(error = %error, "dependency down");
-            Dependency {
-                status: State::Down,
-                latency_ms: None,
-                // Addresses and user names are for the log, not for whoever asks.
-                error: Some("no usable answer; the log of this process says why".to_owned()),
+        }
+    }
+
+    /// Addresses and user names are for the log, not for whoever asks.
+    fn down() -> Self {
+        Self {
+            status: State::Down,
+            latency_ms: None,
+            error: Some("no usable answer; the log of this process says why".to_owned()),
+        }
+    }
+
+    fn pinged(pinged: Result<Duration, StoreError>, request_id: &RequestId) -> Self {
+        match pinged {
+            Ok(took) => Self {
+                status: State::Up,
+                latency_ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
+                error: None,
+            },
+            Err(error) => {
+                tracing::warn!(
+                    request_id = request_id.as_str(), error = %error, "dependency down"
+                );
+                Self::down()
             }
         }
     }
 }
 
+/// The state of Redis and of Postgres.
+async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Dependency, Dependency) {
+    let Some(shop) = readiness.shop() else {
+        // Which of them it waits for is in the log already, once a second.
+        return match readiness.not_reached() {
+            Some(Store::Redis) => (Dependency::down(), Dependency::unknown()),
+            Some(Store::Postgres) => (Dependency::unknown(), Dependency::down()),
+            None => (Dependency::unknown(), Dependency::unknown()),
+        };
+    };
+    match tokio::time::timeout(PING_LIMIT, shop.ping()).await {
+        Ok((redis, postgres)) => (
+            Dependency::pinged(redis, request_id),
+            Dependency::pinged(postgres, request_id),
+        ),
+        Err(_) => {
+            tracing::warn!(
+                request_id = request_id.as_str(),
+                "dependency down: no answer of Postgres within {PING_LIMIT:?}"
+            );
+            (Dependency::unknown(), Dependency::down())
+        }
+    }
+}
+
 /// Serves GET /health.
-pub async fn get(shop: &Shop) -> HealthResponse {
-    let (redis, postgres) = shop.ping().await;
-    let (redis, postgres) = (dependency(redis), dependency(postgres));
+pub async fn get(readiness: &Readiness, request_id: &RequestId) -> HealthResponse {
+    let (redis, postgres) = dependencies(readiness, request_id).await;
     let up = redis.status == State::Up && postgres.status == State::Up;
+    let active = readiness.shop().and_then(|shop| shop.active());
     let body = Json(HealthBody {
         status: if up { State::Up } else { State::Down },
         redis,
         postgres,
-        not_ready: shop.not_ready(),
-        active_sale: shop.active().map(|open| open.sale.id.to_string()),
+        not_ready: readiness.not_ready(),
+        active_sale: active.map(|open| open.sale.id.to_string()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     });
     if up {
         HealthResponse::Up(body)
     } else {
-        HealthResponse::Down(body)
+        HealthResponse::Down(body, RETRY_AFTER_SECONDS)
     }
 }

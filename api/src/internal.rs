@@ -1,29 +1,23 @@
 //! The internal port: `/livez`, `/readyz` and `/metrics`. Not for clients.
+//!
+//! Promises: it answers from the start of the process to its end, whatever the stores do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use flashsale_engine::shop::Shop;
 use poem::http::StatusCode;
 use poem::web::Data;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
 
-/// What the probes see.
-#[derive(Debug)]
-pub struct Probes {
-    /// The shop, once it is connected.
-    pub shop: Arc<Shop>,
-    /// Set on SIGTERM: this process wants no more requests.
-    pub draining: AtomicBool,
-}
+use crate::readiness::Readiness;
 
 /// The endpoints of the internal port.
-pub fn routes(probes: Arc<Probes>) -> impl Endpoint {
+pub fn routes(readiness: Arc<Readiness>) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/livez", get(livez))
         .at("/readyz", get(readyz))
         .at("/metrics", get(metrics))
-        .data(probes)
+        .data(readiness)
+        .map_to_response()
 }
 
 #[handler]
@@ -32,13 +26,8 @@ fn livez() -> &'static str {
 }
 
 #[handler]
-fn readyz(probes: Data<&Arc<Probes>>) -> Response {
-    let why = if probes.draining.load(Ordering::Relaxed) {
-        Some("draining".to_owned())
-    } else {
-        probes.shop.not_ready()
-    };
-    match why {
+fn readyz(readiness: Data<&Arc<Readiness>>) -> Response {
+    match readiness.not_ready() {
         None => "ok\n".into_response(),
         Some(why) => format!("{why}\n")
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
@@ -47,8 +36,13 @@ fn readyz(probes: Data<&Arc<Probes>>) -> Response {
 }
 
 #[handler]
-fn metrics(probes: Data<&Arc<Probes>>) -> Response {
-    match probes.shop.metrics().render() {
+fn metrics(readiness: Data<&Arc<Readiness>>) -> Response {
+    let rendered = match readiness.shop() {
+        // It brings its gauges up to date.
+        Some(shop) => shop.metrics().render(),
+        None => readiness.metrics().render(),
+    };
+    match rendered {
         Ok(text) => Response::builder()
             .content_type("text/plain; version=0.0.4; charset=utf-8")
             .body(text),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flashsale_api::config::Config;
-use flashsale_api::server;
+use flashsale_api::{open_files, panics, server};
 use flashsale_engine::telemetry::Telemetry;
 
 /// A request makes some dozens of short-lived allocations; with the allocator of the C library
@@ -21,6 +21,8 @@ fn main() -> ExitCode {
         Ok(telemetry) => telemetry,
         Err(error) => return fail(&error),
     };
+    panics::log_all();
+    open_files::allow_all(config.max_connections);
     let mut runtime = match config.worker_threads {
         // One thread has nobody to share its work with, and need not be ready to.
         1 => tokio::runtime::Builder::new_current_thread(),

@@ -8,7 +8,7 @@ use flashsale_engine::code::CheckoutCode;
 use flashsale_engine::ids::{ItemId, UserId};
 use flashsale_engine::sale::SaleId;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
-use poem_openapi::types::{ParseFromParameter, ParseResult, Type};
+use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
 /// The shape of a parameter.
 pub trait Shape: Send + Sync + 'static {
@@ -88,6 +88,52 @@ impl<S: Shape> ParseFromParameter for Checked<S> {
             (Some(_), Some(_)) => Self::of(Err("expected one value, found several".to_owned())),
             (Some(text), None) => Self::of(S::parse(text.as_ref())),
         })
+    }
+}
+
+/// A parameter that may be left out, and must not be there twice: which one counts?
+#[derive(Debug)]
+pub struct AtMostOne<T>(pub Option<T>);
+
+impl<T: Type> Type for AtMostOne<T> {
+    const IS_REQUIRED: bool = false;
+    type RawValueType = T::RawValueType;
+    type RawElementValueType = T::RawElementValueType;
+
+    fn name() -> Cow<'static, str> {
+        Option::<T>::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn as_raw_value(&self) -> Option<&Self::RawValueType> {
+        self.0.as_raw_value()
+    }
+
+    fn raw_element_iter<'a>(
+        &'a self,
+    ) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
+        self.0.raw_element_iter()
+    }
+}
+
+impl<T: ParseFromParameter> ParseFromParameter for AtMostOne<T> {
+    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+        let parsed = T::parse_from_parameter(text).map_err(ParseError::propagate)?;
+        Ok(Self(Some(parsed)))
+    }
+
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(
+        texts: I,
+    ) -> ParseResult<Self> {
+        let mut texts = texts.into_iter();
+        match (texts.next(), texts.next()) {
+            (None, _) => Ok(Self(None)),
+            (Some(text), None) => Self::parse_from_parameter(text.as_ref()),
+            (Some(_), Some(_)) => Err(ParseError::custom("expected one value, found several")),
+        }
     }
 }
 

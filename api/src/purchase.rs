@@ -3,13 +3,15 @@
 use flashsale_engine::ids::RequestId;
 use flashsale_engine::purchase::{NoOrder, Order};
 use flashsale_engine::record::ItemOutcome;
+use flashsale_engine::sale::SaleId;
 use flashsale_engine::shop::Shop;
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::faults::Unavailable;
 use crate::params::{Checked, CodeShape};
-use crate::problem::{Problem, RETRY_AFTER_SECONDS};
+use crate::problem::Problem;
 
 /// An item that was bought.
 #[derive(Debug, Clone, Object)]
@@ -75,7 +77,8 @@ pub enum PurchaseResponse {
         #[oai(header = "Idempotent-Replayed")]
         Option<bool>,
     ),
-    /// invalid_code, sale_not_active, or limit_reached: nothing was bought.
+    /// invalid_code, sale_not_active, limit_reached: nothing was bought; or invalid_request for
+    /// a body that is none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(
         Json<PurchaseProblem>,
@@ -94,14 +97,6 @@ pub enum PurchaseResponse {
         #[oai(header = "Idempotent-Replayed")]
         Option<bool>,
     ),
-    /// unavailable: a store is away. Ask again with the same code: it keeps its place.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 /// Answers of GET /purchase/{code}.
@@ -110,20 +105,12 @@ pub enum OutcomeResponse {
     /// The outcome of the code.
     #[oai(status = 200)]
     Outcome(Json<PurchaseBody>),
-    /// invalid_code.
+    /// invalid_code, invalid_path, or invalid_request for a body that is none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_code: the code was not bought.
     #[oai(status = 404, content_type = "application/problem+json")]
     NotFound(Json<Problem>),
-    /// unavailable: Postgres is away; ask again.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 impl PurchaseBody {
@@ -183,27 +170,30 @@ pub async fn post(
     shop: &Shop,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
-) -> PurchaseResponse {
+) -> Result<PurchaseResponse, Unavailable> {
     let code = match code.get() {
         Ok(code) => code,
-        Err(why) => return bad_request("invalid_code", why, request_id),
+        Err(why) => {
+            shop.count_invalid_purchase();
+            return Ok(bad_request("invalid_code", why, request_id));
+        }
     };
     match shop.purchase(code, request_id).await {
         Ok(order) => {
-            log_order(&order, request_id);
-            answer(&order, request_id)
+            log_order(&order, &code.sale, request_id);
+            Ok(answer(&order, request_id))
         }
-        Err(NoOrder::UnknownCode) => PurchaseResponse::NotFound(Json(Problem::new(
+        Err(NoOrder::UnknownCode) => Ok(PurchaseResponse::NotFound(Json(Problem::new(
             StatusCode::NOT_FOUND,
             "unknown_code",
             "no cart has this code: POST /checkout makes one",
             request_id,
-        ))),
-        Err(NoOrder::SaleNotActive) => bad_request(
+        )))),
+        Err(NoOrder::SaleNotActive) => Ok(bad_request(
             "sale_not_active",
             "the sale of this code is not active, and the code was not bought while it was",
             request_id,
-        ),
+        )),
         Err(NoOrder::Unavailable(error)) => {
             tracing::warn!(
                 request_id = request_id.as_str(), sale = %code.sale, error = %error,
@@ -211,19 +201,17 @@ pub async fn post(
             );
             let detail = "the purchase could not be confirmed: ask again with the same code, \
                           which buys once whatever happened";
-            PurchaseResponse::Unavailable(
-                Json(Problem::unavailable(detail, request_id)),
-                RETRY_AFTER_SECONDS,
-            )
+            Err(Unavailable::new(detail, request_id))
         }
     }
 }
 
-fn log_order(order: &Order, request_id: &RequestId) {
+fn log_order(order: &Order, sale: &SaleId, request_id: &RequestId) {
     tracing::info!(
         target: "flashsale::business",
         event = "order",
         request_id = request_id.as_str(),
+        sale = %sale,
         user = order.user,
         sold = order.sold_count(),
         items = order.items.len(),
@@ -265,36 +253,30 @@ pub async fn get(
     shop: &Shop,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
-) -> OutcomeResponse {
+) -> Result<OutcomeResponse, Unavailable> {
     let problem = |status, code: &str, why: &str| Json(Problem::new(status, code, why, request_id));
     let code = match code.get() {
         Ok(code) => code,
         Err(why) => {
-            return OutcomeResponse::BadRequest(problem(
-                StatusCode::BAD_REQUEST,
-                "invalid_code",
-                why,
-            ));
+            let problem = problem(StatusCode::BAD_REQUEST, "invalid_code", why);
+            return Ok(OutcomeResponse::BadRequest(problem));
         }
     };
     let unknown = || {
-        OutcomeResponse::NotFound(problem(
-            StatusCode::NOT_FOUND,
-            "unknown_code",
-            "this code was not bought: POST /purchase buys it",
-        ))
+        let why = "this code was not bought: POST /purchase buys it";
+        let problem = problem(StatusCode::NOT_FOUND, "unknown_code", why);
+        Ok(OutcomeResponse::NotFound(problem))
     };
     if code.sale.flash_sale() != shop.flash_sale() {
         return unknown();
     }
     match shop.outcome(code).await {
-        Ok(Some(order)) => OutcomeResponse::Outcome(Json(PurchaseBody::new(&order))),
+        Ok(Some(order)) => Ok(OutcomeResponse::Outcome(Json(PurchaseBody::new(&order)))),
         Ok(None) | Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => unknown(),
         Err(NoOrder::Unavailable(error)) => {
             tracing::warn!(request_id = request_id.as_str(), error = %error, "outcome unavailable");
-            let problem =
-                Problem::unavailable("the outcome could not be read: ask again", request_id);
-            OutcomeResponse::Unavailable(Json(problem), RETRY_AFTER_SECONDS)
+            let detail = "the outcome could not be read: ask again";
+            Err(Unavailable::new(detail, request_id))
         }
     }
 }

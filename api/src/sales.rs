@@ -9,8 +9,9 @@ use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::faults::Unavailable;
 use crate::params::{Checked, SaleIdShape};
-use crate::problem::{Problem, RETRY_AFTER_SECONDS};
+use crate::problem::Problem;
 
 const DEFAULT_PAGE: u32 = 100;
 
@@ -82,6 +83,9 @@ pub enum ActiveResponse {
     /// The sale that is selling.
     #[oai(status = 200)]
     Active(Json<SaleBody>),
+    /// invalid_request: a body that is none.
+    #[oai(status = 400, content_type = "application/problem+json")]
+    BadRequest(Json<Problem>),
     /// no_active_sale.
     #[oai(status = 404, content_type = "application/problem+json")]
     None(Json<NoSaleProblem>),
@@ -93,20 +97,12 @@ pub enum SaleResponse {
     /// The sale.
     #[oai(status = 200)]
     Sale(Json<SaleBody>),
-    /// invalid_sale_id.
+    /// invalid_sale_id, invalid_path, or invalid_request for a body that is none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_sale.
     #[oai(status = 404, content_type = "application/problem+json")]
     NotFound(Json<Problem>),
-    /// unavailable: Postgres is away; ask again.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 /// Answers of GET /sales/{id}/items.
@@ -115,20 +111,13 @@ pub enum ItemsResponse {
     /// A page of items.
     #[oai(status = 200)]
     Page(Json<PageBody>),
-    /// invalid_sale_id or invalid_parameter.
+    /// invalid_sale_id, invalid_parameter, invalid_path, or invalid_request for a body that is
+    /// none.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_sale.
     #[oai(status = 404, content_type = "application/problem+json")]
     NotFound(Json<Problem>),
-    /// unavailable: Postgres is away; ask again.
-    #[oai(status = 503, content_type = "application/problem+json")]
-    Unavailable(
-        Json<Problem>,
-        /// Seconds to wait before asking again.
-        #[oai(header = "Retry-After")]
-        u64,
-    ),
 }
 
 /// What of the items is asked for.
@@ -184,33 +173,29 @@ fn unknown_sale(request_id: &RequestId) -> Json<Problem> {
     ))
 }
 
-fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> Json<Problem> {
+fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> Unavailable {
     tracing::warn!(request_id = request_id.as_str(), error = %error, "sale unavailable");
-    Json(Problem::unavailable(
-        "the sale could not be read: ask again",
-        request_id,
-    ))
+    Unavailable::new("the sale could not be read: ask again", request_id)
 }
 
 /// Serves GET /sales/{id}.
-pub async fn get(shop: &Shop, id: &Checked<SaleIdShape>, request_id: &RequestId) -> SaleResponse {
+pub async fn get(
+    shop: &Shop,
+    id: &Checked<SaleIdShape>,
+    request_id: &RequestId,
+) -> Result<SaleResponse, Unavailable> {
     let id = match id.get() {
         Ok(id) => id,
         Err(why) => {
-            return SaleResponse::BadRequest(Json(Problem::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_sale_id",
-                why,
-                request_id,
-            )));
+            let status = StatusCode::BAD_REQUEST;
+            let problem = Problem::new(status, "invalid_sale_id", why, request_id);
+            return Ok(SaleResponse::BadRequest(Json(problem)));
         }
     };
     match shop.status(id).await {
-        Ok(Some(status)) => SaleResponse::Sale(Json(body(&status))),
-        Ok(None) => SaleResponse::NotFound(unknown_sale(request_id)),
-        Err(error) => {
-            SaleResponse::Unavailable(unavailable(&error, request_id), RETRY_AFTER_SECONDS)
-        }
+        Ok(Some(status)) => Ok(SaleResponse::Sale(Json(body(&status)))),
+        Ok(None) => Ok(SaleResponse::NotFound(unknown_sale(request_id))),
+        Err(error) => Err(unavailable(&error, request_id)),
     }
 }
 
@@ -220,14 +205,10 @@ pub async fn items(
     id: &Checked<SaleIdShape>,
     query: PageQuery,
     request_id: &RequestId,
-) -> ItemsResponse {
+) -> Result<ItemsResponse, Unavailable> {
     let bad = |code: &str, why: &str| {
-        ItemsResponse::BadRequest(Json(Problem::new(
-            StatusCode::BAD_REQUEST,
-            code,
-            why,
-            request_id,
-        )))
+        let problem = Problem::new(StatusCode::BAD_REQUEST, code, why, request_id);
+        Ok(ItemsResponse::BadRequest(Json(problem)))
     };
     let id = match id.get() {
         Ok(id) => id,
@@ -254,17 +235,15 @@ pub async fn items(
         Some(false) => Shown::Sold,
     };
     match shop.page(id, from, limit, shown).await {
-        Ok(Some(page)) => ItemsResponse::Page(Json(PageBody {
+        Ok(Some(page)) => Ok(ItemsResponse::Page(Json(PageBody {
             items: page
                 .items
                 .iter()
                 .map(|(item, sold)| ItemBody::new(item, *sold))
                 .collect(),
             next_cursor: page.next.map(|idx| idx.to_string()),
-        })),
-        Ok(None) => ItemsResponse::NotFound(unknown_sale(request_id)),
-        Err(error) => {
-            ItemsResponse::Unavailable(unavailable(&error, request_id), RETRY_AFTER_SECONDS)
-        }
+        }))),
+        Ok(None) => Ok(ItemsResponse::NotFound(unknown_sale(request_id))),
+        Err(error) => Err(unavailable(&error, request_id)),
     }
 }

@@ -1,8 +1,10 @@
-//! The two listeners of an API process, from start to drained end.
+//! The two ports of an API process, from start to drained end.
+//!
+//! Promises: both answer from the start; until the stores are reached the public one answers 503
+//! to what needs them. At the end readiness ends first, then no request that was sent is dropped.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flashsale_engine::StoreError;
@@ -11,15 +13,16 @@ use flashsale_engine::shop::Shop;
 use flashsale_engine::telemetry::Telemetry;
 use poem::endpoint::make_sync;
 use poem::web::Html;
-use poem::{EndpointExt, Route, Server, get};
+use poem::{Endpoint, EndpointExt, Response, Route, get};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::acceptor::{ConnectionLimits, LimitedAcceptor};
 use crate::config::Config;
-use crate::internal::{self, Probes};
+use crate::connection::Patience;
 use crate::observe::Observe;
-use crate::{endpoints, server};
+use crate::readiness::Readiness;
+use crate::serve::{Limits, Listener};
+use crate::{endpoints, internal};
 
 /// Between attempts to reach the stores at the start.
 const CONNECT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -28,10 +31,16 @@ const CONNECT_RETRY_AFTER: Duration = Duration::from_secs(1);
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
 
 /// Probes come from few places and are quick.
-const INTERNAL_LIMITS: ConnectionLimits = ConnectionLimits {
+const INTERNAL_LIMITS: Limits = Limits {
     max_connections: 256,
-    request_timeout: Duration::from_secs(10),
+    patience: Patience {
+        request: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+    },
 };
+
+/// How long a probe on its way may take at the end.
+const INTERNAL_FINISH: Duration = Duration::from_millis(200);
 
 /// Why an API process ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -62,110 +71,94 @@ pub enum ServeError {
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub async fn run(config: &Config, log: &Telemetry) -> Result<(), ServeError> {
-    let mut stopped = stop_signals()?;
-    let limits = ConnectionLimits {
-        max_connections: config.max_connections,
-        request_timeout: Duration::from_secs(config.request_timeout_seconds),
-    };
-    let public = listen(config.listen, limits)?;
+    let stopped = stop_signals()?;
+    let public = listen(config.listen, config.limits())?;
     let internal = listen(config.internal_listen, INTERNAL_LIMITS)?;
-    let metrics = Arc::new(Metrics::new()?);
-    let Some(shop) = connect(config, &metrics, &mut stopped).await? else {
-        return Ok(());
-    };
     if let Some(file) = &config.endpoints_file {
-        server::write_endpoints(file, &public, &internal)
-            .map_err(os("writing the endpoints file"))?;
+        write_endpoints(file, &public, &internal).map_err(os("writing the endpoints file"))?;
     }
+    let readiness = Arc::new(Readiness::new(Arc::new(Metrics::new()?)));
 
-    let probes = Arc::new(Probes {
-        shop: shop.clone(),
-        draining: AtomicBool::new(false),
+    // Probes are answered before the stores are reached and until the very end, so that "not
+    // ready" is never "not there".
+    let (end_internal, mut internal_ended) = watch::channel(false);
+    let probes = internal::routes(readiness.clone());
+    let probing = tokio::spawn(async move {
+        let end = async {
+            let _ = internal_ended.wait_for(|ended| *ended).await;
+        };
+        internal.serve(probes, end, INTERNAL_FINISH).await;
     });
-    let service = endpoints::service(shop.clone());
+
+    let mut failure = None;
+    let end = async {
+        // Errors of the signals would mean that nobody can signal any more: end then, too.
+        let mut signalled = stopped.clone();
+        tokio::select! {
+            _ = signalled.wait_for(|stopped| *stopped) => {}
+            error = open(config, &readiness) => failure = Some(error),
+        }
+        readiness.drain();
+        // Who was never ready is not waited for.
+        if readiness.shop().is_some() {
+            tracing::info!(drain_seconds = config.drain_seconds, "draining");
+            tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
+        }
+    };
+    let routes = routes(config, &readiness, log);
+    public.serve(routes, end, config.request_timeout()).await;
+    if let Some(shop) = readiness.shop()
+        && !shop.stop(SETTLE_LIMIT).await
+    {
+        tracing::warn!("ended before everything was settled: other processes settle the rest");
+    }
+    let _ = end_internal.send(true);
+    let _ = probing.await;
+    failure.map_or(Ok(()), Err)
+}
+
+fn routes(
+    config: &Config,
+    readiness: &Arc<Readiness>,
+    log: &Telemetry,
+) -> impl Endpoint<Output = Response> + use<> {
+    let service = endpoints::service(readiness.clone());
     let page = service.swagger_ui_html();
-    let routes = Route::new()
+    Route::new()
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .at("/openapi.json", get(service.spec_endpoint()))
         .nest_no_strip("/", service)
         .with(Observe {
-            metrics,
-            probes: probes.clone(),
+            readiness: readiness.clone(),
             log: log.clone(),
-        });
-    let (end_internal, internal_ended) = watch::channel(false);
-    let probing = tokio::spawn(serve_internal(internal, probes.clone(), internal_ended));
-
-    let drain = async {
-        // The error would mean that nobody can signal any more: end then, too.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        probes.draining.store(true, Ordering::Relaxed);
-        tracing::info!(drain_seconds = config.drain_seconds, "draining");
-        tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
-    };
-    let served = Server::new_with_acceptor(public)
-        .name("public")
-        .idle_timeout(Duration::from_secs(config.idle_timeout_seconds))
-        .http2_max_concurrent_streams(100)
-        .run_with_graceful_shutdown(routes, drain, Some(config.shutdown_limit()))
-        .await;
-    if !shop.stop(SETTLE_LIMIT).await {
-        tracing::warn!("ended before everything was settled: other processes settle the rest");
-    }
-    // Probes answer until the end, so that "not ready" is never "not there".
-    let _ = end_internal.send(true);
-    let _ = probing.await;
-    served.map_err(os("serving"))
+            answer_within: config.answer_within(),
+        })
 }
 
 fn os(what: &'static str) -> impl Fn(std::io::Error) -> ServeError {
     move |source| ServeError::Os { what, source }
 }
 
-fn listen(
-    address: std::net::SocketAddr,
-    limits: ConnectionLimits,
-) -> Result<LimitedAcceptor, ServeError> {
-    LimitedAcceptor::bind(address, limits).map_err(|source| ServeError::Listen { address, source })
+fn listen(address: std::net::SocketAddr, limits: Limits) -> Result<Listener, ServeError> {
+    Listener::bind(address, limits).map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Connects to the stores; they may come up after this process. None: stopped meanwhile.
-async fn connect(
-    config: &Config,
-    metrics: &Arc<Metrics>,
-    stopped: &mut watch::Receiver<bool>,
-) -> Result<Option<Arc<Shop>>, ServeError> {
+/// Connects to the stores, which may come up after this process, and opens the shop. Ends only
+/// with an error that will not go away.
+async fn open(config: &Config, readiness: &Readiness) -> ServeError {
     loop {
-        match Shop::start(&config.shop(), metrics.clone()).await {
-            Ok(shop) => return Ok(Some(shop)),
-            Err(error @ StoreError::Url { .. }) => return Err(ServeError::Store(error)),
-            Err(error) => tracing::warn!(error = %error, "stores not reached yet; trying again"),
+        match Shop::start(&config.shop(), readiness.metrics().clone()).await {
+            Ok(shop) => {
+                readiness.open(shop);
+                return std::future::pending().await;
+            }
+            Err(error @ StoreError::Url { .. }) => return ServeError::Store(error),
+            Err(error) => {
+                readiness.note_failure(&error);
+                tracing::warn!(error = %error, "stores not reached yet; trying again");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(CONNECT_RETRY_AFTER) => {}
-            _ = stopped.changed() => return Ok(None),
-        }
-    }
-}
-
-async fn serve_internal(
-    acceptor: LimitedAcceptor,
-    probes: Arc<Probes>,
-    mut ended: watch::Receiver<bool>,
-) {
-    let end = async move {
-        let _ = ended.wait_for(|ended| *ended).await;
-    };
-    let served = Server::new_with_acceptor(acceptor)
-        .name("internal")
-        .run_with_graceful_shutdown(
-            internal::routes(probes),
-            end,
-            Some(Duration::from_millis(200)),
-        )
-        .await;
-    if let Err(error) = served {
-        tracing::error!(error = %error, "the internal port ended");
+        tokio::time::sleep(CONNECT_RETRY_AFTER).await;
     }
 }
 
@@ -185,12 +178,8 @@ fn stop_signals() -> Result<watch::Receiver<bool>, ServeError> {
     Ok(stopped)
 }
 
-fn write_endpoints(
-    file: &Path,
-    public: &LimitedAcceptor,
-    internal: &LimitedAcceptor,
-) -> std::io::Result<()> {
-    let url = |acceptor: &LimitedAcceptor| acceptor.address().map(|a| format!("http://{a}"));
+fn write_endpoints(file: &Path, public: &Listener, internal: &Listener) -> std::io::Result<()> {
+    let url = |listener: &Listener| listener.address().map(|a| format!("http://{a}"));
     let endpoints = serde_json::json!({"public": url(public)?, "internal": url(internal)?});
     let unfinished = file.with_extension("unfinished");
     std::fs::write(&unfinished, endpoints.to_string())?;

@@ -181,7 +181,10 @@ async fn readiness_ends_before_the_listener() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_on_its_way_is_finished_and_a_silent_connection_does_not_hold_the_end() {
-    let mut stack = Stack::start(100, limits(100), 1).await;
+    let mut stack = Stack::start(100, limits(100), 0).await;
+    // The half request is waited for so long, and no longer.
+    let flags = ["--request-timeout-seconds", "4"];
+    stack.start_api_with(&flags).await;
     let code = stack.fill(0, "ann", &[0]).await;
     let _silent = support::raw::Raw::connect(stack.api(0)).await;
     let mut half = support::raw::Raw::connect(stack.api(0)).await;

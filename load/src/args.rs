@@ -1,10 +1,11 @@
 //! The command line: flags over the defaults of a profile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use crate::client::Target;
 use crate::profile::Profile;
@@ -16,20 +17,24 @@ const SOLD_OUT_WITHIN_S: u64 = 300;
 
 /// Generates load for a flash sale, reports what it saw, and checks the answers.
 ///
-/// Exit codes: 0 fine; 1 an invariant was broken, or there were errors, or the run
-/// could not be made; 2 wrong usage.
-#[derive(Debug, Parser)]
+/// A run ends early when everything is sold, and when the sale ends.
+///
+/// Exit codes: 0 fine; 1 an invariant was broken or not looked at, or there were errors, or
+/// the run could not be made; 2 wrong usage; 130 interrupted. The first Ctrl-C ends the run
+/// and tells what it saw, the second one ends it at once.
+#[derive(Debug, Clone, Parser)]
 #[command(name = "flashsale-load", version)]
 pub struct Args {
-    /// Kind of load; sets defaults for the flags below.
-    #[arg(long, value_enum, default_value = "light")]
-    pub profile: Profile,
+    /// Kind of load; sets defaults for the flags below. Several, separated by commas, run one
+    /// after the other, each with its report in a folder of its own.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "light")]
+    pub profile: Vec<Profile>,
 
     /// Where the API is: http://HOST:PORT, several separated by commas.
     #[arg(long, value_delimiter = ',', required = true, num_args = 1.., env = "FLASHSALE_TARGET")]
     pub target: Vec<Target>,
 
-    /// Length of the run in seconds (stress and --until-sold-out: at most that long).
+    /// Length of each run in seconds, at most.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=LONGEST_S))]
     pub duration: Option<u64>,
 
@@ -50,11 +55,12 @@ pub struct Args {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Folder for report.html and report.json.
+    /// Folder for report.html and report.json; with several profiles for a folder for each.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
 
-    /// File for the JSON of the run.
+    /// File for the JSON of the run; with several profiles NAME.json becomes NAME.light.json
+    /// and so on.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
 
@@ -67,7 +73,12 @@ pub struct Args {
     )]
     pub postgres: Option<String>,
 
-    /// Ends the run when everything is sold; exit code 1 where it is not in time.
+    /// How long Postgres may be away when the answers are checked.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u64).range(0..=3_600))]
+    pub postgres_timeout: u64,
+
+    /// Exit code 1 where not everything is sold in time (by default 300 s).
     #[arg(long)]
     pub until_sold_out: bool,
 
@@ -75,7 +86,7 @@ pub struct Args {
     #[arg(long)]
     pub expect_errors: bool,
 
-    /// How long to wait for a sale to be active.
+    /// How long to wait for a sale to be active, with something left to buy.
     #[arg(long, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(0..=LONGEST_S))]
     pub sale_start_timeout: u64,
@@ -113,7 +124,9 @@ pub struct Plan {
     pub json: Option<PathBuf>,
     /// Database to check against.
     pub postgres: Option<String>,
-    /// End when everything is sold.
+    /// How long the database may be away.
+    pub postgres_timeout: Duration,
+    /// Not selling everything is a fault.
     pub until_sold_out: bool,
     /// Errors do not fail the run.
     pub expect_errors: bool,
@@ -125,40 +138,77 @@ pub struct Plan {
     pub quiet: bool,
 }
 
-impl From<Args> for Plan {
-    fn from(args: Args) -> Self {
-        let defaults = args.profile.defaults();
-        let duration_s = args.duration.unwrap_or(if args.until_sold_out {
+impl Args {
+    /// A plan for each profile, in their order.
+    ///
+    /// # Errors
+    /// When a profile is named twice: its reports would overwrite each other.
+    pub fn plans(self) -> Result<Vec<Plan>, clap::Error> {
+        let several = self.profile.len() > 1;
+        // One for all, so that all runs of a command line can be made again.
+        let seed = self
+            .seed
+            // 32 bits, so that the JSON of the report carries it exactly everywhere.
+            .unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        for (index, profile) in self.profile.iter().enumerate() {
+            if self.profile[..index].contains(profile) {
+                let message = format!("expected each profile once, found {profile:?} again");
+                return Err(Self::command().error(ErrorKind::ValueValidation, message));
+            }
+        }
+        let plan = |profile: &Profile| {
+            let mut plan = self.plan(*profile, seed);
+            if several {
+                plan.report = plan.report.map(|folder| folder.join(profile.name()));
+                plan.json = plan.json.map(|file| beside(&file, profile.name()));
+            }
+            plan
+        };
+        Ok(self.profile.iter().map(plan).collect())
+    }
+
+    fn plan(&self, profile: Profile, seed: u64) -> Plan {
+        let defaults = profile.defaults();
+        let duration_s = self.duration.unwrap_or(if self.until_sold_out {
             SOLD_OUT_WITHIN_S
         } else {
             defaults.duration_s
         });
-        let rate = match args.rate {
+        let rate = match self.rate {
             // A staircase needs a first step.
-            Some(0.0) if args.profile == Profile::Stress => defaults.rate,
+            Some(0.0) if profile == Profile::Stress => defaults.rate,
             Some(rate) => (rate > 0.0).then_some(rate),
             None => defaults.rate,
         };
-        Self {
-            profile: args.profile,
-            targets: args.target.into_iter().map(Arc::new).collect(),
+        Plan {
+            profile,
+            targets: self.target.iter().cloned().map(Arc::new).collect(),
             duration: Duration::from_secs(duration_s),
-            connections: args.connections.unwrap_or(defaults.connections),
+            connections: self.connections.unwrap_or(defaults.connections),
             rate,
-            users: args.users.unwrap_or(defaults.users),
-            // 32 bits, so that the JSON of the report carries it exactly everywhere.
-            seed: args
-                .seed
-                .unwrap_or_else(|| u64::from(rand::random::<u32>())),
-            report: args.report,
-            json: args.json,
-            postgres: args.postgres.filter(|url| !url.is_empty()),
-            until_sold_out: args.until_sold_out,
-            expect_errors: args.expect_errors,
-            sale_start_timeout: Duration::from_secs(args.sale_start_timeout),
-            timeout: Duration::from_secs(args.timeout),
-            quiet: args.quiet,
+            users: self.users.unwrap_or(defaults.users),
+            seed,
+            report: self.report.clone(),
+            json: self.json.clone(),
+            postgres: self.postgres.clone().filter(|url| !url.is_empty()),
+            postgres_timeout: Duration::from_secs(self.postgres_timeout),
+            until_sold_out: self.until_sold_out,
+            expect_errors: self.expect_errors,
+            sale_start_timeout: Duration::from_secs(self.sale_start_timeout),
+            timeout: Duration::from_secs(self.timeout),
+            quiet: self.quiet,
         }
+    }
+}
+
+/// `run.json` becomes `run.light.json`.
+fn beside(file: &Path, profile: &str) -> PathBuf {
+    match file.extension() {
+        Some(extension) => {
+            let own = format!("{profile}.{}", extension.to_string_lossy());
+            file.with_extension(own)
+        }
+        None => file.with_extension(profile),
     }
 }
 
@@ -176,11 +226,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn plan(flags: &str) -> Plan {
+    fn plans(flags: &str) -> Result<Vec<Plan>, clap::Error> {
         let words = format!("flashsale-load --target http://a:1,http://b:2 {flags}");
-        Args::try_parse_from(words.split_whitespace())
-            .unwrap()
-            .into()
+        Args::try_parse_from(words.split_whitespace())?.plans()
+    }
+
+    fn plan(flags: &str) -> Plan {
+        plans(flags).unwrap().remove(0)
     }
 
     #[test]
@@ -202,11 +254,38 @@ mod tests {
     }
 
     #[test]
+    fn several_profiles_are_several_runs_with_reports_of_their_own() {
+        let flags = "--profile light,heavy,stress,realistic --report out --json run.json";
+        let plans_of_all = plans(flags).unwrap();
+        let told: Vec<_> = plans_of_all
+            .iter()
+            .map(|plan| (plan.profile, plan.report.clone(), plan.json.clone()))
+            .collect();
+        let expected = [
+            (Profile::Light, "out/light", "run.light.json"),
+            (Profile::Heavy, "out/heavy", "run.heavy.json"),
+            (Profile::Stress, "out/stress", "run.stress.json"),
+            (Profile::Realistic, "out/realistic", "run.realistic.json"),
+        ];
+        let expected = expected
+            .map(|(profile, report, json)| (profile, Some(report.into()), Some(json.into())));
+        assert_eq!(told, expected);
+        assert_eq!(plans_of_all[2].rate, Profile::Stress.defaults().rate);
+        assert_eq!(plans_of_all[0].seed, plans_of_all[3].seed);
+        let alone = plan("--profile heavy --report out --json run.json");
+        assert_eq!(alone.report, Some("out".into()));
+        assert_eq!(alone.json, Some("run.json".into()));
+        let twice = plans("--profile light,light").unwrap_err();
+        assert_eq!(twice.exit_code(), 2);
+    }
+
+    #[test]
     fn wrong_usage_is_refused_with_exit_code_2() {
         for flags in [
             "",
             "--target https://a",
             "--target http://a --profile furious",
+            "--target http://a --profile light,furious",
             "--target http://a --rate -1",
             "--target http://a --rate NaN",
             "--target http://a --duration 0",

@@ -98,16 +98,17 @@ impl Visitor for Cycle {
             Some(_) => return Step::Leave,
         }
         let user = self.user;
-        Step::Call(match &self.code {
-            Some(code) if self.added >= CART => Call::Purchase {
+        match &self.code {
+            Some(code) if self.added >= CART => Step::Call(Call::Purchase {
                 user,
                 code: Arc::clone(code),
+            }),
+            _ => match market.walk() {
+                Some(item) => Step::Call(Call::Checkout { user, item }),
+                // The run notices too, and ends.
+                None => Step::Leave,
             },
-            _ => Call::Checkout {
-                user,
-                item: market.walk(),
-            },
-        })
+        }
     }
 
     /// An item that was walked over without being bought would be met again by the next

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::call::push_encoded;
@@ -28,6 +30,24 @@ pub struct Sale {
     pub total_items: u32,
     /// Items that are sold, as far as the answering process knows.
     pub items_sold: u32,
+    /// When it ends; the reference programs of a bench do not say.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Sale {
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_sold_out(&self) -> bool {
+        self.items_sold >= self.total_items
+    }
+
+    /// How long it still goes on, where the API says so.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        let left = self.ended_at?.duration_since(Timestamp::now());
+        Some(Duration::try_from(left).unwrap_or_default())
+    }
 }
 
 #[derive(Deserialize)]
@@ -40,6 +60,8 @@ struct Page {
 #[derive(Deserialize)]
 struct PageItem {
     id: String,
+    #[serde(default)]
+    sold: bool,
 }
 
 enum Ids {
@@ -130,21 +152,27 @@ impl Catalogue {
         }
     }
 
-    /// Lists the catalogue of a sale.
+    /// Lists the catalogue of a sale, and the items that are sold already, where the
+    /// catalogue is small enough to be listed whole.
     ///
     /// # Errors
     /// When a page does not come or holds no items.
-    pub async fn fetch(client: &mut Client, sale: &Sale) -> Result<Self, LoadError> {
-        let mut ids = Vec::new();
+    pub async fn fetch(client: &mut Client, sale: &Sale) -> Result<(Self, Vec<ItemNo>), LoadError> {
+        let (mut ids, mut sold) = (Vec::new(), Vec::new());
         let mut cursor = None;
         loop {
             let page = fetch_page(client, sale, cursor.as_deref(), None).await?;
             let before = ids.len();
-            ids.extend(page.items.into_iter().map(|item| item.id));
+            for item in page.items {
+                if item.sold {
+                    sold.push(ids.len() as ItemNo);
+                }
+                ids.push(item.id);
+            }
             if before == 0 && sale.total_items > LIST_AT_MOST {
                 let first: Vec<&str> = ids.iter().map(String::as_str).collect();
                 if let Some(generated) = Self::generated(&sale.id, &first, sale.total_items) {
-                    return Ok(generated);
+                    return Ok((generated, Vec::new()));
                 }
             }
             cursor = next_cursor(page.next_cursor);
@@ -158,7 +186,7 @@ impl Catalogue {
                 found: "an empty page".to_owned(),
             });
         }
-        Ok(Self::listed(&sale.id, ids))
+        Ok((Self::listed(&sale.id, ids), sold))
     }
 
     /// Items that are sold already: a page of them is enough to be refused.
@@ -255,6 +283,7 @@ mod tests {
             id: "ns.s.1".into(),
             total_items: 3,
             items_sold: 0,
+            ended_at: None,
         };
         assert_eq!(
             page_path(&sale, Some("a+b"), Some(false)),

@@ -1,38 +1,29 @@
 //! Compares what was answered with what Postgres holds, and judges each invariant.
 //!
-//! Pure: values in, verdicts out. It must never call something held that it could not
-//! look at.
+//! Pure: values in, verdicts out. A code is judged against the sale that it names, so a run
+//! in which one sale ends and the next one begins is judged right.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-use serde::Serialize;
 
 use crate::answer::{Answer, Outcome, Problem};
 use crate::catalogue::{Catalogue, ItemNo};
 use crate::history::{Asked, Exchange, History};
 use crate::run_id::{RequestNo, RunId};
-use crate::truth::{AttemptRow, OrderRow, PurchaseRow, Truth};
+use crate::truth::{OrderRow, PurchaseRow, SaleTruth, Truth, sale_of_code};
+use crate::verdict::{Offenders, Scope, Verdict};
 
-/// Offenders that a verdict names.
-const NAMED: usize = 5;
-
-/// The judgement on one invariant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
-    /// The invariant.
-    pub invariant: &'static str,
-    /// Whether it held.
-    pub held: bool,
-    /// What was compared and, where it broke, up to five offenders.
-    pub detail: String,
-}
+mod attempts;
 
 /// Judges all invariants.
 #[must_use]
 pub fn check(history: &History, truth: &Truth, run: &RunId, catalogue: &Catalogue) -> Vec<Verdict> {
+    let purchases = history.exchanges().iter();
     let case = Case {
-        outcomes: outcomes(history),
+        outcomes: outcomes(history, catalogue),
+        purchases_asked: purchases
+            .filter(|exchange| matches!(exchange.asked, Asked::Purchase { .. }))
+            .count(),
         history,
         truth,
         run,
@@ -58,13 +49,25 @@ pub fn missing_attempts(history: &History, truth: &Truth) -> usize {
         .count()
 }
 
-type Outcomes<'a> = Vec<(&'a Exchange, &'a Arc<str>, &'a Arc<Outcome>)>;
+/// A purchase that was answered with an outcome.
+struct Answered<'a> {
+    exchange: &'a Exchange,
+    code: &'a Arc<str>,
+    /// The sale that the code names.
+    sale: &'a str,
+    outcome: &'a Outcome,
+}
 
-fn outcomes(history: &History) -> Outcomes<'_> {
-    let answered = history.exchanges().iter();
-    answered
+fn outcomes<'a>(history: &'a History, catalogue: &'a Catalogue) -> Vec<Answered<'a>> {
+    let exchanges = history.exchanges().iter();
+    exchanges
         .filter_map(|exchange| match (&exchange.asked, &exchange.answer) {
-            (Asked::Purchase { code }, Answer::Outcome(outcome)) => Some((exchange, code, outcome)),
+            (Asked::Purchase { code }, Answer::Outcome(outcome)) => Some(Answered {
+                exchange,
+                code,
+                sale: sale_of_code(code).unwrap_or(catalogue.sale()),
+                outcome,
+            }),
             _ => None,
         })
         .collect()
@@ -72,44 +75,11 @@ fn outcomes(history: &History) -> Outcomes<'_> {
 
 struct Case<'a> {
     history: &'a History,
-    outcomes: Outcomes<'a>,
+    outcomes: Vec<Answered<'a>>,
+    purchases_asked: usize,
     truth: &'a Truth,
     run: &'a RunId,
     catalogue: &'a Catalogue,
-}
-
-/// Collects offenders: all are counted, few are named.
-#[derive(Default)]
-struct Offenders {
-    count: usize,
-    named: Vec<String>,
-}
-
-impl Offenders {
-    fn add(&mut self, describe: impl FnOnce() -> String) {
-        self.count += 1;
-        if self.named.len() < NAMED {
-            self.named.push(describe());
-        }
-    }
-
-    fn verdict(self, invariant: &'static str, looked_at: String) -> Verdict {
-        let held = self.count == 0;
-        let detail = if held {
-            looked_at
-        } else {
-            format!(
-                "{looked_at}; {} broke it: {}",
-                self.count,
-                self.named.join("; ")
-            )
-        };
-        Verdict {
-            invariant,
-            held,
-            detail,
-        }
-    }
 }
 
 impl Case<'_> {
@@ -117,17 +87,31 @@ impl Case<'_> {
         self.catalogue.id(item).into_owned()
     }
 
+    fn purchases(&self) -> impl Iterator<Item = (&SaleTruth, &PurchaseRow)> {
+        let sales = self.truth.sales.iter();
+        sales.flat_map(|sale| sale.purchases.iter().map(move |row| (sale, row)))
+    }
+
+    /// What was compared about sales: answers and rows.
+    fn sold_scope(&self) -> Scope {
+        Scope {
+            compared: self.outcomes.len() + self.purchases().count(),
+            due: self.purchases_asked > 0,
+        }
+    }
+
     fn nothing_sold_twice(&self) -> Verdict {
         let mut offenders = Offenders::default();
         let mut buyer_of = HashMap::new();
-        for (_, code, outcome) in &self.outcomes {
+        for answered in &self.outcomes {
+            let code = answered.code;
             let mut in_answer = HashSet::new();
-            for item in &outcome.bought {
+            for item in &answered.outcome.bought {
                 if !in_answer.insert(item) {
                     offenders.add(|| format!("{} twice in one answer of {code}", self.id(*item)));
                 }
-                let first = buyer_of.entry(*item).or_insert(*code);
-                if *first != *code {
+                let first = buyer_of.entry((answered.sale, *item)).or_insert(code);
+                if *first != code {
                     offenders.add(|| {
                         format!("{} answered as sold to {first} and {code}", self.id(*item))
                     });
@@ -135,8 +119,8 @@ impl Case<'_> {
             }
         }
         let mut in_table = HashMap::new();
-        for row in &self.truth.purchases {
-            if let Some(first) = in_table.insert(row.item, &row.code) {
+        for (sale, row) in self.purchases() {
+            if let Some(first) = in_table.insert((&sale.id, row.item), &row.code) {
                 offenders.add(|| {
                     format!(
                         "{} in the table for {first} and {}",
@@ -151,72 +135,85 @@ impl Case<'_> {
             buyer_of.len(),
             in_table.len()
         );
-        offenders.verdict("nothing is sold twice", looked_at)
+        offenders.verdict("nothing is sold twice", self.sold_scope(), looked_at)
     }
 
     fn nobody_over_the_limit(&self) -> Verdict {
-        let limit = self.truth.sale.per_user as usize;
         let mut offenders = Offenders::default();
         let mut answered: HashMap<_, HashSet<ItemNo>> = HashMap::new();
-        for (exchange, _, outcome) in &self.outcomes {
+        for of in &self.outcomes {
             answered
-                .entry(exchange.user)
+                .entry((of.sale, of.exchange.user))
                 .or_default()
-                .extend(&outcome.bought);
+                .extend(&of.outcome.bought);
         }
-        for (user, items) in &answered {
-            if items.len() > limit {
+        for ((sale, user), items) in &answered {
+            let sale = self.truth.sale(sale);
+            if sale.is_some_and(|sale| items.len() > sale.row.per_user as usize) {
                 offenders.add(|| format!("{} was answered {}", self.run.user(*user), items.len()));
             }
         }
-        let mut stored: HashMap<&str, usize> = HashMap::new();
-        for row in &self.truth.purchases {
-            *stored.entry(&row.user).or_default() += 1;
-        }
-        for (user, count) in &stored {
-            if *count > limit {
-                offenders.add(|| format!("{user} has {count} in the table"));
+        let mut stored: HashMap<_, usize> = HashMap::new();
+        for (sale, row) in self.purchases() {
+            let of = (&sale.id, &row.user);
+            let count = stored.entry(of).or_default();
+            *count += 1;
+            if *count == sale.row.per_user as usize + 1 {
+                offenders.add(|| format!("{} has {count} or more in the table", row.user));
             }
         }
-        let looked_at = format!("{} users, {limit} items each", stored.len());
-        offenders.verdict("nobody is over the limit", looked_at)
+        let limits: Vec<String> = self
+            .truth
+            .sales
+            .iter()
+            .map(|sale| sale.row.per_user.to_string())
+            .collect();
+        let looked_at = format!("{} users, {} items each", stored.len(), limits.join(" or "));
+        offenders.verdict("nobody is over the limit", self.sold_scope(), looked_at)
     }
 
     fn total_not_exceeded(&self) -> Verdict {
-        let total = self.truth.sale.total_limit as usize;
-        let stored = self.truth.purchases.len();
-        let answered = self
-            .outcomes
-            .iter()
-            .flat_map(|(_, _, outcome)| &outcome.bought)
-            .collect::<HashSet<_>>()
-            .len();
         let mut offenders = Offenders::default();
-        if stored > total {
-            offenders.add(|| format!("{stored} in the table"));
+        let mut told = Vec::new();
+        for sale in &self.truth.sales {
+            let total = sale.row.total_limit as usize;
+            let stored = sale.purchases.len();
+            let answered = self
+                .outcomes
+                .iter()
+                .filter(|answered| answered.sale == sale.id)
+                .flat_map(|answered| &answered.outcome.bought)
+                .collect::<HashSet<_>>()
+                .len();
+            if stored > total {
+                offenders.add(|| format!("{stored} in the table"));
+            }
+            if answered > total {
+                offenders.add(|| format!("{answered} answered"));
+            }
+            told.push(format!("{stored} of {total} sold"));
         }
-        if answered > total {
-            offenders.add(|| format!("{answered} answered"));
-        }
-        let looked_at = format!("{stored} of {total} sold");
-        offenders.verdict("the total is not exceeded", looked_at)
+        let looked_at = told.join(", ");
+        offenders.verdict("the total is not exceeded", self.sold_scope(), looked_at)
     }
 
     fn answered_purchases_are_there(&self) -> Verdict {
-        let orders: HashMap<&str, &OrderRow> = self
-            .truth
-            .orders
-            .iter()
-            .map(|order| (&*order.code, order))
+        let sales = || self.truth.sales.iter();
+        let orders: HashMap<&str, &OrderRow> = sales()
+            .flat_map(|sale| sale.orders.iter().map(|order| (&*order.code, order)))
             .collect();
-        let buyers: HashMap<ItemNo, &PurchaseRow> = self
-            .truth
-            .purchases
-            .iter()
-            .map(|row| (row.item, row))
+        let buyers: HashMap<(&str, ItemNo), &PurchaseRow> = self
+            .purchases()
+            .map(|(sale, row)| ((sale.id.as_str(), row.item), row))
             .collect();
         let mut offenders = Offenders::default();
-        for (exchange, code, outcome) in &self.outcomes {
+        for Answered {
+            exchange,
+            code,
+            sale,
+            outcome,
+        } in &self.outcomes
+        {
             let user = self.run.user(exchange.user);
             let Some(order) = orders.get(&***code) else {
                 offenders.add(|| format!("{code} of {user} was answered and has no order"));
@@ -229,7 +226,7 @@ impl Case<'_> {
                 offenders.add(|| format!("{code} of {user}: {difference}"));
             }
             for item in &outcome.bought {
-                let row = buyers.get(item);
+                let row = buyers.get(&(sale, *item));
                 if !row.is_some_and(|row| *row.code == ***code && *row.user == *user) {
                     offenders.add(|| {
                         let found = row.map_or("to nobody".to_owned(), |row| {
@@ -241,8 +238,12 @@ impl Case<'_> {
                 }
             }
         }
+        let scope = Scope {
+            compared: self.outcomes.len(),
+            due: self.purchases_asked > 0,
+        };
         let looked_at = format!("{} answers compared with orders", self.outcomes.len());
-        offenders.verdict("every answered purchase is there", looked_at)
+        offenders.verdict("every answered purchase is there", scope, looked_at)
     }
 
     /// What an answer and the stored order tell differently.
@@ -276,14 +277,15 @@ impl Case<'_> {
         let mut offenders = Offenders::default();
         let mut first_of: HashMap<&str, &Outcome> = HashMap::new();
         let mut repeats = 0_usize;
-        for (_, code, outcome) in &self.outcomes {
-            match first_of.get(&***code) {
+        for answered in &self.outcomes {
+            let (code, outcome) = (answered.code, answered.outcome);
+            match first_of.get(&**code) {
                 None => {
                     first_of.insert(code, outcome);
                 }
                 Some(first) => {
                     repeats += 1;
-                    if **first != ***outcome {
+                    if *first != outcome {
                         offenders.add(|| {
                             let (first, then) = (self.tell(first), self.tell(outcome));
                             format!("{code} was answered {first}, then {then}")
@@ -292,17 +294,26 @@ impl Case<'_> {
                 }
             }
         }
-        // Answered "no such code" after an outcome: the outcome was forgotten.
+        // A code that has an outcome answers it; anything else says that it was forgotten, or
+        // was not decided when it was said to be. A failure (5xx, no answer) says nothing.
         for exchange in self.history.exchanges() {
-            if let (Asked::Purchase { code }, Answer::Refused { status: 404, .. }) =
-                (&exchange.asked, &exchange.answer)
+            if let (
+                Asked::Purchase { code },
+                Answer::Refused { status, .. } | Answer::Unreadable { status },
+            ) = (&exchange.asked, &exchange.answer)
+                && *status < 500
                 && first_of.contains_key(&**code)
             {
-                offenders.add(|| format!("{code} has an outcome and was answered 404"));
+                repeats += 1;
+                offenders.add(|| format!("{code} has an outcome and was answered {status}"));
             }
         }
+        let scope = Scope {
+            compared: repeats,
+            due: false,
+        };
         let looked_at = format!("{} codes, {repeats} asked again", first_of.len());
-        offenders.verdict("a code has one outcome", looked_at)
+        offenders.verdict("a code has one outcome", scope, looked_at)
     }
 
     fn tell(&self, outcome: &Outcome) -> String {
@@ -314,89 +325,7 @@ impl Case<'_> {
             outcome.failed.len()
         )
     }
-
-    fn attempts_logged_once(&self) -> Verdict {
-        let mut offenders = Offenders::default();
-        let mut rows: HashMap<RequestNo, &AttemptRow> =
-            HashMap::with_capacity(self.truth.attempts.len());
-        for row in &self.truth.attempts {
-            if rows.insert(row.request, row).is_some() {
-                offenders.add(|| format!("{} is logged twice", self.run.request(row.request)));
-            }
-        }
-        let mut missing = 0_usize;
-        for exchange in self.history.exchanges() {
-            let Asked::Checkout { item } = &exchange.asked else {
-                continue;
-            };
-            match rows.remove(&exchange.request) {
-                Some(row) => {
-                    if let Some(difference) = self.attempt_difference(exchange, *item, row) {
-                        let id = self.run.request(exchange.request);
-                        offenders.add(|| format!("{id} is logged {difference}"));
-                    }
-                }
-                None if !exchange.must_be_logged() => {}
-                None => {
-                    missing += 1;
-                    if !self.truth.sale.best_effort {
-                        let id = self.run.request(exchange.request);
-                        offenders.add(|| format!("{id} was answered and is not logged"));
-                    }
-                }
-            }
-        }
-        for request in rows.keys() {
-            offenders.add(|| {
-                format!(
-                    "{} is logged and was no checkout",
-                    self.run.request(*request)
-                )
-            });
-        }
-        let mut looked_at = format!(
-            "{} attempts answered, {} logged",
-            self.history.must_be_logged(),
-            self.truth.attempts.len()
-        );
-        if self.truth.sale.best_effort {
-            looked_at.push_str(&format!(", {missing} dropped, which this sale allows"));
-        }
-        offenders.verdict("every answered attempt is logged once", looked_at)
-    }
-
-    fn attempt_difference(
-        &self,
-        exchange: &Exchange,
-        item: ItemNo,
-        row: &AttemptRow,
-    ) -> Option<String> {
-        let user = self.run.user(exchange.user);
-        if row.user.as_deref().is_some_and(|stored| stored != user) {
-            return Some(format!("for {:?} instead of {user}", row.user));
-        }
-        if row.item.is_some_and(|stored| stored != item) {
-            return Some(format!("with another item than {}", self.id(item)));
-        }
-        match &exchange.answer {
-            Answer::Added { code } => {
-                let outcome = matches!(&*row.outcome, "added" | "in_cart");
-                (!outcome || row.code.as_deref() != Some(code)).then(|| {
-                    format!(
-                        "as {} with code {:?} instead of {code}",
-                        row.outcome, row.code
-                    )
-                })
-            }
-            Answer::Refused { status, problem } if *status < 500 => {
-                let told = problem.as_str()?;
-                (*row.outcome != *told).then(|| format!("as {} instead of {told}", row.outcome))
-            }
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
-#[path = "checker_tests.rs"]
 mod tests;

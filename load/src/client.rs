@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{HOST, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -93,8 +93,48 @@ pub enum NoAnswer {
     Request(String),
 }
 
-/// HTTP status and body.
-pub type Response = (u16, Bytes);
+impl NoAnswer {
+    /// The kind in a report.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(error) if is_out_of_files(error) => "too many open files",
+            Self::Connect(_) => "no connection",
+            Self::Broken(_) => "connection broken",
+            Self::Body(_) => "body cut off",
+            Self::TimedOut(_) => "time-out",
+            Self::Request(_) => "request not sendable",
+        }
+    }
+
+    /// What the reader of a report can do about it, where there is something.
+    #[must_use]
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Connect(error) if is_out_of_files(error) => {
+                "; this process may not open as many connections: \
+                 `ulimit -n 65536` before the run, or fewer --connections"
+            }
+            _ => "",
+        }
+    }
+}
+
+fn is_out_of_files(error: &std::io::Error) -> bool {
+    // EMFILE of the process and ENFILE of the machine, the same on every Linux.
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Bytes,
+    /// How long the server asks to be left alone, where it gives that in seconds.
+    pub retry_after: Option<Duration>,
+}
 
 type Driver = http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>;
 
@@ -162,12 +202,13 @@ impl Client {
         Ok(())
     }
 
-    /// `GET path`, without a request id.
+    /// Status and body of `GET path`, without a request id.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn get(&mut self, path: &str) -> Result<Response, NoAnswer> {
-        self.send(Method::GET, path.to_owned(), None).await
+    pub async fn get(&mut self, path: &str) -> Result<(u16, Bytes), NoAnswer> {
+        let response = self.send(Method::GET, path.to_owned(), None).await?;
+        Ok((response.status, response.body))
     }
 
     /// Sends one request without a body and reads the whole answer.
@@ -223,11 +264,16 @@ async fn exchange(wire: &mut Wire, request: Request<Empty<Bytes>>) -> Result<Res
     let mut answer = pin!(async {
         let response = sender.send_request(request).await?;
         let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
         let body = Limited::new(response.into_body(), BODY_LIMIT)
             .collect()
             .await
             .map_err(NoAnswer::Body)?;
-        Ok((status, body.to_bytes()))
+        Ok(Response {
+            status,
+            body: body.to_bytes(),
+            retry_after,
+        })
     });
     let mut driver_done = false;
     poll_fn(move |context| {
@@ -245,9 +291,22 @@ async fn exchange(wire: &mut Wire, request: Request<Empty<Bytes>>) -> Result<Res
     .await
 }
 
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_runs_out_of_files_is_told_what_to_do() {
+        let no_more = NoAnswer::Connect(std::io::Error::from_raw_os_error(24));
+        assert_eq!(no_more.kind(), "too many open files");
+        assert!(no_more.advice().contains("ulimit -n"));
+        let refused = NoAnswer::Connect(std::io::ErrorKind::ConnectionRefused.into());
+        assert_eq!((refused.kind(), refused.advice()), ("no connection", ""));
+    }
 
     #[test]
     fn targets_are_http_hosts_and_nothing_else() {

@@ -19,6 +19,21 @@ pub enum LoadError {
         /// The last answer.
         last: String,
     },
+    /// Nothing is left to buy, and no other sale begins in time.
+    #[error(
+        "expected something to buy, found that sale {sale} is sold out until {until}; \
+         start another sale, one with more items (catalog.generate.count), \
+         or use --profile refused"
+    )]
+    SoldOut {
+        /// The sale's id.
+        sale: String,
+        /// When it ends.
+        until: String,
+    },
+    /// Ctrl-C or SIGTERM.
+    #[error("interrupted")]
+    Interrupted,
     /// The items of the sale could not be listed.
     #[error("expected a page of items from GET {path}, found {found}")]
     Catalogue {
@@ -60,6 +75,12 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// Reading took too long.
+    #[error("the check against Postgres gave up: it took longer than {limit_s} s")]
+    CheckTooSlow {
+        /// The limit in seconds.
+        limit_s: u64,
     },
     /// The operating system refused something the generator needs.
     #[error("could not {what}: {source}")]

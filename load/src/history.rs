@@ -2,13 +2,14 @@
 //!
 //! Kept only where a check follows; some 60 bytes a call.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::catalogue::ItemNo;
 use crate::run_id::{RequestNo, UserNo};
+use crate::truth::sale_of_code;
 
 /// What was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Exchange {
     pub asked: Asked,
     /// What came back.
     pub answer: Answer,
+    /// The sale had closed by then, or was about to.
+    pub at_close: bool,
 }
 
 impl Exchange {
@@ -58,7 +61,7 @@ pub struct History {
 
 impl History {
     /// Keeps a call; reads are left out, nothing is checked about them.
-    pub fn push(&mut self, request: RequestNo, call: &Call, answer: &Answer) {
+    pub fn push(&mut self, request: RequestNo, call: &Call, answer: &Answer, at_close: bool) {
         let (user, asked) = match call {
             Call::Checkout { user, item } => (*user, Asked::Checkout { item: *item }),
             Call::Purchase { user, code } => (
@@ -80,6 +83,7 @@ impl History {
             user,
             asked,
             answer,
+            at_close,
         });
     }
 
@@ -95,6 +99,13 @@ impl History {
     #[must_use]
     pub fn exchanges(&self) -> &[Exchange] {
         &self.exchanges
+    }
+
+    /// The sales that the codes of answers name, each once.
+    #[must_use]
+    pub fn sales(&self) -> Vec<&str> {
+        let named = self.codes.keys().filter_map(|code| sale_of_code(code));
+        named.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// How many rows of attempts must be there.

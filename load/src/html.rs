@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::recorder::Point;
 use crate::summary::{Summary, statuses};
+use crate::verdict::Finding;
 
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 240.0;
@@ -61,11 +62,22 @@ fn write_page(to: &mut String, s: &Summary) -> std::fmt::Result {
     )?;
     write!(
         to,
-        "<p><b>{}</b> requests in {:.1} s, <b>{:.0}</b>/s, p50 <b>{:.2} ms</b>, \
+        "<p><b>{}</b> requests in {:.1} s{}, <b>{:.0}</b>/s, p50 <b>{:.2} ms</b>, \
          p99 <b>{:.2} ms</b>, <b>{}</b> errors, <b>{}</b> items bought</p>",
-        s.requests, s.duration_s, s.requests_per_second, s.p50_ms, s.p99_ms, s.errors, s.sold
+        s.requests,
+        s.duration_s,
+        s.ending_words(),
+        s.requests_per_second,
+        s.p50_ms,
+        s.p99_ms,
+        s.errors,
+        s.sold
     )?;
     verdicts(to, s)?;
+    for none in &s.no_answers {
+        let sample = escaped(&none.sample);
+        write!(to, "<p>No answer to {} calls: {sample}</p>", none.count)?;
+    }
     endpoints(to, s)?;
     rungs(to, s)?;
     let latency: [Series; 3] = [
@@ -98,15 +110,16 @@ fn verdicts(to: &mut String, s: &Summary) -> std::fmt::Result {
     }
     write!(to, "<h2>Invariants</h2><table>")?;
     for verdict in &s.verdicts {
-        let (class, word) = if verdict.held {
-            ("ok", "held")
-        } else {
-            ("bad", "broken")
+        let class = match verdict.finding {
+            Finding::Held => "ok",
+            Finding::NothingToLookAt => "soft",
+            Finding::Broken | Finding::NotLookedAt => "bad",
         };
         write!(
             to,
-            "<tr><td>{}<td class=\"{class}\">{word}<td>{}",
+            "<tr><td>{}<td class=\"{class}\">{}<td>{}",
             escaped(verdict.invariant),
+            verdict.finding.word(),
             escaped(&verdict.detail)
         )?;
     }

@@ -5,7 +5,6 @@
 //! spends little on a request. It keeps a history only where a check follows.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,12 +14,14 @@ pub mod args;
 mod bench;
 pub mod call;
 pub mod catalogue;
+mod check;
 pub mod checker;
 pub mod client;
 mod error;
 pub mod histogram;
 pub mod history;
 mod html;
+pub mod interrupt;
 pub mod market;
 pub mod pace;
 pub mod pool;
@@ -28,21 +29,26 @@ pub mod profile;
 mod progress;
 pub mod reader;
 pub mod recorder;
+pub mod report;
 pub mod run;
 pub mod run_id;
 pub mod stress;
 pub mod summary;
+mod table;
 pub mod truth;
 pub mod user;
+pub mod verdict;
 pub mod visitor;
+mod watch;
 
 pub use error::LoadError;
 
 use args::Plan;
 use catalogue::{Catalogue, Sale};
-use checker::Verdict;
+use check::Check;
 use client::Client;
 use history::History;
+use interrupt::Interrupt;
 use market::Market;
 use pace::{Arrivals, Pace};
 use pool::Pool;
@@ -50,103 +56,67 @@ use profile::Profile;
 use progress::Progress;
 use reader::Reader;
 use recorder::Recorder;
-use run::{Run, Stage, Until};
+use run::{Run, Stage};
 use run_id::RunId;
 use stress::Stress;
-use summary::Summary;
+use summary::{Checked, Summary};
 
 /// How often a sale that is not active yet is asked for.
 const ASK_EVERY: Duration = Duration::from_millis(250);
-/// How long attempts may take to be settled after the run.
-const SETTLE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Makes the run: waits for the sale, loads it, checks the answers. Must be called
 /// within a `LocalSet`.
 ///
 /// # Errors
-/// When there is no sale to load, or Postgres cannot be read.
-pub async fn execute(plan: &Plan) -> Result<Summary, LoadError> {
+/// When there is no sale to load, or Postgres cannot be read before the run. What goes wrong
+/// after the run is told in its summary.
+pub async fn execute(plan: &Plan, interrupt: &Interrupt) -> Result<Summary, LoadError> {
     let progress = Progress::new(plan.quiet);
-    // A wrong URL is better told before the run than after it.
-    let reader = match &plan.postgres {
-        Some(url) => Some(Reader::connect(url).await?),
-        None => None,
-    };
     let since = SystemTime::now();
-    let run = prepare(plan, &progress).await?;
-    let until = match plan.targets.first() {
-        Some(target) if plan.until_sold_out => Until::SoldOut(Arc::clone(target)),
-        _ => Until::TimeUp,
+    let run = tokio::select! {
+        run = prepare(plan, interrupt, &progress) => run?,
+        () = interrupt.comes() => return Err(LoadError::Interrupted),
     };
     let follow = progress.follow(Rc::clone(&run), plan.duration);
     let (stage, stress) = tokio::select! {
-        ended = load(plan, &run, &until) => ended?,
+        ended = load(plan, &run) => ended?,
         never = follow => match never {},
     };
     let sold = run.market.borrow().bought();
     run.recorder.borrow_mut().end_point(sold);
     progress.finish();
-
-    let verdicts = match reader {
-        Some(mut reader) => {
-            progress.say("checking the answers against Postgres");
-            check(&mut reader, &run, since).await?
-        }
-        None => Vec::new(),
-    };
-    Ok(Summary::new(plan, &run, stage, stress, verdicts))
+    let checked = check(plan, &run, since, &progress).await;
+    Ok(Summary::new(plan, &run, stage, stress, checked))
 }
 
-/// Writes the reports that the plan asks for, and returns their paths.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn write_reports(plan: &Plan, summary: &Summary) -> Result<Vec<PathBuf>, LoadError> {
-    let mut written = Vec::new();
-    let mut write = |path: PathBuf, text: String| {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| unwritten(folder, source))?;
-        }
-        std::fs::write(&path, text).map_err(|source| unwritten(&path, source))?;
-        written.push(path);
-        Ok(())
-    };
-    if let Some(folder) = &plan.report {
-        write(folder.join("report.html"), html::page(summary))?;
-        write(folder.join("report.json"), summary.json())?;
+async fn prepare(
+    plan: &Plan,
+    interrupt: &Interrupt,
+    progress: &Progress,
+) -> Result<Rc<Run>, LoadError> {
+    if let Some(url) = &plan.postgres {
+        // A wrong URL is better told before the run than after it.
+        Reader::connect(url).await?;
     }
-    if let Some(file) = &plan.json {
-        write(file.clone(), summary.json())?;
-    }
-    Ok(written)
-}
-
-fn unwritten(path: &Path, source: std::io::Error) -> LoadError {
-    LoadError::Write {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-async fn prepare(plan: &Plan, progress: &Progress) -> Result<Rc<Run>, LoadError> {
     let mut client = Client::new(Arc::clone(&plan.targets[0]), plan.timeout);
-    let sale = await_sale(&mut client, plan.sale_start_timeout, progress).await?;
-    let catalogue = Catalogue::fetch(&mut client, &sale).await?;
+    let sale = await_sale(&mut client, plan, progress).await?;
+    let (catalogue, known_sold) = Catalogue::fetch(&mut client, &sale).await?;
     let sold_before = match plan.profile {
-        Profile::Refused if sale.items_sold < sale.total_items => {
-            catalogue.sold(&mut client, &sale).await?
-        }
+        Profile::Refused if !sale.is_sold_out() => catalogue.sold(&mut client, &sale).await?,
         Profile::Refused => (0..catalogue.count()).collect(),
         _ => Vec::new(),
     };
     // What is sold was walked by a run before this one.
-    let market = Market::new(catalogue.count(), sale.items_sold, plan.seed);
+    let mut market = Market::new(catalogue.count(), sale.items_sold, plan.seed);
+    market.learn_sold(&known_sold);
     let pool = Pool::open(&plan.targets, plan.connections, plan.timeout).await;
     Ok(Rc::new(Run {
         id: RunId::now(),
         profile: plan.profile,
         users: plan.users,
         seats: plan.profile.seats(plan.users, plan.connections),
+        targets: plan.targets.clone(),
+        closes_at: sale.left().map(|left| Instant::now() + left),
         catalogue,
         sold_before: sold_before.into(),
         market: RefCell::new(market),
@@ -156,20 +126,36 @@ async fn prepare(plan: &Plan, progress: &Progress) -> Result<Rc<Run>, LoadError>
             .postgres
             .as_ref()
             .map(|_| RefCell::new(History::default())),
+        interrupt: interrupt.clone(),
     }))
 }
 
+/// Waits for a sale that has something left for the profile.
 async fn await_sale(
     client: &mut Client,
-    within: Duration,
+    plan: &Plan,
     progress: &Progress,
 ) -> Result<Sale, LoadError> {
+    let within = plan.sale_start_timeout;
     let began = Instant::now();
     let mut told = false;
     loop {
         let last = match client.get("/sales/active").await {
-            Ok((200, body)) => match serde_json::from_slice(&body) {
-                Ok(sale) => return Ok(sale),
+            Ok((200, body)) => match serde_json::from_slice::<Sale>(&body) {
+                Ok(sale) if !sale.is_sold_out() || plan.profile.goes_on_when_sold_out() => {
+                    return Ok(sale);
+                }
+                Ok(sale) => {
+                    let left = within.saturating_sub(began.elapsed());
+                    if sale.left().is_none_or(|open_for| open_for > left) {
+                        let until = sale.ended_at.map(|at| at.to_string());
+                        return Err(LoadError::SoldOut {
+                            sale: sale.id,
+                            until: until.unwrap_or_else(|| "an unknown time".to_owned()),
+                        });
+                    }
+                    format!("sale {}, which is sold out", sale.id)
+                }
                 Err(error) => format!("an answer that is no sale: {error}"),
             },
             Ok((404, _)) => "no active sale".to_owned(),
@@ -194,50 +180,43 @@ async fn await_sale(
     }
 }
 
-async fn load(
-    plan: &Plan,
-    run: &Rc<Run>,
-    until: &Until,
-) -> Result<(Stage, Option<Stress>), LoadError> {
-    match (plan.profile, plan.rate) {
+async fn load(plan: &Plan, run: &Rc<Run>) -> Result<(Stage, Option<Stress>), LoadError> {
+    Ok(match (plan.profile, plan.rate) {
         (Profile::Stress, Some(rate)) => {
-            let (stage, stress) = stress::climb(run, rate, plan.duration, until).await?;
-            Ok((stage, Some(stress)))
+            let (stage, stress) = stress::climb(run, rate, plan.duration).await?;
+            (stage, Some(stress))
         }
         (_, Some(rate)) => {
             let pace = Pace::Open(Arrivals::at_rate(rate)?);
-            Ok((run::stage(run, pace, plan.duration, until).await?, None))
+            (run::stage(run, pace, plan.duration).await, None)
         }
-        (_, None) => Ok((
-            run::stage(run, Pace::Closed, plan.duration, until).await?,
-            None,
-        )),
-    }
+        (_, None) => (run::stage(run, Pace::Closed, plan.duration).await, None),
+    })
 }
 
-async fn check(
-    reader: &mut Reader,
-    run: &Run,
-    since: SystemTime,
-) -> Result<Vec<Verdict>, LoadError> {
-    let Some(history) = &run.history else {
-        return Ok(Vec::new());
+/// A check that fails must not cost the numbers of the run.
+async fn check(plan: &Plan, run: &Run, since: SystemTime, progress: &Progress) -> Checked {
+    let (Some(url), Some(history)) = (&plan.postgres, &run.history) else {
+        return Checked::NotAsked;
     };
+    progress.say("checking the answers against Postgres");
     let history = history.take();
-    let deadline = Instant::now() + SETTLE_WITHIN;
-    let expected = history.must_be_logged();
-    loop {
-        reader
-            .await_attempts(&run.id, since, expected, deadline)
-            .await?;
-        let truth = reader.read(&run.catalogue, &run.id, since).await?;
-        let verdicts = checker::check(&history, &truth, &run.id, &run.catalogue);
-        // Attempts of calls without an answer were counted among those waited for, so
-        // some may still be on their way. Nothing else heals by waiting.
-        let missing = checker::missing_attempts(&history, &truth);
-        if missing == 0 || Instant::now() >= deadline {
-            return Ok(verdicts);
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
+    let in_haste = run.interrupt.has_come();
+    let check = Check {
+        url,
+        run,
+        history: &history,
+        since,
+        away_at_most: plan.postgres_timeout,
+        in_haste,
+    };
+    let checked = tokio::select! {
+        checked = check.make(progress) => checked,
+        // Where it came before, the run was ended for it, and this is in haste.
+        () = run.interrupt.comes(), if !in_haste => Err(LoadError::Interrupted),
+    };
+    checked.map_or_else(
+        |error| Checked::Failed(error.to_string()),
+        Checked::Verdicts,
+    )
 }

@@ -4,12 +4,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flashsale_load::args::{Args, Plan};
-use flashsale_load::{execute, write_reports};
+use flashsale_load::interrupt::{self, Interrupt};
+use flashsale_load::{LoadError, execute, report};
 
 fn main() -> ExitCode {
-    let plan = Plan::from(Args::parse());
-    match run(&plan) {
-        Ok(fine) => ExitCode::from(u8::from(!fine)),
+    let plans = match Args::parse().plans() {
+        Ok(plans) => plans,
+        Err(error) => error.exit(),
+    };
+    match run(&plans) {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("flashsale-load: {error:#}");
             ExitCode::from(1)
@@ -17,15 +21,48 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(plan: &Plan) -> anyhow::Result<bool> {
+fn run(plans: &[Plan]) -> anyhow::Result<ExitCode> {
+    for plan in plans {
+        report::prepare(plan)?;
+    }
+    let interrupt = Interrupt::by_signals()?;
     // One thread: the generator shares the machine with what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let summary = tokio::task::LocalSet::new().block_on(&runtime, execute(plan))?;
-    println!("{}", summary.table());
-    for file in write_reports(plan, &summary)? {
-        println!("report: {}", file.display());
+    let mut ends = Vec::new();
+    for plan in plans {
+        let local = tokio::task::LocalSet::new();
+        let end = match local.block_on(&runtime, execute(plan, &interrupt)) {
+            Ok(summary) => {
+                println!("{}", summary.table());
+                for file in report::write(plan, &summary)? {
+                    println!("report: {}", file.display());
+                }
+                if summary.is_fine() { "fine" } else { "FAILED" }
+            }
+            Err(LoadError::Interrupted) => "interrupted",
+            Err(error) => {
+                eprintln!("flashsale-load: {error:#}");
+                "FAILED"
+            }
+        };
+        ends.push(end);
+        if interrupt.has_come() {
+            break;
+        }
     }
-    Ok(summary.is_fine())
+    if plans.len() > 1 {
+        println!("\nIn all:");
+        let ends = ends.iter().copied().chain(std::iter::repeat("not run"));
+        for (plan, end) in plans.iter().zip(ends) {
+            println!("{:<12}{end}", plan.profile.name());
+        }
+    }
+    Ok(if interrupt.has_come() {
+        eprintln!("flashsale-load: interrupted");
+        ExitCode::from(interrupt::EXIT_CODE)
+    } else {
+        ExitCode::from(u8::from(ends.iter().any(|end| *end != "fine")))
+    })
 }

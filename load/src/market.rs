@@ -72,7 +72,7 @@ pub struct Market {
 }
 
 impl Market {
-    /// A market of `items` items, of which `walk_from` and those after it are walked first.
+    /// A market of `items` items, of which `walk_from` and those after it are walked.
     #[must_use]
     pub fn new(items: u32, walk_from: ItemNo, seed: u64) -> Self {
         Self {
@@ -83,7 +83,7 @@ impl Market {
             sold_out: false,
             next_user: 0,
             next_request: 0,
-            next_item: walk_from % items.max(1),
+            next_item: walk_from,
         }
     }
 
@@ -117,11 +117,27 @@ impl Market {
         self.sold.next_absent(item, self.items).unwrap_or(item)
     }
 
-    /// The next item of the walk through the catalogue, which starts over at its end.
-    pub fn walk(&mut self) -> ItemNo {
+    /// The next item of the walk through the catalogue; `None` behind its end, for what
+    /// comes again there is sold.
+    pub fn walk(&mut self) -> Option<ItemNo> {
         let item = self.next_item;
-        self.next_item = (item + 1) % self.items.max(1);
-        item
+        (item < self.items).then(|| {
+            self.next_item = item + 1;
+            item
+        })
+    }
+
+    /// Whether the walk has come to the end of the catalogue.
+    #[must_use]
+    pub fn is_walked_through(&self) -> bool {
+        self.next_item >= self.items
+    }
+
+    /// Takes note of items that were sold before the run.
+    pub fn learn_sold(&mut self, items: &[ItemNo]) {
+        for item in items {
+            self.sold.insert(*item);
+        }
     }
 
     /// Takes note of what an answer says about items.
@@ -210,9 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_goes_round() {
-        let mut market = Market::new(3, 5, 0);
-        let walked: Vec<_> = (0..4).map(|_| market.walk()).collect();
-        assert_eq!(walked, [2, 0, 1, 2]);
+    fn the_walk_ends_with_the_catalogue() {
+        let mut market = Market::new(3, 1, 0);
+        let walked: Vec<_> = (0..2).map(|_| market.walk()).collect();
+        assert_eq!(walked, [Some(1), Some(2)]);
+        assert!(market.is_walked_through());
+        assert_eq!(market.walk(), None);
     }
 }

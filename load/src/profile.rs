@@ -114,10 +114,16 @@ impl Profile {
         }
     }
 
-    /// Whether an answer is what the profile exists to measure. Users take any answer
-    /// but a failure; a benchmark of something else than it says would mislead.
+    /// Whether an answer is what the profile exists to measure, or what a user of a sale
+    /// that works can meet. `at_close`: the sale has ended or is about to.
+    ///
+    /// What is expected is listed, not what is not: a server that answers 404 to everything
+    /// must not pass.
     #[must_use]
-    pub fn expects(self, call: &Call, answer: &Answer) -> bool {
+    pub fn expects(self, call: &Call, answer: &Answer, at_close: bool) -> bool {
+        if at_close && tells_of_the_close(call, answer) {
+            return true;
+        }
         match (self, call, answer) {
             (Self::Checkout, Call::Checkout { .. }, answer) => {
                 matches!(answer, Answer::Added { .. })
@@ -133,29 +139,125 @@ impl Profile {
                     ..
                 }
             ),
-            (_, _, answer) => !answer.is_failure(),
+            _ => works(call, answer),
         }
     }
+
+    /// Whether it takes the items of the catalogue one after the other, each once.
+    #[must_use]
+    pub fn walks(self) -> bool {
+        self == Self::Mixed
+    }
+
+    /// Whether everything may be sold, and the profile still has something to do.
+    #[must_use]
+    pub fn goes_on_when_sold_out(self) -> bool {
+        self == Self::Refused
+    }
+}
+
+/// What a user can be answered during a sale.
+fn works(call: &Call, answer: &Answer) -> bool {
+    match (call, answer) {
+        (Call::ActiveSale | Call::Items | Call::Cart { .. }, Answer::Read)
+        | (Call::Checkout { .. }, Answer::Added { .. })
+        | (Call::Purchase { .. }, Answer::Outcome(_)) => true,
+        (Call::Checkout { .. }, Answer::Refused { status, problem }) => matches!(
+            (status, problem),
+            (409, Problem::AlreadySold | Problem::SoldOut)
+                | (400, Problem::LimitReached | Problem::CartFull)
+        ),
+        _ => false,
+    }
+}
+
+/// What a user can be answered once a sale has ended, and another one may have begun.
+fn tells_of_the_close(call: &Call, answer: &Answer) -> bool {
+    let Answer::Refused { status, problem } = answer else {
+        return false;
+    };
+    matches!(
+        (call, status, problem),
+        (Call::ActiveSale, 404, Problem::NoActiveSale)
+            | (Call::Cart { .. }, 404, Problem::UnknownCode)
+            | (Call::Purchase { .. }, 400, Problem::SaleNotActive)
+            | (
+                Call::Checkout { .. },
+                400,
+                Problem::SaleNotActive | Problem::ItemOfAnotherSale,
+            )
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn refused(status: u16, problem: Problem) -> Answer {
+        Answer::Refused { status, problem }
+    }
+
     #[test]
     fn a_benchmark_counts_as_error_what_it_does_not_measure() {
         let call = Call::Checkout { user: 0, item: 0 };
-        let sold = Answer::Refused {
-            status: 409,
-            problem: Problem::AlreadySold,
-        };
+        let sold = refused(409, Problem::AlreadySold);
         let added = Answer::Added { code: "c".into() };
-        assert!(Profile::Refused.expects(&call, &sold));
-        assert!(!Profile::Refused.expects(&call, &added));
-        assert!(Profile::Mixed.expects(&call, &added));
-        assert!(!Profile::Mixed.expects(&call, &sold));
-        assert!(!Profile::Checkout.expects(&call, &sold));
-        assert!(Profile::Heavy.expects(&call, &sold));
-        assert!(!Profile::Heavy.expects(&call, &Answer::None));
+        assert!(Profile::Refused.expects(&call, &sold, false));
+        assert!(!Profile::Refused.expects(&call, &added, false));
+        assert!(Profile::Mixed.expects(&call, &added, false));
+        assert!(!Profile::Mixed.expects(&call, &sold, false));
+        assert!(!Profile::Checkout.expects(&call, &sold, false));
+        assert!(Profile::Heavy.expects(&call, &sold, false));
+        assert!(!Profile::Heavy.expects(&call, &Answer::None, false));
+    }
+
+    #[test]
+    fn a_server_that_knows_nothing_passes_for_no_call_of_a_user() {
+        let code = || "CHK-1".into();
+        for call in [
+            Call::ActiveSale,
+            Call::Items,
+            Call::Cart { code: code() },
+            Call::Checkout { user: 0, item: 0 },
+            Call::Purchase {
+                user: 0,
+                code: code(),
+            },
+        ] {
+            for answer in [
+                refused(404, Problem::Other),
+                refused(404, Problem::UnknownItem),
+                refused(400, Problem::InvalidUserId),
+                // The right code under the wrong status.
+                refused(400, Problem::AlreadySold),
+            ] {
+                for at_close in [false, true] {
+                    let expected = Profile::Realistic.expects(&call, &answer, at_close);
+                    assert!(!expected, "{call:?} {answer:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn that_the_sale_is_over_is_expected_at_its_end_and_not_before() {
+        let purchase = Call::Purchase {
+            user: 0,
+            code: "CHK-1".into(),
+        };
+        let checkout = Call::Checkout { user: 0, item: 0 };
+        for (call, answer) in [
+            (&purchase, refused(400, Problem::SaleNotActive)),
+            (&checkout, refused(400, Problem::SaleNotActive)),
+            (&checkout, refused(400, Problem::ItemOfAnotherSale)),
+            (&Call::ActiveSale, refused(404, Problem::NoActiveSale)),
+        ] {
+            for profile in [Profile::Light, Profile::Mixed] {
+                assert!(profile.expects(call, &answer, true), "{answer:?}");
+                assert!(!profile.expects(call, &answer, false), "{answer:?}");
+            }
+        }
+        // A code of a running sale is not forgotten at its end.
+        assert!(!Profile::Light.expects(&purchase, &refused(404, Problem::UnknownCode), true));
     }
 }

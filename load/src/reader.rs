@@ -1,6 +1,7 @@
 //! Reads from Postgres what the checker compares the answers with.
 //!
-//! Only reads, on one connection; every statement is bounded in time.
+//! Only reads, on one connection; every statement is bounded in time. A reader whose
+//! connection broke is of no use any more: connect again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use crate::answer::Problem;
 use crate::catalogue::{Catalogue, ItemNo};
 use crate::error::LoadError;
 use crate::run_id::RunId;
-use crate::truth::{AttemptRow, OrderRow, PurchaseRow, SaleRow, Truth};
+use crate::truth::{AttemptRow, OrderRow, PurchaseRow, SaleRow, SaleTruth, Truth};
 
-/// A connection or a statement that takes longer has failed.
+/// A statement that takes longer has failed.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const POLL_EVERY: Duration = Duration::from_millis(250);
 /// The clocks of the API processes may be behind this one by as much.
 const CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -32,13 +34,13 @@ fn failed(what: &'static str) -> impl Fn(sqlx::Error) -> LoadError {
 }
 
 impl Reader {
-    /// Connects.
+    /// Connects, and sees whether the tables are there.
     ///
     /// # Errors
-    /// When Postgres does not answer within a minute.
+    /// When Postgres does not answer within ten seconds, or has other tables.
     pub async fn connect(url: &str) -> Result<Self, LoadError> {
         let what = "nothing yet (connecting)";
-        let mut connection = tokio::time::timeout(STATEMENT_LIMIT, PgConnection::connect(url))
+        let mut connection = tokio::time::timeout(CONNECT_LIMIT, PgConnection::connect(url))
             .await
             .map_err(|_| failed(what)(sqlx::Error::PoolTimedOut))?
             .map_err(failed(what))?;
@@ -47,6 +49,10 @@ impl Reader {
             .execute(&mut connection)
             .await
             .map_err(failed(what))?;
+        sqlx::query("SELECT FROM sales, items, orders, purchases, checkout_attempts LIMIT 0")
+            .execute(&mut connection)
+            .await
+            .map_err(failed("the tables"))?;
         Ok(Self { connection })
     }
 
@@ -79,70 +85,94 @@ impl Reader {
         }
     }
 
-    /// Reads everything about the catalogue's sale, and the attempts of the run.
+    /// Reads everything about the catalogue's sale and the `others` that there are, and the
+    /// attempts of the run.
     ///
     /// # Errors
-    /// When Postgres fails or does not know the sale.
+    /// When Postgres fails or does not know the catalogue's sale.
     pub async fn read(
         &mut self,
         catalogue: &Catalogue,
+        others: &[&str],
         run: &RunId,
         since: SystemTime,
     ) -> Result<Truth, LoadError> {
-        let sale = self.sale(catalogue.sale()).await?;
-        let items = self.items(catalogue).await?;
-        // Orders first: the purchases of an order are committed together with it, so
-        // those of every order seen here are seen below.
-        let orders = self.orders(catalogue.sale(), &items).await?;
-        let purchases = self.purchases(catalogue.sale(), &items).await?;
+        let own = catalogue.sale();
+        let mut sales = Vec::new();
+        for id in others.iter().copied().filter(|id| *id != own).chain([own]) {
+            match self.sale(id, catalogue).await? {
+                Some(sale) => sales.push(sale),
+                // A code of a sale that is not there has no order: the checker says so.
+                None if id != own => {}
+                None => {
+                    let what = format!("sale {id}");
+                    return Err(LoadError::NotInPostgres { what });
+                }
+            }
+        }
         let attempts = self.attempts(catalogue, run, since).await?;
-        Ok(Truth {
-            sale,
-            purchases,
-            orders,
-            attempts,
-        })
+        Ok(Truth { sales, attempts })
     }
 
-    async fn sale(&mut self, sale: &str) -> Result<SaleRow, LoadError> {
+    async fn sale(
+        &mut self,
+        id: &str,
+        catalogue: &Catalogue,
+    ) -> Result<Option<SaleTruth>, LoadError> {
+        let Some(row) = self.sale_row(id).await? else {
+            return Ok(None);
+        };
+        let items = self.items(id, catalogue).await?;
+        // Orders first: the purchases of an order are committed together with it, so
+        // those of every order seen here are seen below.
+        let orders = self.orders(id, &items).await?;
+        let purchases = self.purchases(id, &items).await?;
+        Ok(Some(SaleTruth {
+            id: id.to_owned(),
+            row,
+            purchases,
+            orders,
+        }))
+    }
+
+    async fn sale_row(&mut self, id: &str) -> Result<Option<SaleRow>, LoadError> {
         let failed = failed("the sale");
         let row = sqlx::query("SELECT per_user, total_limit, best_effort FROM sales WHERE id = $1")
-            .bind(sale)
+            .bind(id)
             .fetch_optional(&mut self.connection)
             .await
-            .map_err(&failed)?
-            .ok_or_else(|| LoadError::NotInPostgres {
-                what: format!("sale {sale}"),
-            })?;
+            .map_err(&failed)?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
         let number = |column| row.try_get::<i32, _>(column).map(i32::unsigned_abs);
-        Ok(SaleRow {
+        Ok(Some(SaleRow {
             per_user: number("per_user").map_err(&failed)?,
             total_limit: number("total_limit").map_err(&failed)?,
             best_effort: row.try_get("best_effort").map_err(&failed)?,
-        })
+        }))
     }
 
-    /// The catalogue's number of each item by its index in Postgres.
-    async fn items(&mut self, catalogue: &Catalogue) -> Result<HashMap<i32, ItemNo>, LoadError> {
+    /// The catalogue's number of each item of a sale by its index in Postgres.
+    async fn items(&mut self, sale: &str, catalogue: &Catalogue) -> Result<Items, LoadError> {
         let failed = failed("the items");
         let mut rows = sqlx::query("SELECT idx, id FROM items WHERE sale_id = $1")
-            .bind(catalogue.sale())
+            .bind(sale)
             .fetch(&mut self.connection);
-        let mut items = HashMap::with_capacity(catalogue.count() as usize);
+        let mut numbers = HashMap::with_capacity(catalogue.count() as usize);
         while let Some(row) = rows.try_next().await.map_err(&failed)? {
             let id: &str = row.try_get("id").map_err(&failed)?;
             if let Some(item) = catalogue.item(id) {
-                items.insert(row.try_get("idx").map_err(&failed)?, item);
+                numbers.insert(row.try_get("idx").map_err(&failed)?, item);
             }
         }
-        Ok(items)
+        Ok(Items {
+            numbers,
+            all_known: sale == catalogue.sale(),
+        })
     }
 
-    async fn orders(
-        &mut self,
-        sale: &str,
-        items: &HashMap<i32, ItemNo>,
-    ) -> Result<Vec<OrderRow>, LoadError> {
+    async fn orders(&mut self, sale: &str, items: &Items) -> Result<Vec<OrderRow>, LoadError> {
         let failed = failed("the orders");
         let mut rows =
             sqlx::query("SELECT code, user_id, items, results FROM orders WHERE sale_id = $1")
@@ -152,11 +182,12 @@ impl Reader {
         while let Some(row) = rows.try_next().await.map_err(&failed)? {
             let indices: Vec<i32> = row.try_get("items").map_err(&failed)?;
             let words: Vec<String> = row.try_get("results").map_err(&failed)?;
-            let results = indices
-                .iter()
-                .zip(&words)
-                .map(|(index, word)| Ok((item_at(items, *index)?, result(word))))
-                .collect::<Result<_, LoadError>>()?;
+            let mut results = Vec::with_capacity(indices.len());
+            for (index, word) in indices.iter().zip(&words) {
+                if let Some(item) = items.at(*index)? {
+                    results.push((item, result(word)));
+                }
+            }
             orders.push(OrderRow {
                 code: text(&row, "code").map_err(&failed)?,
                 user: text(&row, "user_id").map_err(&failed)?,
@@ -169,7 +200,7 @@ impl Reader {
     async fn purchases(
         &mut self,
         sale: &str,
-        items: &HashMap<i32, ItemNo>,
+        items: &Items,
     ) -> Result<Vec<PurchaseRow>, LoadError> {
         let failed = failed("the purchases");
         let mut rows =
@@ -178,8 +209,12 @@ impl Reader {
                 .fetch(&mut self.connection);
         let mut purchases = Vec::new();
         while let Some(row) = rows.try_next().await.map_err(&failed)? {
+            let index = row.try_get("item_idx").map_err(&failed)?;
+            let Some(item) = items.at(index)? else {
+                continue;
+            };
             purchases.push(PurchaseRow {
-                item: item_at(items, row.try_get("item_idx").map_err(&failed)?)?,
+                item,
                 user: text(&row, "user_id").map_err(&failed)?,
                 code: text(&row, "code").map_err(&failed)?,
             });
@@ -195,20 +230,27 @@ impl Reader {
     ) -> Result<Vec<AttemptRow>, LoadError> {
         let failed = failed("the attempts");
         let mut rows = sqlx::query(
-            "SELECT request_id, user_id, item_id, code, outcome FROM checkout_attempts \
+            "SELECT request_id, sale_id, user_id, item_id, code, outcome FROM checkout_attempts \
               WHERE attempted_at >= to_timestamp($1) AND starts_with(request_id, $2)",
         )
         .bind(epoch_s(since))
         .bind(prefix(run))
         .fetch(&mut self.connection);
         let mut attempts = Vec::new();
+        // Next to always that of the row before.
+        let mut last_sale: Option<Arc<str>> = None;
         while let Some(row) = rows.try_next().await.map_err(&failed)? {
             let word = |column| row.try_get::<Option<&str>, _>(column).map_err(&failed);
             let Some(request) = word("request_id")?.and_then(|id| run.request_no(id)) else {
                 continue;
             };
+            let sale = word("sale_id")?;
+            if last_sale.as_deref() != sale {
+                last_sale = sale.map(Arc::from);
+            }
             attempts.push(AttemptRow {
                 request,
+                sale: last_sale.clone(),
                 user: word("user_id")?.map(Into::into),
                 item: word("item_id")?.and_then(|id| catalogue.item(id)),
                 code: word("code")?.map(Into::into),
@@ -223,13 +265,23 @@ fn text(row: &PgRow, column: &str) -> Result<Arc<str>, sqlx::Error> {
     row.try_get::<&str, _>(column).map(Arc::from)
 }
 
-fn item_at(items: &HashMap<i32, ItemNo>, index: i32) -> Result<ItemNo, LoadError> {
-    items
-        .get(&index)
-        .copied()
-        .ok_or_else(|| LoadError::NotInPostgres {
-            what: format!("item {index} of the catalogue that the API lists"),
-        })
+/// The items of one sale.
+struct Items {
+    numbers: HashMap<i32, ItemNo>,
+    /// Whether it is the sale whose catalogue the API has listed.
+    all_known: bool,
+}
+
+impl Items {
+    /// `None`: an item of another sale that this run cannot have bought.
+    fn at(&self, index: i32) -> Result<Option<ItemNo>, LoadError> {
+        match self.numbers.get(&index) {
+            None if self.all_known => Err(LoadError::NotInPostgres {
+                what: format!("item {index} of the catalogue that the API lists"),
+            }),
+            item => Ok(item.copied()),
+        }
+    }
 }
 
 fn result(word: &str) -> Option<Problem> {

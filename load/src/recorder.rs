@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::call::Endpoint;
+use crate::client::NoAnswer;
 use crate::histogram::Histogram;
 
 /// HTTP status; 0 stands for no answer.
@@ -74,6 +75,17 @@ pub struct Point {
     pub sold: u64,
 }
 
+/// Calls that had no answer for one kind of reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoAnswers {
+    /// The kind.
+    pub kind: &'static str,
+    /// Calls.
+    pub count: u64,
+    /// The reason of the first one, and what to do where that is known.
+    pub sample: String,
+}
+
 /// Everything that is counted during a run.
 pub struct Recorder {
     started: Instant,
@@ -81,6 +93,7 @@ pub struct Recorder {
     total: Tally,
     point: Tally,
     stage: Tally,
+    no_answers: Vec<NoAnswers>,
     point_began: Instant,
     timeline: Vec<Point>,
 }
@@ -96,6 +109,7 @@ impl Recorder {
             total: Tally::default(),
             point: Tally::default(),
             stage: Tally::default(),
+            no_answers: Vec::new(),
             point_began: now,
             timeline: Vec::new(),
         }
@@ -113,6 +127,25 @@ impl Recorder {
         self.total.errors += u64::from(error);
         self.point.record(latency, error);
         self.stage.record(latency, error);
+    }
+
+    /// Counts why a call had no answer, beside [`Recorder::record`].
+    pub fn record_no_answer(&mut self, why: &NoAnswer) {
+        let kind = why.kind();
+        match self.no_answers.iter_mut().find(|known| known.kind == kind) {
+            Some(known) => known.count += 1,
+            None => self.no_answers.push(NoAnswers {
+                kind,
+                count: 1,
+                sample: format!("{why}{}", why.advice()),
+            }),
+        }
+    }
+
+    /// Why calls had no answer.
+    #[must_use]
+    pub fn no_answers(&self) -> &[NoAnswers] {
+        &self.no_answers
     }
 
     /// Closes the current point of the timeline.
@@ -206,5 +239,25 @@ mod tests {
         assert_eq!(recorder.stage().requests, 1);
         assert_eq!(recorder.so_far(), (3, 1));
         assert!((recorder.total().latency.max_ms() - 9.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn silence_is_counted_by_its_kind_with_one_reason_each() {
+        let mut recorder = Recorder::start();
+        let second = Duration::from_secs(1);
+        for why in [
+            NoAnswer::TimedOut(second),
+            NoAnswer::Connect(std::io::Error::from_raw_os_error(24)),
+            NoAnswer::TimedOut(second * 2),
+        ] {
+            recorder.record_no_answer(&why);
+        }
+        let [slow, no_files] = recorder.no_answers() else {
+            panic!("{:?}", recorder.no_answers());
+        };
+        assert_eq!((slow.kind, slow.count), ("time-out", 2));
+        assert_eq!(slow.sample, "no answer within 1 s");
+        assert_eq!(no_files.count, 1);
+        assert!(no_files.sample.contains("ulimit -n"), "{}", no_files.sample);
     }
 }

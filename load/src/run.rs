@@ -1,7 +1,7 @@
 //! Seats with visitors on them, for a stage of the run.
 //!
-//! A stage ends in time: seats stop at the next step, calls that were sent are waited
-//! for (each of them ends by its own time-out), and nothing keeps running behind it.
+//! A stage ends in time, or with the sale: seats stop at the next step, calls that were sent
+//! are waited for (each of them ends by its own time-out), and nothing keeps running behind it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 
 use crate::answer::Answer;
 use crate::call::{Call, Endpoint};
-use crate::catalogue::{Catalogue, ItemNo, Sale};
-use crate::client::{Client, Target};
-use crate::error::LoadError;
+use crate::catalogue::{Catalogue, ItemNo};
+use crate::client::Target;
 use crate::history::History;
+use crate::interrupt::Interrupt;
 use crate::market::Market;
 use crate::pace::Pace;
 use crate::pool::Pool;
@@ -25,12 +25,12 @@ use crate::profile::Profile;
 use crate::recorder::Recorder;
 use crate::run_id::RunId;
 use crate::visitor::{Step, Visitor};
+use crate::watch::end_of_sale;
 
-/// How often the sale is looked at to see whether it is sold out.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a call without an answer: a server that is away is not stormed.
 const BREATH: Duration = Duration::from_millis(20);
+/// How far a clock of the API may be ahead of this one at the close.
+const CLOCK_SKEW: Duration = Duration::from_secs(1);
 
 /// What a run works on.
 pub struct Run {
@@ -42,8 +42,12 @@ pub struct Run {
     pub users: u32,
     /// Visitors at the same time.
     pub seats: u32,
+    /// Where the API is.
+    pub targets: Vec<Arc<Target>>,
     /// The items of the sale.
     pub catalogue: Catalogue,
+    /// When the sale ends, where the API says so.
+    pub closes_at: Option<Instant>,
     /// Items that were sold before the run; only the profile `refused` asks for them.
     pub sold_before: Rc<[ItemNo]>,
     /// What the users know.
@@ -54,6 +58,16 @@ pub struct Run {
     pub recorder: RefCell<Recorder>,
     /// The calls, where a check follows.
     pub history: Option<RefCell<History>>,
+    /// Whether it is to end.
+    pub interrupt: Interrupt,
+}
+
+impl Run {
+    /// Whether the sale has ended or is about to.
+    pub(crate) fn close_is_due(&self) -> bool {
+        self.closes_at
+            .is_some_and(|at| Instant::now() + CLOCK_SKEW >= at)
+    }
 }
 
 /// Why a stage ended.
@@ -62,10 +76,12 @@ pub struct Run {
 pub enum Ending {
     /// Its time was up.
     TimeUp,
-    /// Everything was sold, and the run was to go on until then.
+    /// Everything was sold.
     SoldOut,
-    /// The sale closed, and the run was to go on until sold out.
-    SaleClosed,
+    /// The sale ended, or another one began.
+    SaleEnded,
+    /// Every item has been offered once; only the profile `mixed` goes by that.
+    CatalogueUsedUp,
     /// Ctrl-C or SIGTERM.
     Interrupted,
 }
@@ -75,31 +91,16 @@ pub enum Ending {
 pub struct Stage {
     /// Why.
     pub ending: Ending,
-    /// Its length.
+    /// Until it was ended; the wait for the last answers comes on top.
     pub length: Duration,
+    /// Calls that were answered, or given up, within its length.
+    pub done: u64,
     /// Open loop: calls that were due and never started.
     pub backlog: u64,
 }
 
-/// When a stage ends before its time.
-#[derive(Debug, Clone)]
-pub enum Until {
-    /// Never.
-    TimeUp,
-    /// When the target says that everything is sold.
-    SoldOut(Arc<Target>),
-}
-
 /// Runs all seats for at most `length`. Must be called within a `LocalSet`.
-///
-/// # Errors
-/// When the system refuses to tell signals.
-pub async fn stage(
-    run: &Rc<Run>,
-    pace: Pace,
-    length: Duration,
-    until: &Until,
-) -> Result<Stage, LoadError> {
+pub async fn stage(run: &Rc<Run>, pace: Pace, length: Duration) -> Stage {
     let began = Instant::now();
     run.recorder.borrow_mut().begin_stage();
     let pace = Rc::new(pace);
@@ -108,54 +109,27 @@ pub async fn stage(
     for _ in 0..run.seats {
         seats.spawn_local(seat(Rc::clone(run), Rc::clone(&pace), stopped.clone()));
     }
-    let ending = ending(run, length, until).await;
+    let ending = tokio::select! {
+        () = tokio::time::sleep(length) => Ending::TimeUp,
+        ending = end_of_sale(run) => ending,
+        () = run.interrupt.comes() => Ending::Interrupted,
+    };
+    let (length, done) = (began.elapsed(), run.recorder.borrow().stage().requests);
     let backlog = pace.backlog();
     stop.send_replace(true);
     pace.stop();
     while seats.join_next().await.is_some() {}
-    Ok(Stage {
-        ending: ending?,
-        length: began.elapsed(),
+    let ending = if run.interrupt.has_come() {
+        // It may have come while the last answers were waited for.
+        Ending::Interrupted
+    } else {
+        ending
+    };
+    Stage {
+        ending,
+        length,
+        done,
         backlog,
-    })
-}
-
-async fn ending(run: &Run, length: Duration, until: &Until) -> Result<Ending, LoadError> {
-    let signals = |source| LoadError::System {
-        what: "listen for signals",
-        source,
-    };
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(signals)?;
-    tokio::select! {
-        () = tokio::time::sleep(length) => Ok(Ending::TimeUp),
-        ending = sale_ended(run, until) => Ok(ending),
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.map(|()| Ending::Interrupted).map_err(signals)
-        }
-        _ = terminate.recv() => Ok(Ending::Interrupted),
-    }
-}
-
-async fn sale_ended(run: &Run, until: &Until) -> Ending {
-    let Until::SoldOut(target) = until else {
-        return std::future::pending().await;
-    };
-    let mut client = Client::new(Arc::clone(target), LOOK_TIMEOUT);
-    loop {
-        if run.market.borrow().is_sold_out() {
-            return Ending::SoldOut;
-        }
-        // No answer, or a failure, says nothing about the sale: look again.
-        if let Ok((status, body)) = client.get("/sales/active").await {
-            match serde_json::from_slice::<Sale>(&body) {
-                Ok(sale) if sale.id != run.catalogue.sale() => return Ending::SaleClosed,
-                Ok(sale) if sale.items_sold >= sale.total_items => return Ending::SoldOut,
-                _ if status == 404 => return Ending::SaleClosed,
-                _ => {}
-            }
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -174,7 +148,10 @@ async fn seat(run: Rc<Run>, pace: Rc<Pace>, mut stopped: watch::Receiver<bool>) 
                     None if visitor.is_busy() => Instant::now(),
                     None => return,
                 };
-                let got = perform(&run, &call, start).await;
+                let (got, retry_after) = perform(&run, &call, start).await;
+                if let Some(retry_after) = retry_after {
+                    visitor.asked_to_wait(retry_after);
+                }
                 let pause = matches!(got, Answer::None).then_some(BREATH);
                 answer = Some(got);
                 pause
@@ -204,7 +181,8 @@ fn arrive(run: &Run) -> Box<dyn Visitor> {
         .visitor(run.users, &run.sold_before, &mut market)
 }
 
-async fn perform(run: &Run, call: &Call, start: Instant) -> Answer {
+/// Makes a call; answers what came back, and for how long the server wants to be left alone.
+async fn perform(run: &Run, call: &Call, start: Instant) -> (Answer, Option<Duration>) {
     let request = run.market.borrow_mut().new_request();
     let method = match call.endpoint() {
         Endpoint::Checkout | Endpoint::Purchase => Method::POST,
@@ -213,20 +191,25 @@ async fn perform(run: &Run, call: &Call, start: Instant) -> Answer {
     let path = call.path(&run.id, &run.catalogue);
     let response = run.pool.send(method, path, run.id.request(request)).await;
     let latency = start.elapsed();
+    if let Err(why) = &response {
+        run.recorder.borrow_mut().record_no_answer(why);
+    }
+    let response = response.ok();
     let body = response
         .as_ref()
-        .ok()
-        .map(|(status, body)| (*status, &body[..]));
+        .map(|response| (response.status, &response.body[..]));
     let answer = Answer::read(call, body, &run.catalogue);
+    let at_close = run.close_is_due();
     run.recorder.borrow_mut().record(
         call.endpoint(),
         answer.status().unwrap_or(0),
         latency,
-        !run.profile.expects(call, &answer),
+        !run.profile.expects(call, &answer, at_close),
     );
     run.market.borrow_mut().learn(call, &answer);
     if let Some(history) = &run.history {
-        history.borrow_mut().push(request, call, &answer);
+        history.borrow_mut().push(request, call, &answer, at_close);
     }
-    answer
+    let retry_after = response.and_then(|response| response.retry_after);
+    (answer, retry_after)
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::LoadError;
 use crate::pace::{Arrivals, Pace};
-use crate::run::{self, Ending, Run, Stage, Until};
+use crate::run::{self, Ending, Run, Stage};
 
 /// Length of a step.
 const STEP: Duration = Duration::from_secs(5);
@@ -87,15 +87,14 @@ pub fn knee(rungs: &[Rung]) -> Option<Knee> {
     })
 }
 
-/// Climbs until the knee, or for at most `length`.
+/// Climbs until the knee or the end of the sale, for at most `length`.
 ///
 /// # Errors
-/// When the system refuses a thread or signals.
+/// When the system refuses a thread.
 pub async fn climb(
     run: &Rc<Run>,
     first_rate: f64,
     length: Duration,
-    until: &Until,
 ) -> Result<(Stage, Stress), LoadError> {
     let began = Instant::now();
     let mut stress = Stress {
@@ -103,10 +102,13 @@ pub async fn climb(
         knee: None,
     };
     let mut rate = first_rate;
+    let (mut climbed, mut done) = (Duration::ZERO, 0);
     loop {
         let left = length.saturating_sub(began.elapsed());
         let pace = Pace::Open(Arrivals::at_rate(rate)?);
-        let mut stage = run::stage(run, pace, STEP.min(left), until).await?;
+        let stage = run::stage(run, pace, STEP.min(left)).await;
+        climbed += stage.length;
+        done += stage.done;
         // A step that was cut short tells no rate.
         let whole = stage.length >= STEP;
         if whole {
@@ -114,8 +116,12 @@ pub async fn climb(
             stress.knee = knee(&stress.rungs);
         }
         if stage.ending != Ending::TimeUp || stress.knee.is_some() || !whole {
-            stage.length = began.elapsed();
-            return Ok((stage, stress));
+            let all = Stage {
+                length: climbed,
+                done,
+                ..stage
+            };
+            return Ok((all, stress));
         }
         rate *= GROWTH;
     }
@@ -126,7 +132,7 @@ fn rung(run: &Run, rate: f64, stage: &Stage) -> Rung {
     let tally = recorder.stage();
     Rung {
         rate,
-        answered_per_second: tally.requests as f64 / stage.length.as_secs_f64(),
+        answered_per_second: stage.done as f64 / stage.length.as_secs_f64(),
         error_share: tally.errors as f64 / tally.requests.max(1) as f64,
         p50_ms: tally.latency.percentile_ms(50.0),
         p99_ms: tally.latency.percentile_ms(99.0),

@@ -1,17 +1,28 @@
 //! The result of a run as a value: for the table, the JSON and the page.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
 use crate::args::Plan;
-use crate::checker::Verdict;
 use crate::histogram::Histogram;
 use crate::profile::Profile;
-use crate::recorder::{Point, Status};
+use crate::recorder::{NoAnswers, Point, Status};
 use crate::run::{Ending, Run, Stage};
 use crate::stress::{Knee, Rung, Stress};
+use crate::table;
+use crate::verdict::Verdict;
+
+/// What came of the check against Postgres.
+#[derive(Debug, Clone)]
+pub enum Checked {
+    /// None was asked for.
+    NotAsked,
+    /// It was made.
+    Verdicts(Vec<Verdict>),
+    /// It could not be made, and why.
+    Failed(String),
+}
 
 /// One endpoint of the result; latencies in milliseconds.
 #[derive(Debug, Clone, Serialize)]
@@ -55,13 +66,13 @@ pub struct Summary {
     pub seats: u32,
     /// Requests per second that were asked for; null in a closed loop.
     pub rate: Option<f64>,
-    /// Length of the run in seconds.
+    /// Length of the run in seconds, without the wait for the last answers.
     pub duration_s: f64,
     /// Why it ended.
     pub ending: Ending,
     /// Calls.
     pub requests: u64,
-    /// Calls per second.
+    /// Calls per second: those that were done within the length of the run.
     pub requests_per_second: f64,
     /// Answers that the profile does not expect, and calls without an answer.
     pub errors: u64,
@@ -77,12 +88,18 @@ pub struct Summary {
     pub max_ms: f64,
     /// Calls by status; `no_answer` where none came.
     pub status: BTreeMap<String, u64>,
+    /// Why calls had no answer, one reason of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_answers: Vec<NoAnswers>,
     /// By endpoint.
     pub endpoints: Vec<EndpointSummary>,
     /// Different items that were answered as bought.
     pub sold: u64,
     /// The check against Postgres; empty where none was made.
     pub verdicts: Vec<Verdict>,
+    /// Why the check could not be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check_failed: Option<String>,
     /// Stress: where the system gave in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub knee: Option<Knee>,
@@ -103,7 +120,7 @@ impl Summary {
         run: &Run,
         stage: Stage,
         stress: Option<Stress>,
-        verdicts: Vec<Verdict>,
+        checked: Checked,
     ) -> Self {
         let recorder = run.recorder.borrow();
         let total = recorder.total();
@@ -125,6 +142,11 @@ impl Summary {
             });
         }
         let duration_s = stage.length.as_secs_f64();
+        let (verdicts, check_failed) = match checked {
+            Checked::NotAsked => (Vec::new(), None),
+            Checked::Verdicts(verdicts) => (verdicts, None),
+            Checked::Failed(why) => (Vec::new(), Some(why)),
+        };
         let (knee, rungs) = stress.map_or((None, Vec::new()), |s| (s.knee, s.rungs));
         Self {
             profile: plan.profile.name(),
@@ -148,7 +170,7 @@ impl Summary {
             duration_s: rounded(duration_s),
             ending: stage.ending,
             requests: total.requests,
-            requests_per_second: rounded(total.requests as f64 / duration_s.max(1e-6)),
+            requests_per_second: rounded(stage.done as f64 / duration_s.max(1e-6)),
             errors: total.errors,
             backlog: stage.backlog,
             p50_ms: percentile(&total.latency, 50.0),
@@ -156,9 +178,11 @@ impl Summary {
             p99_ms: percentile(&total.latency, 99.0),
             max_ms: rounded(total.latency.max_ms()),
             status,
+            no_answers: recorder.no_answers().to_vec(),
             endpoints,
             sold: run.market.borrow().bought(),
             verdicts,
+            check_failed,
             knee,
             rungs,
             timeline: recorder.timeline().to_vec(),
@@ -183,12 +207,36 @@ impl Summary {
         if self.knee.as_ref().is_some_and(|knee| knee.held_rate <= 0.0) {
             faults.push("not even the first rate was held".to_owned());
         }
+        if let Some(why) = self.climb_was_cut_short() {
+            faults.push(why);
+        }
         if self.must_sell_out && self.ending != Ending::SoldOut {
             faults.push(format!("not sold out after {:.0} s", self.duration_s));
         }
-        let broken = self.verdicts.iter().filter(|verdict| !verdict.held);
-        faults.extend(broken.map(|verdict| format!("broken: {}", verdict.invariant)));
+        if let Some(why) = &self.check_failed {
+            faults.push(format!("the answers were not checked: {why}"));
+        }
+        let not_held = self.verdicts.iter().filter(|v| v.finding.is_fault());
+        faults.extend(not_held.map(|verdict| {
+            let word = verdict.finding.word().to_lowercase();
+            format!("{word}: {}", verdict.invariant)
+        }));
         faults
+    }
+
+    fn climb_was_cut_short(&self) -> Option<String> {
+        if self.profile != Profile::Stress.name() || self.knee.is_some() {
+            return None;
+        }
+        let how = match self.ending {
+            Ending::SoldOut => "everything was sold",
+            Ending::SaleEnded => "the sale ended",
+            _ => return None,
+        };
+        Some(format!(
+            "{how} before a knee was found: load a sale with more items \
+             (catalog.generate.count, up to 1000000) or a longer one, or begin at a higher --rate"
+        ))
     }
 
     /// Whether the process should say 0.
@@ -216,85 +264,22 @@ impl Summary {
         }
     }
 
+    /// Why the run ended, where its time was not up.
+    #[must_use]
+    pub fn ending_words(&self) -> &'static str {
+        match self.ending {
+            Ending::TimeUp => "",
+            Ending::SoldOut => " until all was sold",
+            Ending::SaleEnded => " until the sale ended",
+            Ending::CatalogueUsedUp => " until each item had been offered",
+            Ending::Interrupted => " until it was interrupted",
+        }
+    }
+
     /// The table for the terminal.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write_table(&mut text);
-        text
-    }
-
-    fn write_table(&self, to: &mut String) -> std::fmt::Result {
-        writeln!(
-            to,
-            "{} on {} ({}, {} connections, seed {})",
-            self.profile,
-            self.sale,
-            self.pace(),
-            self.connections,
-            self.seed
-        )?;
-        writeln!(
-            to,
-            "{} requests in {:.1} s: {:.0}/s, {} errors, {} items bought\n",
-            self.requests, self.duration_s, self.requests_per_second, self.errors, self.sold
-        )?;
-        writeln!(
-            to,
-            "{:<24}{:>10}{:>10}{:>10}{:>10}{:>10}  status",
-            "endpoint", "count", "p50 ms", "p95 ms", "p99 ms", "max ms"
-        )?;
-        for e in &self.endpoints {
-            writeln!(
-                to,
-                "{:<24}{:>10}{:>10.2}{:>10.2}{:>10.2}{:>10.2}  {}",
-                e.name,
-                e.count,
-                e.p50_ms,
-                e.p95_ms,
-                e.p99_ms,
-                e.max_ms,
-                statuses(&e.status)
-            )?;
-        }
-        if self.backlog > 0 {
-            writeln!(to, "\n{} calls were due and never started", self.backlog)?;
-        }
-        if !self.rungs.is_empty() {
-            self.write_rungs(to)?;
-        }
-        if !self.verdicts.is_empty() {
-            writeln!(to)?;
-        }
-        for verdict in &self.verdicts {
-            let word = if verdict.held { "held  " } else { "BROKEN" };
-            writeln!(to, "{word}  {}: {}", verdict.invariant, verdict.detail)?;
-        }
-        for fault in self.faults() {
-            writeln!(to, "FAILED: {fault}")?;
-        }
-        Ok(())
-    }
-
-    fn write_rungs(&self, to: &mut String) -> std::fmt::Result {
-        writeln!(
-            to,
-            "\n{:>12}{:>12}{:>10}{:>10}{:>10}",
-            "asked/s", "answered/s", "errors %", "p50 ms", "p99 ms"
-        )?;
-        for rung in &self.rungs {
-            writeln!(
-                to,
-                "{:>12.0}{:>12.0}{:>10.2}{:>10.2}{:>10.2}",
-                rung.rate,
-                rung.answered_per_second,
-                rung.error_share * 100.0,
-                rung.p50_ms,
-                rung.p99_ms
-            )?;
-        }
-        writeln!(to, "{}", self.knee_words())
+        table::text(self)
     }
 
     /// The knee in words.

@@ -1,4 +1,4 @@
-//! What Postgres holds about a sale and a run, as values for the checker.
+//! What Postgres holds about the sales of a run, as values for the checker.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::answer::Problem;
 use crate::catalogue::ItemNo;
 use crate::run_id::RequestNo;
 
-/// The sale's row.
+/// The row of a sale.
 #[derive(Debug, Clone, Copy)]
 pub struct SaleRow {
     /// Items a user may buy.
@@ -45,8 +45,10 @@ pub struct AttemptRow {
     /// The request it logs.
     pub request: RequestNo,
     /// `None`: stored as null.
+    pub sale: Option<Arc<str>>,
+    /// `None`: stored as null.
     pub user: Option<Box<str>>,
-    /// `None`: stored as null or not an item of the sale.
+    /// `None`: stored as null or not an item of the catalogue.
     pub item: Option<ItemNo>,
     /// `None`: stored as null.
     pub code: Option<Box<str>>,
@@ -54,15 +56,38 @@ pub struct AttemptRow {
     pub outcome: Box<str>,
 }
 
-/// What Postgres holds about a sale and a run.
+/// What Postgres holds about one sale.
+#[derive(Debug, Clone)]
+pub struct SaleTruth {
+    /// Its id.
+    pub id: String,
+    /// Its limits.
+    pub row: SaleRow,
+    /// All its purchases, of other clients too.
+    pub purchases: Vec<PurchaseRow>,
+    /// All its orders, of other clients too.
+    pub orders: Vec<OrderRow>,
+}
+
+/// What Postgres holds about a run.
 #[derive(Debug, Clone)]
 pub struct Truth {
-    /// The sale.
-    pub sale: SaleRow,
-    /// All purchases of the sale, of other clients too.
-    pub purchases: Vec<PurchaseRow>,
-    /// All orders of the sale, of other clients too.
-    pub orders: Vec<OrderRow>,
-    /// The attempts of this run.
+    /// The sale of the run, and others that its codes name, as far as Postgres knows them.
+    pub sales: Vec<SaleTruth>,
+    /// The attempts of the run.
     pub attempts: Vec<AttemptRow>,
+}
+
+impl Truth {
+    /// A sale by its id.
+    #[must_use]
+    pub fn sale(&self, id: &str) -> Option<&SaleTruth> {
+        self.sales.iter().find(|sale| sale.id == id)
+    }
+}
+
+/// The sale that a checkout code, `CHK-<sale id>-<random>`, names; `None` where it names none.
+#[must_use]
+pub fn sale_of_code(code: &str) -> Option<&str> {
+    Some(code.strip_prefix("CHK-")?.rsplit_once('-')?.0)
 }

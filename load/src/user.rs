@@ -239,6 +239,8 @@ pub struct User {
     done: Option<Intent>,
     /// What comes after the thinking.
     intent: Intent,
+    /// What the server has asked for, until the next call.
+    asked_to_wait: Duration,
 }
 
 impl User {
@@ -253,6 +255,7 @@ impl User {
             item: 0,
             done: None,
             intent: Intent::SeeSale,
+            asked_to_wait: Duration::ZERO,
         }
     }
 
@@ -262,7 +265,17 @@ impl User {
         self.persona.think.mul_f64(factor).min(LONGEST_THINK)
     }
 
+    /// A wait that doubles with each error; longer where the server asks for it, but a
+    /// second for each error that he would put up with is as long as he sits there.
+    fn back_off(&self) -> Duration {
+        let doublings = u32::from(self.journey.errors.saturating_sub(1)).min(6);
+        let patience = Duration::from_secs(self.persona.patience.into());
+        let own = FIRST_BACKOFF * 2_u32.pow(doublings);
+        own.max(self.asked_to_wait.min(patience))
+    }
+
     fn call(&mut self, market: &Market) -> Step {
+        self.asked_to_wait = Duration::ZERO;
         self.done = Some(self.intent);
         let call = match (self.intent, &self.journey.code) {
             (Intent::SeeSale, _) => Call::ActiveSale,
@@ -304,10 +317,7 @@ impl Visitor for User {
             Next::Leave => return Step::Leave,
             Next::AtOnce(intent) => (intent, Duration::ZERO),
             Next::Think(intent) => (intent, self.think()),
-            Next::BackOff(intent) => {
-                let doublings = u32::from(self.journey.errors.saturating_sub(1)).min(6);
-                (intent, FIRST_BACKOFF * 2_u32.pow(doublings))
-            }
+            Next::BackOff(intent) => (intent, self.back_off()),
         };
         self.intent = intent;
         if pause.is_zero() {
@@ -315,6 +325,10 @@ impl Visitor for User {
         } else {
             Step::Think(pause)
         }
+    }
+
+    fn asked_to_wait(&mut self, pause: Duration) {
+        self.asked_to_wait = pause;
     }
 }
 

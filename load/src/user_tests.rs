@@ -165,6 +165,33 @@ fn who_returns_starts_a_cart_of_his_own() {
 }
 
 #[test]
+fn a_server_that_asks_to_be_left_alone_is_unless_patience_ends_before() {
+    let crowd = Crowd {
+        think: Duration::ZERO,
+        browses: 0.0,
+        abandons: 0.0,
+        skew: 1.0,
+    };
+    let mut market = Market::new(10, 0, 1);
+    let mut user = User::arrive(&crowd, &mut market);
+    user.persona.patience = 3;
+    assert_eq!(user.next(&mut market, None), Step::Call(Call::ActiveSale));
+    let away = refused(503, Problem::Unavailable);
+    for (asked_for_s, waits) in [
+        (Some(1), Duration::from_secs(1)),
+        (Some(3_600), Duration::from_secs(3)),
+        // What was asked for once is not asked for ever.
+        (None, FIRST_BACKOFF * 4),
+    ] {
+        if let Some(seconds) = asked_for_s {
+            user.asked_to_wait(Duration::from_secs(seconds));
+        }
+        assert_eq!(user.next(&mut market, Some(&away)), Step::Think(waits));
+        assert_eq!(user.next(&mut market, None), Step::Call(Call::ActiveSale));
+    }
+}
+
+#[test]
 fn the_same_seed_and_answers_give_the_same_calls() {
     let crowd = Crowd {
         think: Duration::from_millis(5),

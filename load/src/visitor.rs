@@ -24,6 +24,9 @@ pub trait Visitor {
     /// before was no call.
     fn next(&mut self, market: &mut Market, answer: Option<&Answer>) -> Step;
 
+    /// The server has asked to be left alone for so long before the next call.
+    fn asked_to_wait(&mut self, _pause: Duration) {}
+
     /// Whether leaving now would leave something half done that a later run trips over.
     fn is_busy(&self) -> bool {
         false

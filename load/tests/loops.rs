@@ -1,39 +1,14 @@
-//! The generator against a small shop: its loops, its client, its exit.
+//! The generator against a small shop: its loops, its counts, its report.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod shop;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
-use flashsale_load::args::{Args, Plan};
-use flashsale_load::client::{Client, NoAnswer, Target};
-use flashsale_load::summary::Summary;
-use flashsale_load::{LoadError, execute, write_reports};
-use shop::{Settings, Shop};
-use tokio::net::TcpListener;
-
-fn plan(target: &str, flags: &str) -> Plan {
-    let words = format!("flashsale-load --quiet --seed 1 --target {target} {flags}");
-    Args::try_parse_from(words.split_whitespace())
-        .unwrap()
-        .into()
-}
-
-fn run(plan: &Plan) -> Result<Summary, LoadError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, execute(plan))
-}
-
-fn calls(summary: &Summary, endpoint: &str) -> u64 {
-    let found = summary.endpoints.iter().find(|e| e.name == endpoint);
-    found.map_or(0, |e| e.count)
-}
+use flashsale_load::report;
+use shop::run::{calls, plan, run};
+use shop::{Lie, Settings, Shop};
 
 #[test]
 fn hurried_users_sell_everything_out_and_the_report_tells_it() {
@@ -51,7 +26,7 @@ fn hurried_users_sell_everything_out_and_the_report_tells_it() {
     assert!(calls(&summary, "POST /checkout") >= 1_000);
     assert!(calls(&summary, "POST /purchase") >= 100);
 
-    let files = write_reports(&plan, &summary).unwrap();
+    let files = report::write(&plan, &summary).unwrap();
     assert_eq!(files.len(), 3);
     let html = std::fs::read_to_string(&files[0]).unwrap();
     assert!(html.contains("Items sold over time") && html.contains("</svg>"));
@@ -133,56 +108,59 @@ fn stress_climbs_until_answers_are_late() {
 }
 
 #[test]
-fn the_mixed_flow_sells_neighbours_and_goes_on_behind_them_in_the_next_run() {
+fn a_shop_that_knows_none_of_its_codes_does_not_pass() {
     let shop = Shop::open(Settings {
-        items: 200_000,
+        lie: Lie::KnowsNoCode,
         ..Settings::default()
     });
-    let flags = "--profile mixed --connections 4 --rate 2000 --duration 1";
-    let mut sold = 0;
-    for _ in 0..2 {
-        let summary = run(&plan(shop.url(), flags)).unwrap();
-        assert!(summary.is_fine(), "{}", summary.table());
-        let purchases = calls(&summary, "POST /purchase");
-        assert_eq!(calls(&summary, "POST /checkout"), purchases * 3);
-        assert_eq!(summary.sold, purchases * 3);
-        sold += summary.sold;
-    }
-    assert_eq!(shop.sold() as u64, sold);
-}
-
-#[test]
-fn refusals_need_something_sold_and_expect_nothing_else() {
-    let shop = Shop::open(Settings {
-        items: 100,
-        ..Settings::default()
-    });
-    let refused = plan(shop.url(), "--profile refused --connections 2 --duration 1");
-    assert!(matches!(run(&refused), Err(LoadError::NothingSold { .. })));
-    run(&plan(
-        shop.url(),
-        "--profile heavy --until-sold-out --duration 60",
-    ))
-    .unwrap();
-    let summary = run(&refused).unwrap();
-    assert!(summary.is_fine(), "{}", summary.table());
-    assert_eq!(summary.status.keys().collect::<Vec<_>>(), ["409"]);
-}
-
-#[test]
-fn what_was_to_sell_out_and_did_not_is_a_fault() {
-    let shop = Shop::open(Settings {
-        items: 40_000,
-        ..Settings::default()
-    });
-    let flags = "--profile heavy --rate 50 --until-sold-out --duration 1";
+    let flags = "--profile heavy --users 8 --connections 4 --rate 300 --duration 1";
     let summary = run(&plan(shop.url(), flags)).unwrap();
-    assert_eq!(summary.errors, 0);
+    assert_eq!(summary.errors, calls(&summary, "POST /purchase"));
+    assert!(summary.errors > 0 && !summary.is_fine());
+}
+
+#[test]
+fn a_rate_counts_what_was_done_until_the_stop_and_not_the_wait_behind_it() {
+    // From the first second on nothing is answered until the fourth.
+    let shop = Shop::open(Settings {
+        stall: Some((Duration::from_secs(1), Duration::from_secs(3))),
+        ..Settings::default()
+    });
+    let flags = "--profile checkout --connections 4 --rate 100 --duration 2";
+    let summary = run(&plan(shop.url(), flags)).unwrap();
     assert!(
-        summary.faults()[0].starts_with("not sold out"),
-        "{:?}",
-        summary.faults()
+        (1.9..2.5).contains(&summary.duration_s),
+        "{}",
+        summary.table()
     );
+    let in_time = summary.requests_per_second * summary.duration_s;
+    assert!(
+        in_time < summary.requests as f64 - 3.0,
+        "{}",
+        summary.table()
+    );
+    assert!(
+        (30.0..70.0).contains(&summary.requests_per_second),
+        "{}",
+        summary.table()
+    );
+    // Slow as they were, they are in the latencies.
+    assert!(summary.max_ms > 2_000.0, "{}", summary.table());
+}
+
+#[test]
+fn silence_is_told_with_its_reason() {
+    let shop = Shop::open(Settings {
+        stall: Some((Duration::from_millis(500), Duration::from_secs(3_600))),
+        ..Settings::default()
+    });
+    let flags = "--profile checkout --connections 2 --duration 1 --timeout 1";
+    let summary = run(&plan(shop.url(), flags)).unwrap();
+    assert_eq!(summary.no_answers.len(), 1);
+    let silence = &summary.no_answers[0];
+    assert_eq!((silence.kind, silence.count), ("time-out", summary.errors));
+    let told = format!("no answer to {} calls: no answer within 1 s", silence.count);
+    assert!(summary.table().contains(&told), "{}", summary.table());
 }
 
 #[test]
@@ -201,19 +179,6 @@ fn realistic_users_think_so_that_many_of_them_make_few_calls() {
 }
 
 #[test]
-fn without_a_sale_the_run_ends_in_time_and_says_what_to_do() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = nobody.local_addr().unwrap();
-    drop(nobody);
-    let plan = plan(&format!("http://{address}"), "--sale-start-timeout 1");
-    let error = run(&plan).unwrap_err().to_string();
-    assert!(
-        error.contains("expected an active sale") && error.contains("--sale-start-timeout"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_server_that_hangs_up_between_calls_costs_no_error() {
     let shop = Shop::open(Settings {
         hang_up_every: Some(3),
@@ -226,47 +191,4 @@ fn a_server_that_hangs_up_between_calls_costs_no_error() {
     let summary = summary.unwrap();
     assert!(summary.is_fine(), "{}", summary.table());
     assert!(summary.requests > 200);
-}
-
-/// A server that reads one request, answers with these bytes, and hangs up.
-async fn answering(bytes: &'static [u8]) -> Client {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let target: Target = format!("http://{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(bytes).await;
-        }
-    });
-    Client::new(Arc::new(target), Duration::from_secs(10))
-}
-
-#[tokio::test]
-async fn an_answer_that_is_cut_off_is_no_answer() {
-    let mut client = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
-    assert!(matches!(client.get("/").await, Err(NoAnswer::Body(_))));
-    let mut client = answering(b"").await;
-    assert!(matches!(client.get("/").await, Err(NoAnswer::Broken(_))));
-    let mut client = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfull").await;
-    for _ in 0..2 {
-        let (status, body) = client.get("/").await.unwrap();
-        assert_eq!((status, &body[..]), (200, &b"full"[..]));
-    }
-}
-
-#[tokio::test]
-async fn silence_ends_by_the_time_out() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let timeout = Duration::from_millis(200);
-    let mut client = Client::new(Arc::new(url.parse().unwrap()), timeout);
-    let answer = tokio::time::timeout(Duration::from_secs(10), client.get("/")).await;
-    assert!(
-        matches!(answer, Ok(Err(NoAnswer::TimedOut(_)))),
-        "{answer:?}"
-    );
 }

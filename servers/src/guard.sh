@@ -1,15 +1,32 @@
 # Stops the processes and removes the folder of a program that ended, however it
-# ended. Standard input is a pipe that only that program holds open.
+# ended. Standard input is a pipe that only that program holds open; standard error
+# is a file that is held open, with whatever lock it has, until all is cleaned up.
 # Prints the folder, then waits.
 
 # A signal to everything at once must not stop the one that cleans up.
 trap '' HUP INT TERM QUIT
+exec 9>&2 2>/dev/null
 umask 022
-folder=$(mktemp -d "${TMPDIR:-/tmp}/flashsale-XXXXXX") || exit 1
-# Servers that refuse root run as another user and register themselves in pids.
+
+# open_to_all FOLDER: every user can get there.
+open_to_all() {
+    place=$(cd "$1" && pwd -P) || return 1
+    while :; do
+        case $(stat -c %A "$place") in *[xt]) ;; *) return 1 ;; esac
+        [ "$place" = / ] && return 0
+        place=${place%/*}
+        place=${place:-/}
+    done
+}
+
+# Servers that refuse root run as another user. One who is not root has no other.
+base=${TMPDIR:-/tmp}
+[ "$(id -u)" != 0 ] || open_to_all "$base" || base=/tmp
+folder=$(mktemp -d "$base/flashsale-XXXXXX") || exit 1
+# They register themselves in pids.
 chmod 755 "$folder" && mkdir "$folder/pids" && chmod 1777 "$folder/pids" || exit 1
 printf '%s\n' "$folder" || { rm -rf "$folder"; exit 1; }
-exec >/dev/null 2>&1
+exec >/dev/null
 
 while read -r _; do :; done
 

@@ -119,6 +119,27 @@ impl Postgres {
         Ok(self.url_of(name))
     }
 
+    /// What psql prints for `statement` in the database `flashsale`: fields divided by `|`.
+    ///
+    /// # Errors
+    /// Where the server is down or does not understand it.
+    pub fn query(&self, statement: &str) -> Result<String, ServersError> {
+        let output = Command::new(self.programs.join("psql"))
+            .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
+            .arg(self.url())
+            .env("PGCONNECT_TIMEOUT", "10")
+            .output()
+            .map_err(ServersError::io("run psql"))?;
+        if !output.status.success() {
+            return Err(ServersError::Ended {
+                name: format!("psql -c {statement:?}"),
+                status: output.status.to_string(),
+                log: String::from_utf8_lossy(&output.stderr).into_owned(),
+            });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     /// Process id of the postmaster.
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -218,7 +239,7 @@ fn start_on_free_port(
     let mut tries = 0;
     loop {
         tries += 1;
-        let port = ports::release(ports::hold(1)?)[0];
+        let port = ports::hold(1)?.pop().map_or(0, ports::release);
         let mut process = guard.launch(&server(programs, data, account, settings, port))?;
         match ready(&mut process, data) {
             Ok(()) => return Ok((process, port)),

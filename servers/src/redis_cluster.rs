@@ -6,7 +6,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    Guard, ServersError, process::Signal, programs::redis_server, redis_node::Node, wait::poll,
+    Guard, ServersError,
+    process::Signal,
+    programs::redis_server,
+    redis_node::{HeldPorts, Node},
+    wait::poll,
 };
 
 const SLOTS: usize = 16_384;
@@ -35,8 +39,10 @@ impl RedisCluster {
         assert!(masters > 0, "a cluster has at least one master");
         let program = redis_server()?;
         let guard = Guard::new()?;
-        let mut nodes = (0..masters + replicas)
-            .map(|index| Node::launch(&guard, program.clone(), index))
+        let mut nodes = HeldPorts::of_nodes(masters + replicas)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, ports)| Node::launch(&guard, program.clone(), index, ports))
             .collect::<Result<Vec<_>, _>>()?;
         for node in &mut nodes {
             node.await_first_ready(&guard)?;
@@ -91,6 +97,27 @@ impl RedisCluster {
         self.nodes
             .iter_mut()
             .find_map(|node| node.process().ended())
+    }
+
+    /// Sends a command that names one key, and returns the answer of the master that has
+    /// the key, as text.
+    ///
+    /// # Errors
+    /// Where no master does it; what the last one said.
+    pub fn ask(&self, words: &[&str]) -> Result<String, ServersError> {
+        let mut last = None;
+        for index in self.masters() {
+            // The others answer where it is, which is not worth reading for so few nodes.
+            match self.nodes[index].ask(words) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| ServersError::Redis {
+            name: "the cluster".into(),
+            command: words.join(" "),
+            source: std::io::Error::other("no node says that it is a master"),
+        }))
     }
 
     /// Removes every key.

@@ -1,6 +1,6 @@
 //! One Redis process with cluster mode on.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use crate::{
     Guard, ServersError, ports,
@@ -31,13 +31,31 @@ struct Ports {
     bus: u16,
 }
 
-impl Ports {
-    fn free() -> Result<Self, ServersError> {
-        let free = ports::release(ports::hold(2)?);
-        Ok(Self {
-            clients: free[0],
-            bus: free[1],
-        })
+/// Two ports that nobody else can take before the node starts.
+#[derive(Debug)]
+pub(crate) struct HeldPorts {
+    clients: TcpListener,
+    bus: TcpListener,
+}
+
+impl HeldPorts {
+    /// Those of `count` nodes, held all at once, so that no two nodes share one.
+    pub(crate) fn of_nodes(count: usize) -> Result<Vec<Self>, ServersError> {
+        let mut held = ports::hold(2 * count)?.into_iter();
+        let pair = || {
+            Some(Self {
+                clients: held.next()?,
+                bus: held.next()?,
+            })
+        };
+        Ok(std::iter::from_fn(pair).collect())
+    }
+
+    fn release(self) -> Ports {
+        Ports {
+            clients: ports::release(self.clients),
+            bus: ports::release(self.bus),
+        }
     }
 }
 
@@ -47,10 +65,11 @@ impl Node {
         guard: &Guard,
         program: PathBuf,
         index: usize,
+        ports: HeldPorts,
     ) -> Result<Self, ServersError> {
         let folder = guard.folder().join(format!("redis-{index}"));
         fs::create_dir(&folder).map_err(ServersError::io("make a Redis node's folder"))?;
-        let ports = Ports::free()?;
+        let ports = ports.release();
         let process = guard.launch(&server(&program, &folder, ports))?;
         Ok(Self {
             program,
@@ -69,7 +88,9 @@ impl Node {
                     if log.contains("Address already in use") && tries < PORT_TRIES =>
                 {
                     tries += 1;
-                    self.ports = Ports::free()?;
+                    if let Some(free) = HeldPorts::of_nodes(1)?.pop() {
+                        self.ports = free.release();
+                    }
                     self.process =
                         guard.launch(&server(&self.program, &self.folder, self.ports))?;
                 }
@@ -87,10 +108,15 @@ impl Node {
 
     fn await_ready(&mut self) -> Result<(), ServersError> {
         let port = self.ports.clients;
-        self.process.await_state("answer PING", START_LIMIT, || {
-            call(port, &["PING"])
-                .map(drop)
-                .map_err(|error| error.to_string())
+        let mine = format!("process_id:{}", self.process.pid());
+        self.process.await_state("answer", START_LIMIT, || {
+            let info = call(port, &["INFO", "server"]).map_err(|error| error.to_string())?;
+            // Where another program was quicker to take the port, that one answers.
+            if info.lines().any(|line| line.trim() == mine) {
+                Ok(())
+            } else {
+                Err("another server answers at its port".into())
+            }
         })
     }
 
@@ -153,4 +179,36 @@ fn server(program: &PathBuf, folder: &PathBuf, ports: Ports) -> Launch {
         launch = launch.arg(format!("--{setting}")).arg(value);
     }
     launch
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::programs::redis_server;
+
+    #[test]
+    fn a_node_that_another_redis_keeps_from_its_port_is_not_taken_for_it() {
+        let guard = Guard::new().unwrap();
+        let program = redis_server().unwrap();
+        let node = |index, ports| Node::launch(&guard, program.clone(), index, ports).unwrap();
+        let mut held = HeldPorts::of_nodes(2).unwrap().into_iter();
+        let mut first = node(0, held.next().unwrap());
+        first.await_ready().unwrap();
+
+        // As if the port had been taken between our look and the start.
+        let mut second = node(1, held.next().unwrap());
+        second.kill();
+        second.ports = first.ports;
+        second.process = guard
+            .launch(&server(&second.program, &second.folder, second.ports))
+            .unwrap();
+        let refused = second.await_ready().unwrap_err().to_string();
+        assert!(refused.contains("Address already in use"), "{refused}");
+
+        second.await_first_ready(&guard).unwrap();
+        assert_ne!(second.port(), first.port());
+        let info = second.ask(&["INFO", "server"]).unwrap();
+        assert!(info.contains(&format!("process_id:{}", second.pid())));
+    }
 }

@@ -25,6 +25,12 @@ fn what_was_committed_outlives_a_stop_and_a_kill() {
     postgres.start_again().unwrap();
     assert_ne!(postgres.pid(), before);
     assert_eq!(sql(&database, "SELECT sum(item) FROM bought").unwrap(), "3");
+    assert_eq!(postgres.query("SELECT 1, 'b'").unwrap(), "1|b");
+    let wrong = postgres.query("SELECT nothing").unwrap_err().to_string();
+    assert!(
+        wrong.contains("column \"nothing\" does not exist"),
+        "{wrong}"
+    );
 }
 
 #[test]

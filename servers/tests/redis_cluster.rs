@@ -12,6 +12,11 @@ fn a_dead_master_is_replaced_and_comes_back_as_a_replica() {
     let mut cluster = RedisCluster::start(3, 3).unwrap();
     assert_eq!(cluster.node_count(), 6);
     assert_eq!(cluster.masters(), [0, 1, 2]);
+    // Their slots lie on different masters; whoever has one is asked.
+    for key in ["a", "b", "c", "d"] {
+        cluster.ask(&["SET", key, "here"]).unwrap();
+        assert_eq!(cluster.ask(&["STRLEN", key]).unwrap(), "4");
+    }
 
     cluster.kill(1);
     let deadline = Instant::now() + LIMIT;

@@ -9,12 +9,12 @@ use flashsale_servers::{Launch, Process, RedisCluster};
 use jiff::SignedDuration;
 
 use crate::{
-    bench_report::{Measurement, Report},
+    bench_report::{LoadResult, Measurement, Report},
     manifest::Manifest,
     project::{self, Profile},
     session::Session,
     setup::{self, Needs},
-    stack::{Sale, Settings, Stack},
+    stack::{Sale, Settings, Stack, product},
 };
 
 /// Closed loops; the first is what the references are quoted at.
@@ -27,6 +27,20 @@ const OPENS_IN: SignedDuration = SignedDuration::from_secs(2);
 const OPEN_LIMIT: Duration = Duration::from_secs(180);
 const LISTEN_LIMIT: Duration = Duration::from_secs(20);
 const SELL_OUT_LIMIT_SECONDS: &str = "120";
+
+/// The open loop asks for this share of what the closed loop reached: latency at a load
+/// that the system bears, not at one that it is drowned in.
+const OPEN_SHARE: f64 = 0.5;
+const OPEN_SECONDS: u32 = 10;
+
+/// The longest measurement. Every checkout leaves a cart in memory, six times over.
+pub const MAX_SECONDS: u32 = 120;
+/// A million items, three for every four requests, last 44 s at 30,000 requests/s, and the
+/// open loop needs its share of them.
+const MAX_SECONDS_MIXED: u32 = 35;
+/// So many different users for each second that next to none of them fills his cart.
+const USERS_PER_SECOND: u32 = 100_000;
+const MIN_USERS: u32 = 1_000_000;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,6 +65,14 @@ impl Case {
         }
     }
 
+    /// How long its measurement takes when so long was asked for.
+    fn seconds(self, asked: u32) -> u32 {
+        match self {
+            Self::Mixed => asked.min(MAX_SECONDS_MIXED),
+            Self::Checkout | Self::Refused => asked,
+        }
+    }
+
     /// Mixed: so many that nothing runs out. Refused: so few that it soon has.
     fn items(self) -> u32 {
         match self {
@@ -63,6 +85,12 @@ impl Case {
 
 /// Measures the references and all cases, or one; fails where a request failed.
 pub fn run(session: &Session, case: Option<Case>, seconds: u32) -> Result<()> {
+    let file = project::output_folder("bench")?.join("latest.json");
+    let picture = file.with_extension("svg");
+    // What a bench that fails leaves must not be taken for its result.
+    for old in [&file, &picture] {
+        let _ = fs::remove_file(old);
+    }
     setup::install_missing(session, Needs::Servers)?;
     project::build_product(session)?;
     session.say("Building the reference programs (release)");
@@ -86,9 +114,9 @@ pub fn run(session: &Session, case: Option<Case>, seconds: u32) -> Result<()> {
             report.cases.push(bench.case(case, connections)?);
         }
     }
-    let file = project::output_folder("bench")?.join("latest.json");
     report.write(&file)?;
-    println!("\n{report}\n{}", file.display());
+    report.write_plot(&picture)?;
+    println!("\n{report}\n{}\n{}", file.display(), picture.display());
     anyhow::ensure!(
         report.errors() == 0,
         "expected every request to be answered as the profile expects; {} were not",
@@ -104,7 +132,8 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn reference(&self, name: &str, connections: u32) -> Result<Measurement> {
-        let mut redis = RedisCluster::start(3, 3)?;
+        let redis = self.session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
+        let mut redis = self.session.finish_work(redis)?;
         let program = project::program(Profile::Release, "examples/reference")?;
         let mut processes = Vec::new();
         let mut targets = Vec::new();
@@ -129,12 +158,13 @@ impl Bench<'_> {
             processes.push(process);
             targets.push(url);
         }
-        let measured = self.measure(
-            &format!("reference {name}"),
-            "checkout",
-            &targets,
+        let measured = self.measure(&What {
+            name: &format!("reference {name}"),
+            profile: "checkout",
+            targets: &targets,
             connections,
-        );
+            seconds: self.seconds,
+        });
         let ended = processes.iter_mut().find_map(Process::ended);
         ended.or_else(|| redis.ended()).map_or(Ok(()), Err)?;
         measured
@@ -155,7 +185,13 @@ impl Bench<'_> {
         if case == Case::Refused {
             self.sell_out(&targets)?;
         }
-        let measured = self.measure(case.name(), case.name(), &targets, connections);
+        let measured = self.measure(&What {
+            name: case.name(),
+            profile: case.name(),
+            targets: &targets,
+            connections,
+            seconds: case.seconds(self.seconds),
+        });
         stack.check()?;
         measured
     }
@@ -169,33 +205,91 @@ impl Bench<'_> {
             .context("selling out before the refusals")
     }
 
-    fn measure(
-        &self,
-        name: &str,
-        profile: &str,
-        targets: &[String],
-        connections: u32,
-    ) -> Result<Measurement> {
-        let (session, seconds) = (self.session, self.seconds);
+    /// In a closed loop how much, then in an open loop how fast.
+    fn measure(&self, what: &What) -> Result<Measurement> {
+        let What {
+            name,
+            connections,
+            seconds,
+            ..
+        } = *what;
+        let (session, loops) = (self.session, [seconds, seconds.min(OPEN_SECONDS)]);
+        let users = (loops.iter().sum::<u32>() * USERS_PER_SECOND).max(MIN_USERS);
+        let shorter = match seconds < self.seconds {
+            true => ", for its items would not last longer",
+            false => "",
+        };
         session.say(format_args!(
-            "{name}, {connections} connections, {seconds} s"
+            "{name}, {connections} connections, {seconds} s{shorter}"
         ));
-        let json = session.guard().folder().join("load.json");
+        let closed = self.load(what, loops[0], users, None)?;
+        let rate = (closed.requests_per_second * OPEN_SHARE).floor();
+        let open = if closed.has_used_up_its_items() || rate < 1.0 {
+            None
+        } else {
+            session.say(format_args!(
+                "{name}, {connections} connections, {rate} requests/s, {} s",
+                loops[1]
+            ));
+            Some((rate, self.load(what, loops[1], users, Some(rate))?))
+        };
+        Ok(Measurement::new(name, connections, closed, open))
+    }
+
+    fn load(&self, what: &What, seconds: u32, users: u32, rate: Option<f64>) -> Result<LoadResult> {
+        let json = self.session.guard().folder().join("load.json");
         let _ = fs::remove_file(&json);
-        let load = load(targets)?
-            .args(["--profile", profile, "--quiet", "--seed", "1"])
+        let load = load(what.targets)?
+            .args(["--profile", what.profile, "--quiet", "--seed", "1"])
             .args(["--duration", &seconds.to_string()])
-            .args(["--connections", &connections.to_string()])
+            .args(["--users", &users.to_string()])
+            .args(["--connections", &what.connections.to_string()])
+            .args(["--rate", &rate.unwrap_or(0.0).to_string()])
             .arg("--json")
             .arg(&json);
         // Errors make it fail too; they are counted and told with all the rest.
-        let status = session.run_to_end(load)?;
-        Measurement::read(name, connections, &json)
-            .with_context(|| format!("flashsale-load ended with {status}"))
+        let status = self.session.run_to_end(load)?;
+        LoadResult::read(&json).with_context(|| format!("flashsale-load ended with {status}"))
     }
+}
+
+/// One measurement.
+struct What<'a> {
+    name: &'a str,
+    profile: &'a str,
+    targets: &'a [String],
+    connections: u32,
+    seconds: u32,
 }
 
 fn load(targets: &[String]) -> Result<Launch> {
     let program = project::program(Profile::Release, "flashsale-load")?;
-    Ok(Launch::new("flashsale-load", program).args(["--target", &targets.join(",")]))
+    Ok(product("flashsale-load", program)
+        .args(["--target", &targets.join(",")])
+        // A check would keep a history, and time it.
+        .args(["--postgres", ""]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_case_runs_out_of_items_or_users_within_its_time() {
+        for asked in [1, 10, MAX_SECONDS] {
+            for case in Case::ALL {
+                let seconds = case.seconds(asked);
+                assert!(seconds <= asked);
+                let open = seconds.min(OPEN_SECONDS);
+                // Half as much again as the fastest machine so far.
+                let requests = 30_000 * (2 * seconds + open) / 2;
+                if case == Case::Mixed {
+                    assert!(requests * 3 / 4 <= case.items(), "{asked}");
+                }
+                // With so many users one in 10⁹ gets more than ten of as many checkouts.
+                let users = ((seconds + open) * USERS_PER_SECOND).max(MIN_USERS);
+                assert!(requests <= users, "{asked} {requests} {users}");
+            }
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! The contract test: an off-the-shelf tester sends what the OpenAPI document
 //! allows, and what it forbids, to a live API with an open sale. It must find no
 //! undocumented status or body and no 5xx, and it must have seen a success of
-//! every call, else it tested refusals only.
+//! every operation, else it tested refusals only. What it never sends is sent here:
+//! a large body, a method that a path does not take, a path that is no text.
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
@@ -11,7 +12,9 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::{
-    http, project, python,
+    http,
+    openapi::Document,
+    project, python,
     session::Session,
     stack::{Sale, Settings, Stack},
 };
@@ -20,15 +23,8 @@ const OPENS_IN: SignedDuration = SignedDuration::from_secs(1);
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const CHECKS: &str = "not_a_server_error,status_code_conformance,\
                       content_type_conformance,response_schema_conformance";
-/// Calls by method and the first part of the path.
-const MUST_SUCCEED: [&str; 6] = [
-    "GET /checkout",
-    "GET /health",
-    "GET /purchase",
-    "GET /sales",
-    "POST /checkout",
-    "POST /purchase",
-];
+/// More than the API reads, and than a socket holds.
+const LARGE_BODY_BYTES: usize = 1_000_000;
 
 /// Runs it; the programs must have been built in release mode.
 pub fn run(session: &Session) -> Result<()> {
@@ -42,6 +38,7 @@ pub fn run(session: &Session) -> Result<()> {
     let mut stack = Stack::start(session, settings)?;
     let sale = stack.await_open(session, OPEN_LIMIT)?;
     let api = stack.endpoints().api.first().cloned().unwrap_or_default();
+    let document = Document::new(ask(http::get(&api, "/openapi.json"), "")?);
 
     let config = session.guard().folder().join("schemathesis.toml");
     fs::write(&config, dictionaries(&api, &sale)?).context("the tester's configuration")?;
@@ -72,8 +69,10 @@ pub fn run(session: &Session) -> Result<()> {
         .arg(format!("{api}/openapi.json"));
     let result = session
         .run(tester)
-        .and_then(|()| stack.check())
-        .and_then(|()| check_successes(&calls));
+        .and_then(|()| check_successes(&calls, &document))
+        .and_then(|()| check_refusals(&api, &document))
+        // What ended because of the calls before is worse than what they answered.
+        .and(stack.check());
     stack.stop();
     result.with_context(|| format!("calls and logs are in {}", folder.display()))
 }
@@ -137,35 +136,79 @@ fn ask(answer: std::io::Result<(u16, Value)>, pointer: &str) -> Result<Value> {
     part.with_context(|| format!("expected 200 and {pointer}, found {status}: {body}"))
 }
 
-fn check_successes(calls: &Path) -> Result<()> {
+fn check_successes(calls: &Path, document: &Document) -> Result<()> {
     let text = fs::read_to_string(calls).context("expected the tester to write its calls")?;
     let har: Value = serde_json::from_str(&text).context("in the tester's list of calls")?;
-    let seen = successes(&har);
-    let missing: Vec<&str> = MUST_SUCCEED
-        .into_iter()
-        .filter(|call| !seen.contains(*call))
-        .collect();
+    let missing = without_success(&har, document);
     anyhow::ensure!(
         missing.is_empty(),
-        "expected the tester to see each call succeed once, it saw none of: {}",
+        "expected the tester to see each operation succeed once, it saw none of: {}",
         missing.join(", ")
     );
     Ok(())
 }
 
-fn successes(har: &Value) -> BTreeSet<String> {
+/// The operations of the document that no call of the list has succeeded with.
+fn without_success(har: &Value, document: &Document) -> Vec<String> {
     let entries = har.pointer("/log/entries").and_then(Value::as_array);
-    let call = |entry: &Value| {
+    let succeeded = |entry: &Value| {
         if entry.pointer("/response/status")?.as_u64()? != 200 {
             return None;
         }
         let method = entry.pointer("/request/method")?.as_str()?;
         let url = entry.pointer("/request/url")?.as_str()?;
         let path = url.splitn(4, '/').nth(3)?;
-        let first = path.split(['/', '?']).next()?;
-        Some(format!("{method} /{first}"))
+        let template = document.template(&format!("/{path}"))?;
+        Some(format!("{method} {template}"))
     };
-    entries.into_iter().flatten().filter_map(call).collect()
+    let seen: BTreeSet<String> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(succeeded)
+        .collect();
+    let mut missing = document.operations();
+    missing.retain(|operation| !seen.contains(operation));
+    missing
+}
+
+/// Sends what the tester does not, and compares the statuses with the document.
+fn check_refusals(api: &str, document: &Document) -> Result<()> {
+    let checkout = "/checkout?user_id=ada&id=none";
+    for (what, method, path, body, expected) in [
+        (
+            "a body of a megabyte",
+            "POST",
+            checkout,
+            LARGE_BODY_BYTES,
+            413,
+        ),
+        (
+            "a method that the path does not take",
+            "DELETE",
+            checkout,
+            0,
+            405,
+        ),
+        ("a path that is no text", "GET", "/sales/%ff", 0, 400),
+        ("a path that there is not", "GET", "/none/such", 0, 404),
+    ] {
+        let call = format!("{what} ({method} {path})");
+        let (status, answer) = http::send(method, api, path, body)
+            .with_context(|| format!("expected an answer to {call}"))?;
+        anyhow::ensure!(
+            status == expected && answer["code"].is_string(),
+            "expected {expected} and a problem with a code for {call}, found {status}: {answer}"
+        );
+        // A path that is in no document has no statuses there.
+        if let Some(template) = document.template(path) {
+            anyhow::ensure!(
+                document.documents(method, template, status),
+                "expected the OpenAPI document to name the status {status} for {call}; \
+                 add it to the responses of {template}"
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -174,15 +217,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_successes_count() {
+    fn each_operation_must_have_succeeded_itself() {
+        let document = crate::openapi::tests::document();
         let call = |method: &str, url: &str, status: u16| json!({"request": {"method": method, "url": url}, "response": {"status": status}});
         let har = json!({"log": {"entries": [
             call("GET", "http://127.0.0.1:1/sales/active", 200),
             call("POST", "http://127.0.0.1:1/checkout?user_id=a", 200),
-            call("POST", "http://127.0.0.1:1/purchase?code=a", 404),
+            call("GET", "http://127.0.0.1:1/sales/x/items?limit=1", 200),
+            // Refused, and of no operation.
+            call("GET", "http://127.0.0.1:1/sales/x", 404),
+            call("GET", "http://127.0.0.1:1/docs", 200),
         ]}});
-        let seen: Vec<String> = successes(&har).into_iter().collect();
-        assert_eq!(seen, ["GET /sales", "POST /checkout"]);
-        assert!(successes(&json!({})).is_empty());
+        assert_eq!(without_success(&har, &document), ["GET /sales/{id}"]);
+        assert_eq!(
+            without_success(&json!({}), &document),
+            document.operations()
+        );
     }
 }

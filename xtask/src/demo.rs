@@ -1,16 +1,19 @@
-//! `cargo xtask demo`: a sale to play with, until Ctrl-C.
+//! `cargo xtask demo`: a sale to play with, until Ctrl-C. It leaves its logs in target/demo/
+//! and nothing else.
 
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use flashsale_servers::Guard;
 use jiff::SignedDuration;
 
 use crate::{
+    news::News,
     project,
     session::Session,
     setup::{self, Needs},
@@ -21,6 +24,8 @@ use crate::{
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(10);
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
+/// How long the files of a demo that was killed may take to be removed.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the sample, or `manifest` as it is, until Ctrl-C or SIGTERM.
 pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
@@ -37,16 +42,23 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
         logs: &folder,
     };
     let mut stack = Stack::start(session, settings)?;
-    let mut written = stack.await_planned(session)?;
+    stack.await_planned(session)?;
+    let mut written = stack.endpoints();
     file.write(&written)?;
     print(&written, &file.path, &folder);
-    if sample {
-        let sale = stack.await_open(session, OPEN_LIMIT)?;
-        session.say(format_args!("Open: {sale}"));
-    }
-    session.say("Ctrl-C ends it and leaves nothing behind");
+    session.say("Ctrl-C ends it and leaves nothing behind but its logs");
+    let mut news = News::default();
+    let mut opens_by = sample.then(|| Instant::now() + OPEN_LIMIT);
     while !session.is_interrupted() {
         stack.check()?;
+        news.tell(session, &stack.status());
+        if opens_by.is_some_and(|by| Instant::now() >= by) {
+            let waited = OPEN_LIMIT.as_secs();
+            stack.active_sale().with_context(|| {
+                format!("expected the sale to open within {waited} s at every API process")
+            })?;
+            opens_by = None;
+        }
         let endpoints = stack.endpoints();
         if endpoints != written {
             file.write(&endpoints)?;
@@ -55,7 +67,6 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
         thread::sleep(LOOK_PAUSE);
     }
     session.say("Stopping");
-    drop(file);
     stack.stop();
     Ok(())
 }
@@ -87,37 +98,54 @@ fn print(endpoints: &Endpoints, file: &Path, logs: &Path) {
     );
 }
 
-/// `target/demo/endpoints.json`; gone when this is dropped or the session ends.
+/// `target/demo/endpoints.json`; gone when this is dropped or this program ends.
 struct EndpointsFile {
     path: PathBuf,
-    /// Held: one demo at a time writes the file.
+    // Before the lock: fields are dropped in order, and the next demo must not begin before
+    // the file of this one is gone.
+    _guard: Guard,
+    /// Of the folder, so that it leaves no file: one demo at a time writes into it.
     _lock: File,
 }
 
 impl EndpointsFile {
     fn new(session: &Session, folder: &Path) -> Result<Self> {
-        let lock = File::create(folder.join("lock")).context("could not make the demo's lock")?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => bail!(
-                "expected no other demo in this tree, found one running; \
-                 its URLs are in {}",
-                folder.join("endpoints.json").display()
-            ),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).context("could not lock the demo's folder");
-            }
-        }
         let path = folder.join("endpoints.json");
-        session.guard().remove_at_end(&path)?;
+        let lock = File::open(folder).context("could not open the demo's folder")?;
+        let deadline = Instant::now() + LOCK_LIMIT;
+        session.await_that("no other demo runs", LOCK_LIMIT * 2, || {
+            match lock.try_lock() {
+                Ok(()) => Ok(Some(())),
+                Err(TryLockError::WouldBlock) => {
+                    anyhow::ensure!(
+                        Instant::now() < deadline,
+                        "expected no other demo in this tree, found one running; \
+                         its URLs are in {}",
+                        path.display()
+                    );
+                    Ok(None)
+                }
+                Err(TryLockError::Error(error)) => {
+                    Err(error).context("could not lock the demo's folder")
+                }
+            }
+        })?;
+        // It holds the lock too: where this program is killed, until the files are gone.
+        let guard = Guard::holding(&lock)?;
+        guard.remove_at_end(&path)?;
+        guard.remove_at_end(&partial(&path))?;
         // One that a machine's sudden end left must not be taken for ours.
         let _ = fs::remove_file(&path);
-        Ok(Self { path, _lock: lock })
+        Ok(Self {
+            path,
+            _guard: guard,
+            _lock: lock,
+        })
     }
 
     /// Whoever reads it sees all of the old or all of the new.
     fn write(&self, endpoints: &Endpoints) -> Result<()> {
-        let partial = self.path.with_extension("json.partial");
+        let partial = partial(&self.path);
         let text = serde_json::to_string_pretty(endpoints)?;
         fs::write(&partial, text + "\n")
             .and_then(|()| fs::rename(&partial, &self.path))
@@ -125,8 +153,6 @@ impl EndpointsFile {
     }
 }
 
-impl Drop for EndpointsFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
+fn partial(path: &Path) -> PathBuf {
+    path.with_extension("json.partial")
 }

@@ -14,22 +14,25 @@ const ANSWER_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 /// Status and JSON body (null where it is none) of `GET <base><path>`; base is
 /// `http://<address>:<port>`.
 pub fn get(base: &str, path: &str) -> io::Result<(u16, Value)> {
-    call("GET", base, path)
+    send("GET", base, path, 0)
 }
 
 /// The same for a POST without a body.
 pub fn post(base: &str, path: &str) -> io::Result<(u16, Value)> {
-    call("POST", base, path)
+    send("POST", base, path, 0)
 }
 
-fn call(method: &str, base: &str, path: &str) -> io::Result<(u16, Value)> {
+/// The same for any method, with a body of so many zeros.
+pub fn send(method: &str, base: &str, path: &str, body: usize) -> io::Result<(u16, Value)> {
     let authority = base.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     let head = format!("{method} {path} HTTP/1.0\r\nHost: {authority}");
-    write!(stream, "{head}\r\nContent-Length: 0\r\n\r\n")?;
+    write!(stream, "{head}\r\nContent-Length: {body}\r\n\r\n")?;
+    // A server that wants no body may answer and close before it has all of it.
+    let _ = stream.write_all(&vec![b'0'; body]);
     let mut answer = String::new();
     stream
         .take(ANSWER_LIMIT_BYTES)

@@ -3,19 +3,24 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
 
 mod bench;
+mod bench_plot;
 mod bench_report;
 mod contract;
 mod crds;
 mod demo;
 mod http;
 mod manifest;
+mod news;
 mod once;
+mod openapi;
 mod project;
 mod python;
 mod session;
 mod setup;
 mod stack;
+mod status;
 mod test;
+mod versions;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -38,7 +43,7 @@ enum Command {
         /// Run this FlashSale, as it is, instead of the sample.
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
-        /// Sell a sale out under load, check it, write a report, and end.
+        /// Sell a sale out under load, check it until it is settled, write a report, and end.
         #[arg(long)]
         once: bool,
     },
@@ -56,9 +61,19 @@ enum Command {
         #[arg(long, value_name = "NAME", value_enum)]
         case: Option<bench::Case>,
         /// How long each measurement takes.
-        #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+        #[arg(long, value_name = "S", default_value_t = 10, value_parser = seconds)]
         seconds: u32,
     },
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    let max = bench::MAX_SECONDS;
+    match text.parse() {
+        Ok(seconds) if (1..=max).contains(&seconds) => Ok(seconds),
+        _ => Err(format!(
+            "expected 1 to {max}: the carts of longer measurements would fill the memory"
+        )),
+    }
 }
 
 fn main() -> ExitCode {

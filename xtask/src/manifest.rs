@@ -65,6 +65,11 @@ impl Manifest {
         Ok(())
     }
 
+    /// The sale is open for so many seconds.
+    pub fn last(&mut self, seconds: u32) {
+        self.set(&["duration"], format!("{seconds}s"));
+    }
+
     /// The sale sells so many generated items, all of them.
     pub fn sell(&mut self, items: u32) {
         self.set(&["catalog", "generate", "count"], items);
@@ -101,11 +106,13 @@ mod tests {
         let mut manifest = Manifest::sample().unwrap();
         assert_eq!(manifest.name().unwrap(), "default.demo");
         manifest.sell(7);
+        manifest.last(35);
         manifest.start_in(SignedDuration::from_secs(8)).unwrap();
         let spec = &manifest.documents[0]["spec"];
         assert_eq!(spec["catalog"]["generate"]["count"], Value::from(7));
         assert_eq!(spec["limits"]["total"], Value::from(7));
         assert_eq!(spec["limits"]["perUser"], Value::from(10));
+        assert_eq!(spec["duration"], Value::from("35s"));
         let start: Timestamp = spec["startAt"].as_str().unwrap().parse().unwrap();
         assert!(start > Timestamp::now() && start.subsec_nanosecond() == 0);
     }

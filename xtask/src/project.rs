@@ -91,7 +91,12 @@ pub fn cargo(name: &str) -> Launch {
 /// variables (ring's does) would run again, and all that is built on them be built again, in
 /// every change between `cargo build` and `cargo xtask`.
 fn is_of_this_program(variable: &str) -> bool {
-    let described = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+    let described = [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+    ];
     described.iter().any(|prefix| variable.starts_with(prefix))
         || variable == "CARGO_PRIMARY_PACKAGE"
         || variable == "OUT_DIR"
@@ -106,7 +111,12 @@ mod tests {
         for described in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_BIN_NAME"] {
             assert!(is_of_this_program(described), "{described}");
         }
-        for chosen in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "PATH"] {
+        for chosen in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_NET_OFFLINE",
+            "PATH",
+        ] {
             assert!(!is_of_this_program(chosen), "{chosen}");
         }
     }

@@ -1,13 +1,20 @@
 //! The contract tester, a Python program, in an environment of its own outside
 //! the tree: `$FLASHSALE_CACHE`, or `flashsale` in the user's cache folder.
 
-use std::{env, fs, fs::File, path::PathBuf};
+use std::{
+    env, fs,
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use flashsale_servers::Launch;
 
 use crate::session::Session;
 
+/// An installation takes a minute or two.
+const LOCK_LIMIT: Duration = Duration::from_secs(600);
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 
 /// The program `schemathesis` at the pinned version; installs it where it is not.
@@ -16,7 +23,7 @@ pub fn schemathesis(session: &Session) -> Result<PathBuf> {
     fs::create_dir_all(&cache).with_context(|| format!("could not make {}", cache.display()))?;
     // Two runs at once must not install into one folder.
     let lock = File::create(cache.join("lock")).context("could not make the cache's lock")?;
-    lock.lock().context("could not lock the cache")?;
+    wait_for(session, &lock, &cache)?;
 
     let venv = cache.join("schemathesis");
     let stamp = venv.join("installed-requirements.txt");
@@ -51,6 +58,24 @@ pub fn schemathesis(session: &Session) -> Result<PathBuf> {
     // Last, so that an installation that was broken off is done again.
     fs::write(&stamp, REQUIREMENTS).context("could not write the cache's stamp")?;
     Ok(venv.join("bin/schemathesis"))
+}
+
+fn wait_for(session: &Session, lock: &File, cache: &Path) -> Result<()> {
+    let mut told = false;
+    session.await_that("the cache is free", LOCK_LIMIT, || match lock.try_lock() {
+        Ok(()) => Ok(Some(())),
+        Err(TryLockError::WouldBlock) => {
+            if !told {
+                told = true;
+                session.say(format_args!(
+                    "Waiting for another run that installs into {}",
+                    cache.display()
+                ));
+            }
+            Ok(None)
+        }
+        Err(TryLockError::Error(error)) => Err(error).context("could not lock the cache"),
+    })
 }
 
 fn cache_folder() -> Result<PathBuf> {

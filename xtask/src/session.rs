@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
     },
     thread,
     time::{Duration, Instant},
@@ -112,6 +113,34 @@ impl Session {
         }
     }
 
+    /// Begins work that cannot be interrupted, such as starting a server.
+    pub fn begin_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Work<T> {
+        let (done, result) = mpsc::channel();
+        thread::spawn(move || {
+            // Nobody waits any more where the command was interrupted.
+            let _ = done.send(work());
+        });
+        Work { result }
+    }
+
+    /// Waits for the result of such work. An interruption does not wait for it: what it has
+    /// started ends with this program.
+    pub fn finish_work<T>(&self, work: Work<T>) -> Result<T> {
+        loop {
+            self.check()?;
+            match work.result.recv_timeout(PAUSE) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    anyhow::bail!("work in the background panicked; see above")
+                }
+            }
+        }
+    }
+
     /// Looks every 50 ms until `look` finds something; fails after `limit`.
     pub fn await_that<T>(
         &self,
@@ -133,6 +162,11 @@ impl Session {
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// Work in the background; see [`Session::begin_work`].
+pub struct Work<T> {
+    result: Receiver<Result<T>>,
 }
 
 fn log_of(process: &Process) -> String {

@@ -1,30 +1,95 @@
 //! Finds which programs are missing and installs them from Debian's packages,
 //! saying so. What is there already is not touched.
 
-use std::{env, path::Path, process::Command};
+use std::{
+    env,
+    path::Path,
+    process::{Command, ExitStatus},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use flashsale_servers::{postgres_programs, redis_server};
 
-use crate::session::Session;
+use crate::{session::Interrupted, session::Session, versions};
 
-const OLDEST_REDIS: u32 = 7;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a command needs beside the Rust tools.
+/// What a command needs beside Cargo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
-    /// Those, and Python for the contract test.
-    ServersAndPython,
+    /// Those, Python for the contract test, and the Rust tools that check sources.
+    Tests,
 }
 
 /// Sees to it that everything needed is there.
 pub fn install_missing(session: &Session, needs: Needs) -> Result<()> {
-    let missing = missing_packages(needs);
-    if missing.is_empty() {
-        return check_redis_version();
+    if needs == Needs::Tests {
+        versions::check_rust_tools()?;
     }
+    let missing = missing_packages(needs);
+    if !missing.is_empty() {
+        install(session, &missing)?;
+        let left = missing_packages(needs);
+        anyhow::ensure!(
+            left.is_empty(),
+            "installed {}, but still found no program of {}",
+            missing.join(" "),
+            left.join(" ")
+        );
+    }
+    versions::check_redis()?;
+    versions::check_postgres()?;
+    match needs {
+        Needs::Servers => Ok(()),
+        Needs::Tests => versions::check_python(),
+    }
+}
+
+fn missing_packages(needs: Needs) -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if redis_server().is_err() {
+        missing.push("redis-server");
+    }
+    if postgres_programs().is_err() {
+        missing.push("postgresql");
+    }
+    if needs == Needs::Tests && !python_makes_venvs() {
+        missing.extend(["python3", "python3-venv"]);
+    }
+    missing
+}
+
+fn describe(package: &str) -> String {
+    match package {
+        "redis-server" => format!(
+            "Redis {} or later (program redis-server)",
+            versions::OLDEST_REDIS
+        ),
+        "postgresql" => format!(
+            "PostgreSQL {} or later (programs postgres, initdb, createdb, psql)",
+            versions::OLDEST_POSTGRES
+        ),
+        "python3" => {
+            let (major, minor) = versions::OLDEST_PYTHON;
+            format!("Python {major}.{minor} or later (program python3)")
+        }
+        "python3-venv" => "Python's modules venv and ensurepip".into(),
+        other => other.to_owned(),
+    }
+}
+
+fn python_makes_venvs() -> bool {
+    Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .output()
+        .is_ok_and(|output| output.status.success())
+}
+
+fn install(session: &Session, missing: &[&str]) -> Result<()> {
     let list = missing.join(" ");
     let root = Path::new("/proc/self").metadata().is_ok_and(|this| {
         use std::os::unix::fs::MetadataExt;
@@ -56,78 +121,36 @@ pub fn install_missing(session: &Session, needs: Needs) -> Result<()> {
     if !root {
         install.arg("sh");
     }
-    let status = install
+    install
         .args(["-c", include_str!("install.sh"), "install"])
-        .args(&missing)
-        .status()
-        .context("could not run the installation")?;
+        .args(missing);
+    let status = finish(session, &mut install)?;
     session.check()?;
+    // Where sudo has the terminal to itself, Ctrl-C reaches the script and not this program.
+    if status.code() == Some(130) {
+        return Err(Interrupted.into());
+    }
     anyhow::ensure!(
         status.success(),
         "installing {list} failed ({status}); see above"
     );
-    let left = missing_packages(needs);
-    anyhow::ensure!(
-        left.is_empty(),
-        "installed {list}, but still found no program of {}",
-        left.join(" ")
-    );
-    check_redis_version()
+    Ok(())
 }
 
-fn missing_packages(needs: Needs) -> Vec<&'static str> {
-    let mut missing = Vec::new();
-    if redis_server().is_err() {
-        missing.push("redis-server");
-    }
-    if postgres_programs().is_err() {
-        missing.push("postgresql");
-    }
-    if needs == Needs::ServersAndPython && !python_makes_venvs() {
-        missing.extend(["python3", "python3-venv"]);
-    }
-    missing
-}
-
-fn describe(package: &str) -> String {
-    match package {
-        "redis-server" => format!("Redis {OLDEST_REDIS} or later (program redis-server)"),
-        "postgresql" => "PostgreSQL 15 or later (programs postgres, initdb, createdb, psql)".into(),
-        "python3" => "Python 3.10 or later (program python3)".into(),
-        "python3-venv" => "Python's modules venv and ensurepip".into(),
-        other => other.to_owned(),
-    }
-}
-
-fn python_makes_venvs() -> bool {
-    Command::new("python3")
-        .args(["-c", "import ensurepip, venv"])
-        .output()
-        .is_ok_and(|output| output.status.success())
-}
-
-fn check_redis_version() -> Result<()> {
-    let program = redis_server()?;
-    let output = Command::new(&program)
-        .arg("--version")
-        .output()
-        .with_context(|| format!("could not run {}", program.display()))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let found = text.split_whitespace().find_map(|word| {
-        word.strip_prefix("v=")?
-            .split('.')
-            .next()?
-            .parse::<u32>()
-            .ok()
-    });
-    match found {
-        Some(version) if version >= OLDEST_REDIS => Ok(()),
-        _ => bail!(
-            "expected Redis {OLDEST_REDIS} or later, found `{}` ({}); \
-             install a later redis-server or valkey-server and put it first in PATH",
-            text.trim(),
-            program.display()
-        ),
+/// Waits for the end of an installation, whatever comes.
+fn finish(session: &Session, install: &mut Command) -> Result<ExitStatus> {
+    let doing = "could not run the installation";
+    let mut install = install.spawn().context(doing)?;
+    let mut told = false;
+    loop {
+        if let Some(status) = install.try_wait().context(doing)? {
+            return Ok(status);
+        }
+        if session.is_interrupted() && !told {
+            told = true;
+            session.say("Interrupted; waiting for apt to finish what it has begun");
+        }
+        thread::sleep(LOOK_PAUSE);
     }
 }
 

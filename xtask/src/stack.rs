@@ -2,23 +2,22 @@
 //! Cluster, the operator in `local` mode, and two API processes.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use flashsale_servers::{Launch, Postgres, Process, RedisCluster, Signal};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
     http,
     manifest::Manifest,
     project::{Profile, program},
     session::{STOP_LIMIT, Session},
+    status::{PastSale, Status},
 };
 
 const API_PROCESSES: usize = 2;
@@ -95,15 +94,10 @@ impl Stack {
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
         session.say("Starting Postgres and a six-node Redis Cluster");
-        let (postgres, redis) = thread::scope(|scope| {
-            let postgres = scope.spawn(Postgres::start);
-            let redis = RedisCluster::start(3, 3);
-            let postgres = postgres
-                .join()
-                .map_err(|_| anyhow!("starting Postgres panicked"));
-            Ok::<_, anyhow::Error>((postgres??, redis?))
-        })?;
-        session.check()?;
+        let postgres = session.begin_work(|| Ok(Postgres::start()?));
+        let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
+        let postgres = session.finish_work(postgres)?;
+        let redis = session.finish_work(redis)?;
 
         session.say("Starting the operator and two API processes");
         let here = session.guard().folder();
@@ -195,7 +189,8 @@ impl Stack {
         })
     }
 
-    fn active_sale(&self) -> Option<String> {
+    /// The sale that is open at every API process.
+    pub fn active_sale(&self) -> Option<String> {
         let at = |api: &String| match http::get(api, "/sales/active").ok()? {
             (200, sale) => Some(sale.get("id")?.as_str()?.to_owned()),
             _ => None,
@@ -204,23 +199,56 @@ impl Stack {
         open?.into_iter().next()
     }
 
-    /// Where everything is, once the operator has planned a sale. A manifest may plan
-    /// none, so after some seconds they come without one.
-    pub fn await_planned(&mut self, session: &Session) -> Result<Endpoints> {
+    /// The operator's status once it has planned a sale. A manifest may plan none, so
+    /// after some seconds it comes without one.
+    pub fn await_planned(&mut self, session: &Session) -> Result<Status> {
         let deadline = Instant::now() + PLAN_LIMIT;
         session.await_that("the operator plans a sale", READY_LIMIT, || {
             self.check()?;
-            let endpoints = self.endpoints();
-            let known = endpoints.sale.is_some() || Instant::now() >= deadline;
-            Ok(known.then_some(endpoints))
+            let status = self.status();
+            let known = status.sale().is_some() || Instant::now() >= deadline;
+            Ok(known.then_some(status))
         })
+    }
+
+    /// Waits until a sale is over and settled, and returns what came of it.
+    pub fn await_settled(
+        &mut self,
+        session: &Session,
+        sale: &str,
+        limit: Duration,
+    ) -> Result<PastSale> {
+        session.await_that("the sale is over and settled", limit, || {
+            self.check()?;
+            Ok(self.status().past(sale).cloned())
+        })
+    }
+
+    /// How many items of a sale are sold, in Postgres and in Redis; in Redis as far as it
+    /// still holds the sale.
+    pub fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)> {
+        // The id is one that the operator made: no quote can be in it.
+        let count = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
+        let in_postgres = self.postgres.query(&count)?;
+        let held = self.redis.ask(&["EXISTS", &format!("{{{sale}}}:meta")])?;
+        let bits = self.redis.ask(&["BITCOUNT", &format!("{{{sale}}}:sold")])?;
+        let number = |text: &str| {
+            let found = || format!("expected a number of sold items, found {text:?}");
+            text.parse().with_context(found)
+        };
+        let in_redis = (held == "1").then(|| number(&bits)).transpose()?;
+        Ok((number(&in_postgres)?, in_redis))
+    }
+
+    /// What the operator says now.
+    pub fn status(&self) -> Status {
+        Status::read(&fs::read_to_string(&self.status_file).unwrap_or_default())
     }
 
     /// Where everything is now.
     pub fn endpoints(&self) -> Endpoints {
-        let status = fs::read_to_string(&self.status_file).unwrap_or_default();
         Endpoints {
-            sale: sale_of_status(&status),
+            sale: self.status().sale().map(str::to_owned),
             ..self.endpoints.clone()
         }
     }
@@ -253,29 +281,14 @@ fn fresh(logs: &Path, name: &str, program: PathBuf) -> Launch {
     let log = logs.join(format!("{name}.log"));
     // Where there was none there is nothing to remove.
     let _ = fs::remove_file(&log);
-    Launch::new(name, program).log(log)
+    product(name, program).log(log)
 }
 
-/// The active sale in a FlashSale's status, else the next one. The file holds the
-/// status alone or the whole resource.
-fn sale_of_status(status: &str) -> Option<String> {
-    let value: Value = serde_json::from_str(status).ok()?;
-    let status = value.get("status").unwrap_or(&value);
-    let id = |field: &str| Some(status.get(field)?.get("id")?.as_str()?.to_owned());
-    id("activeSale").or_else(|| id("nextSale"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sale_is_the_active_one_or_the_next() {
-        let active = r#"{"activeSale": {"id": "a"}, "nextSale": {"id": "b"}}"#;
-        assert_eq!(sale_of_status(active).as_deref(), Some("a"));
-        let next = r#"{"status": {"activeSale": null, "nextSale": {"id": "b"}}}"#;
-        assert_eq!(sale_of_status(next).as_deref(), Some("b"));
-        assert_eq!(sale_of_status(r#"{"phase": "Idle"}"#), None);
-        assert_eq!(sale_of_status(""), None);
-    }
+/// A program of the product, with its defaults: what the developer's environment says to
+/// other such programs, such as where a database is, is not meant for this one.
+pub fn product(name: &str, program: PathBuf) -> Launch {
+    let ours = env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_string_lossy().starts_with("FLASHSALE_"));
+    Launch::new(name, program).without_env(ours)
 }

@@ -20,7 +20,7 @@ const STEPS: &[Step] = &[
     (
         "set-up",
         |session| {
-            setup::install_missing(session, Needs::ServersAndPython)?;
+            setup::install_missing(session, Needs::Tests)?;
             python::schemathesis(session).map(drop)
         },
         "install what it names, then run `cargo xtask test` again",

@@ -216,7 +216,8 @@ async fn a_closed_sale() {
     let stack = &story.stack;
     let ago = SignedDuration::from_hours(-2);
     let (over, items) = stack.seed("shop.hourly", ago, 5).await;
-    // One that has been over for an hour ...
+    // One that has been over for an hour, and is settled ...
+    assert_eq!(stack.close_and_settle(&over.id).await, 0);
     let tail = story.code.rsplit('-').next().unwrap();
     let code = format!("CHK-{}-{tail}", over.id);
     stack

@@ -63,6 +63,11 @@ impl Story {
         self.stack.client().call(method, &url, &[]).await
     }
 
+    /// Closes the connections that earlier calls left open.
+    pub fn client_goes(&self) {
+        self.stack.client().close_idle();
+    }
+
     pub async fn checkout(&self, query: &str) -> Answer {
         self.call(Method::POST, &format!("/checkout?{query}")).await
     }

@@ -4,9 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod best_effort;
 mod buying;
+mod by_the_clock;
+mod every_status;
+mod first_start;
 mod metrics;
 mod request_ids;
 mod sales;
 mod service;
 mod stores_away;
+mod stores_hang;

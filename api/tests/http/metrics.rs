@@ -187,7 +187,9 @@ async fn metrics_have_the_names_and_count_what_happens() {
             1.0,
         ),
         ("checkout_failure_total", vec![("reason", "invalid")], 1.0),
+        ("purchase_attempts_total", vec![], 3.0),
         ("purchase_success_total", vec![], 2.0),
+        ("purchase_failure_total", vec![("reason", "invalid")], 1.0),
         (
             "http_requests_total",
             vec![("endpoint", "/checkout"), ("status", "200")],

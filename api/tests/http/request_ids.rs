@@ -135,4 +135,17 @@ async fn an_id_is_carried_into_the_rows_and_the_log() {
         })
     })
     .await;
+    // And the order, for whoever looks for a user, a sale or a request.
+    let log = stack.apis.log(0);
+    let orders: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &Value| line["event"] == "order")
+        .collect();
+    let ids: Vec<&Value> = orders.iter().map(|order| &order["request_id"]).collect();
+    assert_eq!(ids, ["bought", "asked-again"]);
+    for order in &orders {
+        assert_eq!(order["sale"], stack.sale.id.as_str(), "{order}");
+        assert_eq!((&order["user"], &order["sold"]), (&"ann".into(), &1.into()));
+    }
 }

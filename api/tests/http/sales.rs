@@ -91,6 +91,9 @@ async fn the_active_sale_and_its_items_page_by_page() {
         "cursor=",
         "available=maybe",
         "available=",
+        "limit=5&limit=5",
+        "cursor=5&limit=5&cursor=6",
+        "available=true&available=false",
     ] {
         let answer = stack.get(0, &format!("{items}?{query}")).await;
         let problem = answer.problem(400, "invalid_parameter");

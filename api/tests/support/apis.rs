@@ -43,28 +43,18 @@ impl Apis {
 
     /// Starts a process and waits until it is ready.
     pub async fn start(&mut self, client: &Client, flags: &[&str]) -> usize {
+        let number = self.launch(flags).await;
+        self.awaits_ready(client, number).await;
+        number
+    }
+
+    /// Starts a process and waits until it listens.
+    pub async fn launch(&mut self, flags: &[&str]) -> usize {
         let number = self.apis.len();
         let name = format!("api-{number}");
         let endpoints = self.guard.folder().join(format!("{name}.json"));
-        // A flag that is given twice is an error, so defaults that a test overrides stay out.
-        let defaults = [
-            ("--flash-sale", FLASH_SALE),
-            ("--worker-threads", "1"),
-            ("--drain-seconds", "0"),
-        ];
-        let mut launch = Launch::new(&name, env!("CARGO_BIN_EXE_flashsale-api"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(["--internal-listen", "127.0.0.1:0"])
-            .args(["--redis-url", &self.redis_url])
-            .args(["--postgres-url", &self.postgres_url])
-            .arg("--endpoints-file")
-            .arg(&endpoints)
-            .args(flags);
-        for (flag, value) in defaults {
-            if !flags.contains(&flag) {
-                launch = launch.args([flag, value]);
-            }
-        }
+        let launch = self.command(&name, flags);
+        let launch = launch.arg("--endpoints-file").arg(&endpoints);
         let mut process = self.guard.launch(&launch).unwrap();
         let started = Instant::now();
         let (public, internal) = loop {
@@ -73,16 +63,49 @@ impl Apis {
             }
             await_more(&mut process, started, "write its endpoints file").await;
         };
-        let ready = format!("{internal}/readyz");
-        while client.try_get(&ready).await.map(|a| a.status) != Ok(200) {
-            await_more(&mut process, started, "be ready").await;
-        }
         self.apis.push(Api {
             public,
             internal,
             process,
         });
         number
+    }
+
+    pub async fn awaits_ready(&mut self, client: &Client, i: usize) {
+        let started = Instant::now();
+        let api = &mut self.apis[i];
+        let ready = format!("{}/readyz", api.internal);
+        while client.try_get(&ready).await.map(|a| a.status) != Ok(200) {
+            await_more(&mut api.process, started, "be ready").await;
+        }
+    }
+
+    /// Runs a process that ends by itself; its exit code and what it wrote.
+    pub fn run(&mut self, flags: &[&str]) -> (Option<i32>, String) {
+        let launch = self.command("api-that-ends", flags);
+        let mut process = self.guard.launch(&launch).unwrap();
+        let status = process.wait(END_LIMIT).expect("it ends by itself");
+        (status.code(), process.log_tail(30))
+    }
+
+    /// With defaults for what the flags do not say: given twice, a flag is an error.
+    fn command(&self, name: &str, flags: &[&str]) -> Launch {
+        let defaults = [
+            ("--flash-sale", FLASH_SALE),
+            ("--worker-threads", "1"),
+            ("--drain-seconds", "0"),
+            ("--listen", "127.0.0.1:0"),
+            ("--internal-listen", "127.0.0.1:0"),
+            ("--redis-url", &self.redis_url),
+            ("--postgres-url", &self.postgres_url),
+        ];
+        let mut launch = Launch::new(name, env!("CARGO_BIN_EXE_flashsale-api")).args(flags);
+        for (flag, value) in defaults {
+            if !flags.contains(&flag) {
+                launch = launch.args([flag, value]);
+            }
+        }
+        launch
     }
 
     pub fn kill(&mut self, i: usize) {

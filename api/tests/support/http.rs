@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 client with keep-alive. It never retries and never follows: a test sees
-//! every answer, and whether there was one.
+//! every answer, and whether there was one. A status that is not documented fails the test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +14,8 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
+
+use super::documented::{self, Documented};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -89,6 +91,7 @@ impl Answer {
 pub struct Client {
     idle: Arc<Mutex<HashMap<String, Vec<Connection>>>>,
     checkouts: Arc<AtomicI64>,
+    seen: Arc<Mutex<BTreeSet<Documented>>>,
 }
 
 impl Client {
@@ -96,6 +99,23 @@ impl Client {
     /// fault of the service: as many as the log of attempts must hold.
     pub fn answered_checkouts(&self) -> i64 {
         self.checkouts.load(Ordering::Relaxed)
+    }
+
+    /// The documented answers that this client and its clones have seen.
+    pub fn seen(&self) -> BTreeSet<Documented> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Notes an answer as one of this client's.
+    #[track_caller]
+    pub fn note(&self, method: &str, path: &str, status: u16) {
+        let documented = documented::look_up(method, path, status);
+        self.seen.lock().unwrap().extend(documented);
+    }
+
+    /// Closes the connections that wait for a next call.
+    pub fn close_idle(&self) {
+        self.idle.lock().unwrap().clear();
     }
 
     pub async fn get(&self, url: &str) -> Answer {
@@ -142,6 +162,7 @@ impl Client {
         let mut connection = self.connection(authority).await?;
         let path = url.path_and_query().unwrap().as_str();
         let is_checkout = method == Method::POST && url.path() == "/checkout";
+        let asked = method.as_str().to_owned();
         let mut request = Request::builder()
             .method(method)
             .uri(path)
@@ -159,6 +180,7 @@ impl Client {
             headers: head.headers,
             body,
         };
+        self.note(&asked, url.path(), answer.status);
         if is_checkout && answer.status < 500 {
             self.checkouts.fetch_add(1, Ordering::Relaxed);
         }

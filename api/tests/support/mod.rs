@@ -2,6 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod apis;
+pub mod documented;
+pub mod frozen;
 pub mod http;
 pub mod raw;
 
@@ -93,6 +95,29 @@ impl Stack {
         self.apis.start(&self.client, flags).await
     }
 
+    /// Starts another API process, which may not get ready while a store is away.
+    pub async fn launch_api(&mut self, flags: &[&str]) -> usize {
+        self.apis.launch(flags).await
+    }
+
+    /// Awaits that process `i` is ready.
+    pub async fn awaits_ready(&mut self, i: usize) {
+        self.apis.awaits_ready(&self.client, i).await;
+    }
+
+    /// A value of /metrics of process `i`: the sum of the samples that begin with `series`.
+    pub async fn metric(&self, i: usize, series: &str) -> f64 {
+        let url = format!("{}/metrics", self.internal(i));
+        let answer = self.client.get(&url).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let lines = answer
+            .text()
+            .lines()
+            .filter(|line| line.starts_with(series));
+        let values = lines.map(|line| line.rsplit(' ').next().unwrap());
+        values.map(|value| value.parse::<f64>().unwrap()).sum()
+    }
+
     /// Awaits that every POST /checkout that was answered is logged, exactly once.
     pub async fn awaits_attempts(&self) {
         let answered = self.client.answered_checkouts();
@@ -137,7 +162,19 @@ impl Stack {
         from_now: SignedDuration,
         items: u32,
     ) -> (Sale, Catalog) {
-        let (sale, catalog) = sale_of(flash_sale, from_now, items, limits(items));
+        self.seed_as(flash_sale, from_now, items, |_| {}).await
+    }
+
+    /// The same, but for what `change` makes different. The sale's id stays.
+    pub async fn seed_as(
+        &self,
+        flash_sale: &str,
+        from_now: SignedDuration,
+        items: u32,
+        change: impl FnOnce(&mut Sale),
+    ) -> (Sale, Catalog) {
+        let (mut sale, catalog) = sale_of(flash_sale, from_now, items, limits(items));
+        change(&mut sale);
         self.admin.seed(&sale, &catalog).await.unwrap();
         (sale, catalog)
     }

@@ -31,6 +31,12 @@ impl Raw {
         let _ = self.stream.shutdown().await;
     }
 
+    /// Reads what is there, at most this much; 0 at the end. Waits where nothing is there yet.
+    pub async fn read_at_most(&mut self, bytes: usize) -> usize {
+        let mut buffer = vec![0; bytes];
+        self.stream.read(&mut buffer).await.unwrap()
+    }
+
     /// Reads until the server closes the connection; fails the test where it never does.
     pub async fn read_to_close(&mut self) -> Vec<u8> {
         let mut read = Vec::new();

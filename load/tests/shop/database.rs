@@ -11,28 +11,24 @@ pub struct Attempt {
     pub code: Option<String>,
     pub outcome: &'static str,
     pub request_id: String,
-    /// Rows that are written: one, where nothing is wrong.
-    pub times: usize,
 }
 
 impl Attempt {
-    pub async fn log(self, pool: &PgPool) {
-        for _ in 0..self.times {
-            sqlx::query(
-                "INSERT INTO checkout_attempts (attempt_id, attempted_at, sale_id, user_id, \
-                 item_id, code, outcome, request_id) \
-                 VALUES (gen_random_uuid(), now(), $1, $2, $3, $4, $5, $6)",
-            )
-            .bind(SALE)
-            .bind(&self.user)
-            .bind(&self.item)
-            .bind(&self.code)
-            .bind(self.outcome)
-            .bind(&self.request_id)
-            .execute(pool)
-            .await
-            .unwrap();
-        }
+    pub async fn log(&self, pool: &PgPool) {
+        sqlx::query(
+            "INSERT INTO checkout_attempts (attempt_id, attempted_at, sale_id, user_id, \
+             item_id, code, outcome, request_id) \
+             VALUES (gen_random_uuid(), now(), $1, $2, $3, $4, $5, $6)",
+        )
+        .bind(SALE)
+        .bind(&self.user)
+        .bind(&self.item)
+        .bind(&self.code)
+        .bind(self.outcome)
+        .bind(&self.request_id)
+        .execute(pool)
+        .await
+        .unwrap();
     }
 }
 

@@ -4,9 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
+mod books;
 pub mod database;
+pub mod run;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+use books::{Books, decide_checkout, item_id, item_no, outcome, problem};
+
 pub const SALE: &str = "default.test.20261123T0800Z";
 pub const PER_USER: usize = 10;
 pub const PER_CHECKOUT: usize = 10;
@@ -32,6 +36,10 @@ pub enum Lie {
     ForgetsPurchases,
     /// Stores every tenth attempt twice.
     LogsTwice,
+    /// The same, the second time as late as a settler that takes over.
+    LogsTwiceLate,
+    /// Answers no purchase but with 404.
+    KnowsNoCode,
 }
 
 #[derive(Clone)]
@@ -39,6 +47,8 @@ pub struct Settings {
     pub items: u32,
     /// Answers that are due within this span after the start come at its end.
     pub stall: Option<(Duration, Duration)>,
+    /// The sale ends so long after the start.
+    pub open_for: Option<Duration>,
     /// Closes the connection after every so many answers.
     pub hang_up_every: Option<u32>,
     pub lie: Lie,
@@ -50,21 +60,12 @@ impl Default for Settings {
         Self {
             items: 1_000,
             stall: None,
+            open_for: None,
             hang_up_every: None,
             lie: Lie::None,
             database: None,
         }
     }
-}
-
-#[derive(Default)]
-struct Books {
-    carts: HashMap<String, (String, Vec<u32>)>,
-    user_of: HashMap<String, String>,
-    outcomes: HashMap<String, (u16, Value)>,
-    sold: HashSet<u32>,
-    bought: HashMap<String, usize>,
-    checkouts: u64,
 }
 
 struct Inner {
@@ -175,21 +176,6 @@ async fn answer(
     Ok(response)
 }
 
-pub fn item_id(item: u32) -> String {
-    format!("20261123T0800Z-{:05}", item + 1)
-}
-
-fn item_no(id: &str) -> Option<u32> {
-    id.strip_prefix("20261123T0800Z-")?
-        .parse::<u32>()
-        .ok()
-        .map(|number| number - 1)
-}
-
-fn problem(status: u16, code: &str) -> (u16, Value) {
-    (status, json!({"status": status, "code": code}))
-}
-
 async fn route(inner: &Inner, request: &Request<Incoming>) -> (u16, Value) {
     let query: HashMap<&str, &str> = request
         .uri()
@@ -205,15 +191,29 @@ async fn route(inner: &Inner, request: &Request<Incoming>) -> (u16, Value) {
         .to_owned();
     let path = request.uri().path();
     let post = request.method() == Method::POST;
+    let closed = inner
+        .settings
+        .open_for
+        .is_some_and(|open_for| inner.began.elapsed() >= open_for);
     match path {
+        "/checkout" | "/purchase" if post && closed => problem(400, "sale_not_active"),
+        "/sales/active" if closed => problem(404, "no_active_sale"),
+        path if path.starts_with("/checkout/") && closed => problem(404, "unknown_code"),
+        "/purchase" if post && inner.settings.lie == Lie::KnowsNoCode => {
+            problem(404, "unknown_code")
+        }
         "/checkout" if post => checkout(inner, query["user_id"], query["id"], request_id).await,
         "/purchase" if post => purchase(inner, query["code"], request_id).await,
         "/sales/active" => {
             let sold = inner.books.lock().unwrap().sold.len();
-            (
-                200,
-                json!({"id": SALE, "total_items": inner.settings.items, "items_sold": sold, "active": true}),
-            )
+            let mut sale = json!({"id": SALE, "total_items": inner.settings.items,
+                "items_sold": sold, "active": true});
+            if let Some(open_for) = inner.settings.open_for {
+                let left = open_for.saturating_sub(inner.began.elapsed());
+                let end = jiff::Timestamp::now() + left;
+                sale["ended_at"] = json!(end.to_string());
+            }
+            (200, sale)
         }
         path if path.ends_with("/items") => (200, page(inner, &query)),
         path if path.starts_with("/checkout/") => (200, json!({})),
@@ -246,68 +246,30 @@ async fn checkout(inner: &Inner, user: &str, id: &str, request_id: String) -> (u
         decide_checkout(&mut books, user, item_no(id), inner.settings.items)
     };
     if let Some(pool) = inner.pool.clone() {
+        let second = match inner.settings.lie {
+            Lie::LogsTwice => Some(Duration::ZERO),
+            Lie::LogsTwiceLate => Some(Duration::from_secs(4)),
+            _ => None,
+        };
+        let second = second.filter(|_| request_id.ends_with('0'));
         let attempt = database::Attempt {
             user: user.to_owned(),
             item: id.to_owned(),
             code,
             outcome,
-            times: 1 + usize::from(
-                inner.settings.lie == Lie::LogsTwice && request_id.ends_with('0'),
-            ),
             request_id,
         };
         // Settled behind the answer's back, as the real system does.
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
             attempt.log(&pool).await;
+            if let Some(later) = second {
+                tokio::time::sleep(later).await;
+                attempt.log(&pool).await;
+            }
         });
     }
     answer
-}
-
-fn decide_checkout(
-    books: &mut Books,
-    user: &str,
-    item: Option<u32>,
-    items: u32,
-) -> (&'static str, Option<String>, (u16, Value)) {
-    let refuse = |status, code| (code, None, problem(status, code));
-    if books.sold.len() as u32 == items {
-        return refuse(409, "sold_out");
-    }
-    let Some(item) = item.filter(|item| *item < items) else {
-        return refuse(404, "unknown_item");
-    };
-    if books.sold.contains(&item) {
-        return refuse(409, "already_sold");
-    }
-    if books
-        .bought
-        .get(user)
-        .is_some_and(|count| *count >= PER_USER)
-    {
-        return refuse(400, "limit_reached");
-    }
-    let next_code = format!("CHK-{SALE}-{}", books.user_of.len());
-    let fresh = !books.carts.contains_key(user);
-    let (code, cart) = books
-        .carts
-        .entry(user.to_owned())
-        .or_insert((next_code, Vec::new()));
-    let outcome = if cart.contains(&item) {
-        "in_cart"
-    } else if cart.len() == PER_CHECKOUT {
-        return refuse(400, "cart_full");
-    } else {
-        cart.push(item);
-        "added"
-    };
-    let (code, count) = (code.clone(), cart.len());
-    if fresh {
-        books.user_of.insert(code.clone(), user.to_owned());
-    }
-    let body = json!({"code": code, "items_count": count, "sale_ends_at": "2026-11-23T09:00:00Z"});
-    (outcome, Some(code), (200, body))
 }
 
 async fn purchase(inner: &Inner, code: &str, request_id: String) -> (u16, Value) {
@@ -347,34 +309,4 @@ async fn purchase(inner: &Inner, code: &str, request_id: String) -> (u16, Value)
         database::store(pool, code, &user, &results, first_slot, &request_id).await;
     }
     answer
-}
-
-fn outcome(results: &[(u32, &str)]) -> (u16, Value) {
-    let of = |wanted: bool| {
-        results
-            .iter()
-            .filter(move |(_, r)| (*r == "sold") == wanted)
-    };
-    let bought: Vec<Value> = of(true)
-        .map(|(item, _)| json!({"id": item_id(*item), "name": "x", "sold": true}))
-        .collect();
-    let failed: Vec<Value> = of(false)
-        .map(|(item, reason)| json!({"id": item_id(*item), "reason": reason}))
-        .collect();
-    let (status, code) = match (bought.is_empty(), results.first()) {
-        (false, _) => (200, Value::Null),
-        (true, Some((_, "limit_reached"))) => (400, json!("limit_reached")),
-        (true, _) => (409, json!("already_sold")),
-    };
-    let mut body = json!({
-        "success": status == 200,
-        "total_purchased": bought.len(),
-        "failed_count": failed.len(),
-        "purchased_items": bought,
-        "failed_items": failed,
-    });
-    if status != 200 {
-        body["code"] = code;
-    }
-    (status, body)
 }

@@ -1,0 +1,55 @@
+//! `attempts: bestEffort`: a sale that rather loses a line of its log than a customer.
+
+use jiff::SignedDuration;
+
+use super::support::{Stack, eventually, limits};
+
+const ROUGH: &str = "shop.rough";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_beyond_the_backlog_are_dropped_and_counted_while_postgres_is_away() {
+    let mut stack = Stack::start(5, limits(5), 0).await;
+    let ago = SignedDuration::from_mins(-1);
+    let seeded = stack.seed_as(ROUGH, ago, 50, |sale| sale.best_effort = true);
+    let (_, catalog) = seeded.await;
+    let api = stack
+        .start_api_with(&["--flash-sale", ROUGH, "--attempts-backlog", "5"])
+        .await;
+    let item = |idx: u32| catalog.get(idx).unwrap().id.as_str();
+    let first = stack.checkout(api, "ann", item(0)).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    stack.awaits_attempts().await;
+    assert_eq!(stack.metric(api, "attempts_dropped_total").await, 0.0);
+
+    // Four times as many as there is room for: carts, and refusals of each kind.
+    stack.postgres.stop();
+    for idx in 0..16 {
+        let answer = stack.checkout(api, &format!("user-{idx}"), item(idx)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    for n in 0..4 {
+        let answer = stack.checkout(api, &format!("no|user|{n}"), item(0)).await;
+        answer.problem(400, "invalid_user_id");
+    }
+    let dropped = stack.metric(api, "attempts_dropped_total").await;
+    assert_eq!(dropped, 15.0);
+    assert_eq!(stack.metric(api, "attempts_unsettled").await, 5.0);
+
+    // Those that there was room for are kept, exactly once; the carts are all there.
+    stack.postgres.start_again().unwrap();
+    let kept = stack.client().answered_checkouts() - 15;
+    let attempts = "SELECT count(*) FROM checkout_attempts";
+    stack.awaits_count(attempts, kept).await;
+    eventually("there is room again", || async {
+        stack.metric(api, "attempts_unsettled").await == 0.0
+    })
+    .await;
+    let again = stack.checkout(api, "user-15", item(15)).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    let code = again.json()["code"].as_str().unwrap().to_owned();
+    eventually("what only had a cart is bought", || async {
+        stack.purchase(api, &code).await.status == 200
+    })
+    .await;
+    stack.awaits_count(attempts, kept + 1).await;
+}
