@@ -4,10 +4,6 @@
 //! is [`crate::settings::validate`]. What one object can say about itself is also a rule in the
 //! schema, so that the API server refuses it at once. The descriptions here are what
 //! `kubectl explain flashsale` prints: each names its unit and its default.
-#![expect(
-    clippy::duplicated_attributes,
-    reason = "the lint takes the columns of one resource for repetitions of one column"
-)]
 
 mod pods;
 mod status;
@@ -30,6 +26,8 @@ use serde::{Deserialize, Serialize};
     category = "all",
     derive = "PartialEq",
     doc = "A FlashSale sells a catalogue of unique items, each at most once, in windows of time that a schedule sets.",
+    validation = Rule::new("self.metadata.name.size() <= 200")
+        .message("metadata.name must have at most 200 characters: the ids of sales hold it"),
     scale(
         spec_replicas_path = ".spec.api.replicas.sale",
         status_replicas_path = ".status.replicas",
@@ -214,11 +212,14 @@ pub struct GenerateCatalog {
 #[serde(rename_all = "camelCase")]
 pub struct KeyRef {
     /// The name of the object. No default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
     pub name: String,
 
     /// The key in it whose value is used. No default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
 

@@ -6,19 +6,21 @@
 
 use std::collections::HashSet;
 
-use flashsale_engine::admin::Admin;
+use flashsale_engine::admin::{Admin, Closed};
 use flashsale_engine::catalog::Catalog;
-use flashsale_engine::sale::SaleId;
+use flashsale_engine::sales::SaleRecord;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{FlashSaleStatus, PastSale, SaleResult};
+use crate::api::{FlashSaleStatus, PastSale, Phase, SaleResult};
 use crate::plan::{Action, KnownSale, Observed, Plan, Upcoming, plan};
-use crate::report::{self, Change};
+use crate::report::{self, Change, Health};
 use crate::settings::Settings;
 use crate::stores::{Problem, Stores};
 
 /// How often a sale in progress is looked after.
 const ATTEND_EVERY: SignedDuration = SignedDuration::from_secs(1);
+/// How often Redis is asked whether it is fit for a sale, while one is looked after.
+const FITNESS_EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// The wait after the first failure; it doubles with each.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_millis(500);
 /// The longest wait after a failure, far from any sale.
@@ -40,9 +42,16 @@ pub enum Goods {
 pub struct Driver {
     settings: Settings,
     goods: Goods,
-    gone: HashSet<SaleId>,
     observed: Observed,
     status: FlashSaleStatus,
+    /// Whether Postgres has been looked at since this process began.
+    looked: bool,
+    /// Whether a step has told where things stand.
+    stepped: bool,
+    /// The sales of the past that have been told of.
+    told: HashSet<String>,
+    /// When Redis was last asked whether it is fit, and why it is not.
+    fitness: Option<(Timestamp, Option<String>)>,
     failures: u32,
 }
 
@@ -57,19 +66,39 @@ pub struct Step {
     pub next_at: Option<Timestamp>,
 }
 
+/// What was done in one step.
+#[derive(Default)]
+struct Done {
+    looked: bool,
+    tried: Vec<Action>,
+    problem: Option<Problem>,
+    /// When a sale can be closed that is still open by the clock of Redis.
+    close_at: Option<Timestamp>,
+}
+
+impl Done {
+    /// The first problem is the one that is told.
+    fn fail(&mut self, problem: Problem) {
+        self.problem.get_or_insert(problem);
+    }
+}
+
 impl Driver {
     /// Begins where the status, if there is one, says that another process has left off.
     pub fn new(settings: Settings, goods: Goods, status: FlashSaleStatus) -> Self {
-        let observed = Observed {
-            failed: failed(&status),
-            ..Observed::default()
-        };
+        let status = report::of_this(status, &settings.name);
         Self {
             settings,
             goods,
-            gone: HashSet::new(),
-            observed,
+            observed: Observed {
+                failed: failed(&status),
+                ..Observed::default()
+            },
             status,
+            looked: false,
+            stepped: false,
+            told: HashSet::new(),
+            fitness: None,
             failures: 0,
         }
     }
@@ -81,38 +110,68 @@ impl Driver {
 
     /// Does what is due. Reads the time from `clock`, because work takes time.
     pub async fn step(&mut self, stores: &mut Stores, clock: impl Fn() -> Timestamp) -> Step {
-        let problem = self.carry_out(stores, &clock).await.err();
+        self.observed.resumed_at = report::resumed_at(&self.status.conditions, clock());
+        let mut done = Done::default();
+        if let Err(problem) = self.carry_out(stores, &clock, &mut done).await {
+            done.fail(problem);
+        }
         let now = clock();
         // Also when the stores are away: what was known and the clock still tell something.
         let plan = plan(&self.settings, now, &self.observed);
-        let status = report::status(
-            &self.settings,
-            &plan,
-            &self.observed,
-            problem.as_ref(),
-            &self.status,
-            now,
-        );
-        self.observed.failed = failed(&status);
-        let changes = report::changes(&self.status, &status);
-        self.status = status;
-        self.failures = if problem.is_some() {
-            self.failures.saturating_add(1)
-        } else {
-            0
+        let health = Health {
+            looked: done.looked,
+            problem: done.problem.take(),
+            unfit: self.fitness.as_ref().and_then(|(_, unfit)| unfit.clone()),
+        };
+        let changes = self.tell(&plan, &health, now);
+        self.failures = match health.problem {
+            Some(_) => self.failures.saturating_add(1),
+            None => 0,
         };
         Step {
             changes,
-            next_at: self.next_at(&plan, now),
-            problem,
+            next_at: self.next_at(&plan, &done, now),
+            problem: health.problem,
         }
     }
 
-    fn next_at(&self, plan: &Plan, now: Timestamp) -> Option<Timestamp> {
-        let soon = match (self.failures, plan.attend) {
-            (0, true) => Some(ATTEND_EVERY),
-            (0, false) => None,
-            (failures, attend) => {
+    /// Makes the new status, and says what is new in it.
+    fn tell(&mut self, plan: &Plan, health: &Health, now: Timestamp) -> Vec<Change> {
+        let mut before = self.status.clone();
+        if !self.stepped {
+            // Whoever starts a process wants to hear from it how things stand.
+            before.conditions.clear();
+            before.phase = Phase::Pending;
+        }
+        self.stepped = true;
+        if !self.looked {
+            self.status = report::unlooked(&self.settings, health, &self.status, now);
+            return report::changes(&before, &self.status, &[]);
+        }
+        let (settings, observed) = (&self.settings, &self.observed);
+        self.status = report::status(settings, plan, observed, health, &self.status, now);
+        self.observed.failed = failed(&self.status);
+        let past = plan.past.iter().rev();
+        let past: Vec<&PastSale> = past.filter(|sale| !self.told.contains(&sale.id)).collect();
+        let changes = report::changes(&before, &self.status, &past);
+        self.told = plan.past.iter().map(|sale| sale.id.clone()).collect();
+        changes
+    }
+
+    fn next_at(&self, plan: &Plan, done: &Done, now: Timestamp) -> Option<Timestamp> {
+        // Before the first look the status tells more of what is in progress than the plan.
+        let in_sale = !self.looked
+            && (self.status.active_sale.is_some() || self.status.phase == Phase::Settling);
+        let attend = plan.attend || in_sale;
+        // What came due while the step did its work, and nobody has tried yet.
+        let untried = plan
+            .actions
+            .iter()
+            .any(|action| !done.tried.contains(action));
+        let soon = match self.failures {
+            0 if untried => Some(SignedDuration::ZERO),
+            0 => attend.then_some(ATTEND_EVERY),
+            failures => {
                 let last = if attend {
                     LAST_RETRY_IN_SALE
                 } else {
@@ -121,7 +180,7 @@ impl Driver {
                 Some(last.min(FIRST_RETRY * 2_i32.pow((failures - 1).min(10))))
             }
         };
-        [soon.map(|soon| now + soon), plan.wake_at]
+        [soon.map(|soon| now + soon), plan.wake_at, done.close_at]
             .into_iter()
             .flatten()
             .min()
@@ -132,47 +191,82 @@ impl Driver {
         &mut self,
         stores: &mut Stores,
         clock: &impl Fn() -> Timestamp,
+        done: &mut Done,
     ) -> Result<(), Problem> {
-        let admin = stores.connected().await?;
-        let mut first_problem = Ok(());
+        let look = stores.look(&self.settings.name).await?;
+        self.saw(look.sales, clock());
+        done.looked = true;
+        let admin = look.admin?;
         for _ in 0..MAX_ROUNDS {
-            self.look(admin).await?;
             let now = clock();
             let mut progress = false;
             for action in plan(&self.settings, now, &self.observed).actions {
                 // A fault of one sale must not keep the others from being looked after.
-                match self.act(admin, &action, now).await {
+                match self.act(admin, &action, clock, done).await {
                     Ok(changed) => progress |= changed,
                     Err(problem) => {
                         tracing::warn!(?action, %problem, "could not be done; it is tried again");
-                        first_problem = first_problem.and(Err(problem));
+                        done.fail(problem);
                     }
                 }
+                done.tried.push(action);
             }
-            if !progress || first_problem.is_err() {
+            if !progress || done.problem.is_some() {
                 break;
             }
+            let sales = admin.observe(&self.settings.name).await?;
+            self.saw(sales, clock());
         }
-        first_problem
+        self.look_at_fitness(admin, clock()).await
     }
 
-    async fn look(&mut self, admin: &Admin) -> Result<(), Problem> {
-        let records = admin.observe(&self.settings.name).await?;
-        self.observed.sales = records
-            .into_iter()
-            .map(|record| KnownSale {
-                gone: self.gone.contains(&record.sale.id),
-                sale: record.sale,
-                seeded_at: record.seeded_at,
-                closed_at: record.closed_at,
-                settled_at: record.settled_at,
-                sold: record.sold,
-            })
-            .collect();
-        // What Postgres does not list any more is not asked about any more.
-        let sales = &self.observed.sales;
-        self.gone
-            .retain(|id| sales.iter().any(|known| known.sale.id == *id));
+    fn saw(&mut self, records: Vec<SaleRecord>, now: Timestamp) {
+        let known = |record: SaleRecord| KnownSale {
+            sale: record.sale,
+            seeded_at: record.seeded_at,
+            closed_at: record.closed_at,
+            settled_at: record.settled_at,
+            retired_at: record.retired_at,
+            sold: record.sold,
+        };
+        self.observed.sales = records.into_iter().map(known).collect();
+        if !self.looked {
+            self.looked = true;
+            self.told = self.told_before(now);
+        }
+    }
+
+    /// What was past before this process began was told by another one, but for the sale that
+    /// the status still calls open or to come. A start that was missed is not in Postgres; only
+    /// the status says whether it was told.
+    fn told_before(&self, now: Timestamp) -> HashSet<String> {
+        let FlashSaleStatus {
+            active_sale,
+            next_sale,
+            history,
+            ..
+        } = &self.status;
+        let untold = |id: &str| {
+            active_sale.as_ref().is_some_and(|sale| sale.id == id)
+                || next_sale.as_ref().is_some_and(|sale| sale.id == id)
+        };
+        let past = plan(&self.settings, now, &self.observed).past;
+        let in_postgres = |id: &str| {
+            let mut known = self.observed.sales.iter();
+            known.any(|known| known.sale.id.as_str() == id)
+        };
+        let told = past.iter().filter(|sale| in_postgres(&sale.id));
+        told.chain(history)
+            .map(|sale| sale.id.clone())
+            .filter(|id| !untold(id))
+            .collect()
+    }
+
+    async fn look_at_fitness(&mut self, admin: &Admin, now: Timestamp) -> Result<(), Problem> {
+        let due = |at: Timestamp| now.duration_since(at).abs() >= FITNESS_EVERY;
+        if self.fitness.as_ref().is_none_or(|(at, _)| due(*at)) {
+            self.fitness = Some((now, admin.fault().await?));
+        }
         Ok(())
     }
 
@@ -181,40 +275,39 @@ impl Driver {
         &mut self,
         admin: &Admin,
         action: &Action,
-        now: Timestamp,
+        clock: &impl Fn() -> Timestamp,
+        done: &mut Done,
     ) -> Result<bool, Problem> {
         match action {
-            Action::KeepAttempts { days } => {
-                admin.attempts_housekeeping(*days).await?;
-                self.observed.attempts_kept_at = Some(now);
-                Ok(false)
-            }
-            Action::Seed(upcoming) => {
-                self.seed(admin, upcoming).await?;
-                self.gone.remove(&upcoming.id);
-                Ok(true)
-            }
             Action::KeepUp(id) => {
                 let kept_up = admin.keep_up(id).await?;
                 if kept_up.rebuilt || kept_up.settled_entries > 0 {
                     tracing::info!(sale = %id, ?kept_up, "put right what was lost or left behind");
                 }
-                self.gone.remove(id);
                 Ok(false)
             }
-            Action::Withdraw(id) => {
-                admin.withdraw(id).await?;
-                self.gone.insert(id.clone());
-                Ok(true)
-            }
-            Action::Close(id) => {
-                admin.close(id).await?;
+            Action::Close(id) => match admin.close(id).await? {
+                Closed::Closed { .. } => Ok(true),
+                Closed::NotYet { open_for } => {
+                    tracing::info!(sale = %id, ?open_for, "still open by the clock of Redis");
+                    let wait = SignedDuration::try_from(open_for).unwrap_or(ATTEND_EVERY);
+                    done.close_at = Some(clock() + wait.min(ATTEND_EVERY));
+                    Ok(false)
+                }
+            },
+            Action::Withdraw(id) => Ok(admin.withdraw(id).await?),
+            Action::Seed(upcoming) => {
+                self.seed(admin, upcoming).await?;
                 Ok(true)
             }
             Action::Settle(id) => Ok(admin.settle(id).await?.settled),
             Action::Retire(id) => {
                 admin.retire(id).await?;
-                self.gone.insert(id.clone());
+                Ok(true)
+            }
+            Action::KeepAttempts { days } => {
+                admin.attempts_housekeeping(*days).await?;
+                self.observed.attempts_kept_at = Some(clock());
                 Ok(false)
             }
         }
@@ -245,3 +338,6 @@ fn failed(status: &FlashSaleStatus) -> Vec<PastSale> {
         .cloned()
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Carries one manifest out without Kubernetes.
 //!
-//! Promises: a wrong manifest is refused before anything is touched; stores that are away are
-//! waited for, and it says so; a restart at any moment changes nothing about the sales. Every
-//! change is a line on stdout, and the status is in a file that is always whole.
+//! Promises: a wrong manifest, or a status file that cannot be written, is refused before anything
+//! is touched; stores that are away are waited for, and it says so; a restart at any moment
+//! changes nothing about the sales. Every change is a line on stdout, and the status is in a file
+//! that is always whole, also after a crash of the machine.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,6 +51,17 @@ pub enum LocalError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// The status file cannot be written.
+    #[error(
+        "{path}: the status cannot be written there: {source}; expected a file, new or of an \
+         earlier run, in a folder that can be written to"
+    )]
+    StatusFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A store's URL cannot be used.
     #[error(transparent)]
     Stores(Problem),
@@ -72,38 +85,63 @@ pub async fn run(local: LocalSettings) -> Result<(), LocalError> {
         urls,
     } = read(&local)?;
     let status_file = local.status_file.as_deref();
+    let before = match status_file {
+        Some(file) => not_the_manifest(file, &local.manifest)
+            .and_then(|()| read_status(file))
+            .map_err(|source| LocalError::StatusFile {
+                path: file.to_owned(),
+                source,
+            })?,
+        None => FlashSaleStatus::default(),
+    };
     say(&format!(
         "  {:<12} {} from {}",
         "Carrying out",
         settings.name,
         local.manifest.display()
     ));
-    let before = status_file.and_then(read_status).unwrap_or_default();
     let mut stores = Stores::new(urls);
     let mut driver = Driver::new(settings, goods, before);
-    let mut written = None;
+    let mut written = Ok(None);
     loop {
         let step = driver.step(&mut stores, Timestamp::now).await;
         for change in &step.changes {
             say(&change.to_string());
         }
-        if let (Some(file), status) = (status_file, driver.status())
-            && written.as_ref() != Some(status)
-        {
-            match write_status(file, status) {
-                Ok(()) => written = Some(status.clone()),
-                Err(error) => say(&format!(
-                    "! {:<12} {}: {error}",
-                    "StatusFile",
-                    file.display()
-                )),
-            }
+        if let Some(file) = status_file {
+            written = write_changed(file, driver.status(), written);
         }
         if let Some(problem) = step.problem.filter(Problem::is_final) {
             return Err(LocalError::Stores(problem));
         }
         sleep_until(step.next_at).await;
     }
+}
+
+/// The status that is in the file, or why it is not.
+type Written = Result<Option<FlashSaleStatus>, String>;
+
+/// Writes what has changed. Sales go on where it cannot be written; that is said once.
+fn write_changed(file: &Path, status: &FlashSaleStatus, before: Written) -> Written {
+    if before
+        .as_ref()
+        .is_ok_and(|written| written.as_ref() == Some(status))
+    {
+        return before;
+    }
+    write_status(file, status)
+        .map(|()| Some(status.clone()))
+        .map_err(|error| {
+            let said = error.to_string();
+            if before != Err(said.clone()) {
+                say(&format!(
+                    "! {:<12} {}: {said}",
+                    "StatusFile",
+                    file.display()
+                ));
+            }
+            said
+        })
 }
 
 fn read(local: &LocalSettings) -> Result<Manifest, LocalError> {
@@ -143,17 +181,57 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{now} {line}");
 }
 
-/// A status that cannot be read is as good as none: it only remembers missed starts.
-fn read_status(file: &Path) -> Option<FlashSaleStatus> {
-    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+/// A manifest in JSON could be taken for a status, and be written over.
+fn not_the_manifest(file: &Path, manifest: &Path) -> std::io::Result<()> {
+    match file.canonicalize() {
+        Ok(file) if file == manifest.canonicalize()? => {
+            Err(std::io::Error::other("it is the manifest"))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// A reader finds the old status or the new one, never a part.
+/// The status of an earlier run, if there is one; writes it again, to see now whether that can be
+/// done. What is no status is put aside: it may be a file that somebody needs.
+fn read_status(file: &Path) -> std::io::Result<FlashSaleStatus> {
+    let bytes = match std::fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let status = match serde_json::from_slice(&bytes) {
+        Ok(status) => status,
+        Err(_) if bytes.is_empty() => FlashSaleStatus::default(),
+        Err(error) => {
+            let aside = with_suffix(file, ".unreadable");
+            std::fs::rename(file, &aside)?;
+            say(&format!(
+                "! {:<12} {}: found what is no status ({error}); it is now {}",
+                "StatusFile",
+                file.display(),
+                aside.display()
+            ));
+            FlashSaleStatus::default()
+        }
+    };
+    write_status(file, &status)?;
+    Ok(status)
+}
+
+/// A reader finds the old status or the new one, never a part, and so does who starts after a
+/// crash of the machine.
 fn write_status(file: &Path, status: &FlashSaleStatus) -> std::io::Result<()> {
     let mut text = serde_json::to_vec_pretty(status)?;
     text.push(b'\n');
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    std::fs::write(&beside, text)?;
+    let beside = with_suffix(file, ".new");
+    let mut new = File::create(&beside)?;
+    new.write_all(&text)?;
+    new.sync_all()?;
     std::fs::rename(&beside, file)
+}
+
+fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

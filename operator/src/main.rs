@@ -1,10 +1,14 @@
 //! `flashsale-operator`: carries flash sales out.
 
+use std::error::Error;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use flashsale_engine::telemetry::Telemetry;
 use flashsale_operator::local::{self, LocalSettings};
+use flashsale_operator::stores::PostgresUrl;
 use flashsale_operator::{crd, manifest::GivenUrls};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,7 +59,7 @@ enum Command {
             env = "FLASHSALE_POSTGRES_URL",
             hide_env_values = true
         )]
-        postgres_url: String,
+        postgres_url: Option<String>,
     },
 }
 
@@ -64,20 +68,17 @@ async fn main() -> ExitCode {
     // Two TLS libraries bring a provider each; without a choice neither would start. That one
     // was chosen before is no fault.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = tokio::select! {
-        outcome = run(Cli::parse().command) => outcome,
-        stopped = stop() => stopped.map_err(Into::into),
-    };
-    match outcome {
+    match run(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            // Where nobody listens, the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Local {
             manifest,
@@ -86,17 +87,41 @@ async fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             status_file,
         } => {
             let urls = GivenUrls { redis, postgres };
-            local::run(LocalSettings {
+            let settings = LocalSettings {
                 manifest,
                 urls,
                 status_file,
-            })
-            .await?;
+            };
+            logged(local::run(settings)).await
         }
-        Command::Crd => print!("{}", crd::yaml()?),
-        Command::Migrate { postgres_url } => flashsale_engine::migrate(&postgres_url).await?,
+        Command::Crd => print(&crd::yaml()?),
+        Command::Migrate { postgres_url } => {
+            let url = PostgresUrl::parse("--postgres-url", &postgres_url.unwrap_or_default())?;
+            logged(flashsale_engine::migrate(url.as_str())).await
+        }
     }
-    Ok(())
+}
+
+/// Does some work, until it is done or the process is told to stop, with the log on stderr.
+async fn logged<E: Error + 'static>(
+    work: impl Future<Output = Result<(), E>>,
+) -> Result<(), Box<dyn Error>> {
+    let log = Telemetry::start_on_stderr()?;
+    let outcome = tokio::select! {
+        outcome = work => outcome.map_err(Into::into),
+        stopped = stop() => stopped.map_err(Into::into),
+    };
+    log.flush();
+    outcome
+}
+
+/// Whoever reads may have read enough.
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Ctrl-C or SIGTERM. Whatever was being done can be done again.

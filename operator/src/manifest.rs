@@ -2,23 +2,24 @@
 //!
 //! The file holds one FlashSale and, in documents of their own, the Secrets and ConfigMaps that
 //! it refers to, as `kubectl apply` takes them. Reading is strict, as the API server is: a field
-//! that the resource does not have is an error. Every error says the field and, where it can,
-//! the line. The values of Secrets are never shown.
+//! that a kind does not have is an error, and so is a value that its schema does not allow.
+//! Everything that is wrong is said at once, each with its field and its line (but what is no YAML
+//! or of another kind is said alone). The values of Secrets are never shown.
 
+mod documents;
 mod lines;
+mod schema;
 
 use std::fmt;
 
 use flashsale_engine::catalog::Catalog;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{CustomResourceExt, ResourceExt};
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::api::{FlashSale, KeyRef};
 use crate::driver::Goods;
 use crate::settings::{CatalogChoice, FieldError, Settings, validate};
-use crate::stores::StoreUrls;
+use crate::stores::{PostgresUrl, RedisUrl, StoreUrls};
+use documents::Documents;
 
 /// A FlashSale that can be carried out, with what it refers to.
 pub struct Manifest {
@@ -30,7 +31,7 @@ pub struct Manifest {
     pub urls: StoreUrls,
 }
 
-/// URLs that come before those of the Secrets.
+/// URLs that come before those of the Secrets. An empty one counts as not given.
 #[derive(Clone, Default)]
 pub struct GivenUrls {
     /// Of Redis.
@@ -39,7 +40,7 @@ pub struct GivenUrls {
     pub postgres: Option<String>,
 }
 
-/// Everything that is wrong with a file.
+/// Everything that is wrong with a file, from its beginning to its end.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ManifestError {
     faults: Vec<Fault>,
@@ -78,257 +79,161 @@ impl ManifestError {
 
 /// Reads what a file holds.
 pub fn read(bytes: &[u8], given: GivenUrls) -> Result<Manifest, ManifestError> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let lines = bytes[..error.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
-        ManifestError::one(
-            Some(lines + 1),
-            "found bytes that are not UTF-8; expected UTF-8 text",
-        )
-    })?;
-    let documents = Documents::read(text)?;
-    let start = documents.flash_sale_line;
-    let at = |error: FieldError| {
-        let line = lines::find(text, start, &error.path);
-        Fault {
-            line,
+    let text = utf8(bytes)?;
+    let (documents, mut faults) = Documents::read(text)?;
+    let mut reading = Reading {
+        documents: &documents,
+        errors: Vec::new(),
+        faults: Vec::new(),
+    };
+    let manifest = reading.manifest(given);
+    faults.append(&mut reading.faults);
+    // Of two words about one field, that of the rule says more than that of the schema.
+    let ruled = reading.errors;
+    let said = |error: &&FieldError| ruled.iter().all(|ruled| ruled.path != error.path);
+    for error in documents.errors.iter().filter(said).chain(&ruled) {
+        faults.push(Fault {
+            // An option of the command has no line in the file.
+            line: (!error.path.starts_with("--"))
+                .then(|| documents.flash_sale.line_of(&error.path)),
             message: error.to_string(),
-        }
-    };
-    let settings = validate(&documents.flash_sale).map_err(|errors| ManifestError {
-        faults: errors.into_iter().map(at).collect(),
-    })?;
-
-    let missing = |path: &str, kind: &str, reference: &KeyRef, or: &str| {
-        let KeyRef { name, key } = reference;
-        let fault = at(FieldError {
-            path: path.to_owned(),
-            found: format!("{kind} {name} with the key {key}"),
-            expected: format!("it as another document in this file{or}"),
         });
-        ManifestError {
-            faults: vec![fault],
-        }
-    };
-    let url = |given: Option<String>, path: &str, reference: &KeyRef, or: &str| {
-        given
-            .or_else(|| documents.secret(reference))
-            .ok_or_else(|| missing(path, "Secret", reference, or))
-    };
-    let redis = url(
-        given.redis,
-        "spec.redis.secretKeyRef",
-        &settings.redis,
-        ", or --redis-url",
-    )?;
-    let postgres = url(
-        given.postgres,
-        "spec.postgres.secretKeyRef",
-        &settings.postgres,
-        ", or --postgres-url",
-    )?;
-    let goods = match &settings.catalog {
-        CatalogChoice::Generate { count } => Goods::MadeUp(*count),
-        CatalogChoice::ConfigMap(reference) => {
-            let path = "spec.catalog.configMapRef";
-            let csv = documents
-                .config_map(reference)
-                .ok_or_else(|| missing(path, "ConfigMap", reference, ""))?;
-            let KeyRef { name, key } = reference;
-            let catalog = Catalog::from_csv(csv).map_err(|error| {
-                ManifestError::one(None, format!("ConfigMap {name}, key {key}: {error}"))
-            })?;
-            // The first sale shows whether the total fits.
-            let window = settings.window(jiff::Timestamp::UNIX_EPOCH);
-            settings
-                .sale(window, catalog.len() as u32)
-                .map_err(|error| ManifestError {
-                    faults: vec![at(error)],
-                })?;
-            Goods::Listed(catalog)
-        }
-    };
-    let urls = StoreUrls::new(&redis, &postgres)
-        .map_err(|error| ManifestError::one(None, error.to_string()))?;
-    Ok(Manifest {
-        settings,
-        goods,
-        urls,
+    }
+    faults.sort_by_key(|fault| fault.line);
+    match manifest {
+        Some(manifest) if faults.is_empty() => Ok(manifest),
+        _ => Err(ManifestError { faults }),
+    }
+}
+
+/// Some editors put a mark of the byte order before the text.
+fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|error| {
+        let before = &bytes[..error.valid_up_to()];
+        let lines = before.iter().filter(|byte| **byte == b'\n').count();
+        let message = "found bytes that are not UTF-8; expected UTF-8 text";
+        ManifestError::one(Some(lines + 1), message)
     })
 }
 
-/// The documents of a file.
-struct Documents {
-    flash_sale: FlashSale,
-    flash_sale_line: usize,
-    secrets: Vec<Secret>,
-    config_maps: Vec<ConfigMap>,
+/// Goes on behind a fault, to find the others.
+struct Reading<'a> {
+    documents: &'a Documents<'a>,
+    /// What is wrong with the FlashSale, beyond its schema.
+    errors: Vec<FieldError>,
+    /// What is wrong with other documents.
+    faults: Vec<Fault>,
 }
 
-impl Documents {
-    fn read(text: &str) -> Result<Self, ManifestError> {
-        let mut flash_sale = None;
-        let (mut secrets, mut config_maps) = (Vec::new(), Vec::new());
-        for (first_line, document) in lines::documents(text) {
-            let value: Value = parse(document, first_line)?;
-            if value.is_null() {
-                continue;
+impl Reading<'_> {
+    /// `None`: something is wrong, and was said here or in the check of the schema.
+    fn manifest(&mut self, given: GivenUrls) -> Option<Manifest> {
+        let flash_sale = match FlashSale::deserialize(&self.documents.flash_sale.value) {
+            Ok(flash_sale) => flash_sale,
+            Err(_) if !self.documents.errors.is_empty() => return None,
+            Err(error) => {
+                // What the schema lets pass can be read; this is for what nobody thought of.
+                self.fail("spec", error, "a FlashSale of flashsale.dev/v1alpha1");
+                return None;
             }
-            let word = |field| {
-                value
-                    .get(field)
-                    .and_then(Value::as_str)
-                    .unwrap_or("nothing")
-            };
-            match (word("apiVersion"), word("kind")) {
-                ("flashsale.dev/v1alpha1", "FlashSale") if flash_sale.is_none() => {
-                    refuse_unknown_fields(&value, text, first_line)?;
-                    flash_sale = Some((parse(document, first_line)?, first_line));
-                }
-                ("flashsale.dev/v1alpha1", "FlashSale") => {
-                    let message = "found a second FlashSale; expected one in a file";
-                    return Err(ManifestError::one(Some(first_line), message));
-                }
-                ("v1", "Secret") => secrets.push(parse(document, first_line)?),
-                ("v1", "ConfigMap") => config_maps.push(parse(document, first_line)?),
-                (version, kind) => {
-                    let message = format!(
-                        "found kind {kind} of apiVersion {version}; expected FlashSale of \
-                         flashsale.dev/v1alpha1, or Secret or ConfigMap of v1"
-                    );
-                    return Err(ManifestError::one(Some(first_line), message));
-                }
+        };
+        let spec = &flash_sale.spec;
+        let settings = match validate(&flash_sale) {
+            Ok(settings) => Some(settings),
+            Err(mut errors) => {
+                self.errors.append(&mut errors);
+                None
             }
-        }
-        let (flash_sale, flash_sale_line) = flash_sale.ok_or_else(|| {
-            ManifestError::one(
-                None,
-                "found no FlashSale; expected one of apiVersion flashsale.dev/v1alpha1",
-            )
-        })?;
-        Ok(Self {
-            flash_sale,
-            flash_sale_line,
-            secrets,
-            config_maps,
+        };
+        let reference = &spec.redis.secret_key_ref;
+        let redis = self.url(given.redis, "redis", reference, RedisUrl::parse);
+        let reference = &spec.postgres.secret_key_ref;
+        let postgres = self.url(given.postgres, "postgres", reference, PostgresUrl::parse);
+        let goods = match (&spec.catalog.generate, &spec.catalog.config_map_ref) {
+            (None, Some(reference)) => self.listed(reference, settings.as_ref()).map(Goods::Listed),
+            _ => match settings.as_ref()?.catalog {
+                CatalogChoice::Generate { count } => Some(Goods::MadeUp(count)),
+                CatalogChoice::ConfigMap(_) => None,
+            },
+        };
+        Some(Manifest {
+            settings: settings?,
+            goods: goods?,
+            urls: StoreUrls {
+                redis: redis?,
+                postgres: postgres?,
+            },
         })
     }
 
-    fn namespace_is(&self, other: Option<String>) -> bool {
-        let or_default =
-            |namespace: Option<String>| namespace.unwrap_or_else(|| "default".to_owned());
-        or_default(other) == or_default(self.flash_sale.namespace())
+    /// The URL of a store: as it was given, else as the Secret has it.
+    fn url<U>(
+        &mut self,
+        given: Option<String>,
+        store: &str,
+        reference: &KeyRef,
+        parse: impl Fn(&str, &str) -> Result<U, FieldError>,
+    ) -> Option<U> {
+        let option = format!("--{store}-url");
+        let path = format!("spec.{store}.secretKeyRef");
+        let url = match given.filter(|url| !url.trim().is_empty()) {
+            Some(url) => parse(&option, &url),
+            None => match self.documents.secret(self.sound(&path, reference)?) {
+                Ok(url) => parse(&path, &url),
+                Err((found, expected)) => {
+                    self.fail(&path, found, format!("{expected}, or {option}"));
+                    return None;
+                }
+            },
+        };
+        url.map_err(|error| self.errors.push(error)).ok()
     }
 
-    fn secret(&self, reference: &KeyRef) -> Option<String> {
-        let secret = self.secrets.iter().find(|secret| {
-            secret.name_any() == reference.name && self.namespace_is(secret.namespace())
-        })?;
-        let plain = secret
-            .string_data
-            .as_ref()
-            .and_then(|data| data.get(&reference.key))
-            .cloned();
-        plain.or_else(|| {
-            let bytes = secret.data.as_ref()?.get(&reference.key)?;
-            String::from_utf8(bytes.0.clone()).ok()
-        })
-    }
-
-    fn config_map(&self, reference: &KeyRef) -> Option<&[u8]> {
-        let config_map = self.config_maps.iter().find(|config_map| {
-            config_map.name_any() == reference.name && self.namespace_is(config_map.namespace())
-        })?;
-        let text = config_map
-            .data
-            .as_ref()
-            .and_then(|data| data.get(&reference.key));
-        text.map(String::as_bytes).or_else(|| {
-            Some(
-                config_map
-                    .binary_data
-                    .as_ref()?
-                    .get(&reference.key)?
-                    .0
-                    .as_slice(),
-            )
-        })
-    }
-}
-
-fn parse<T: DeserializeOwned>(document: &str, first_line: usize) -> Result<T, ManifestError> {
-    let deserializer = serde_yaml_ng::Deserializer::from_str(document);
-    T::deserialize(deserializer).map_err(|error| {
-        let line = error
-            .location()
-            .map(|location| first_line + location.line() - 1);
-        // The message counts lines from the start of the document; ours counts from the file's.
-        let message = error.to_string();
-        let message = message
-            .split(" at line ")
-            .next()
-            .unwrap_or(&message)
-            .to_owned();
-        ManifestError::one(line, message)
-    })
-}
-
-/// Refuses fields that the schema of the custom resource does not have.
-fn refuse_unknown_fields(
-    value: &Value,
-    text: &str,
-    first_line: usize,
-) -> Result<(), ManifestError> {
-    let crd = FlashSale::crd();
-    let schema = crd
-        .spec
-        .versions
-        .first()
-        .and_then(|version| version.schema.as_ref());
-    let schema = schema.and_then(|schema| schema.open_api_v3_schema.as_ref());
-    let schema = serde_json::to_value(schema).unwrap_or_default();
-    let mut faults = Vec::new();
-    for part in ["spec", "status"] {
-        let schema = &schema["properties"][part];
-        if let Some(value) = value.get(part) {
-            unknown_fields(schema, value, part, &mut |path, known| {
-                let line = lines::find(text, first_line, path);
-                faults.push(Fault {
-                    line,
-                    message: format!("{path}: found an unknown field; expected {known}"),
+    /// The items of a ConfigMap, if they are as many as are to be sold.
+    fn listed(&mut self, reference: &KeyRef, settings: Option<&Settings>) -> Option<Catalog> {
+        let path = "spec.catalog.configMapRef";
+        let csv = match self.documents.config_map(self.sound(path, reference)?) {
+            Ok(csv) => csv,
+            Err((found, expected)) => {
+                self.fail(path, found, expected);
+                return None;
+            }
+        };
+        let catalog = match Catalog::from_csv(csv.as_ref()) {
+            Ok(catalog) => catalog,
+            Err(error) => {
+                let KeyRef { name, key } = reference;
+                self.faults.push(Fault {
+                    line: self.documents.config_map_line(reference),
+                    message: format!("ConfigMap {name}, key {key}: {error}"),
                 });
-            });
+                return None;
+            }
+        };
+        // The first sale shows whether the total fits.
+        let window = settings?.window(jiff::Timestamp::UNIX_EPOCH);
+        match settings?.sale(window, catalog.len() as u32) {
+            Ok(_) => Some(catalog),
+            Err(error) => {
+                self.errors.push(error);
+                None
+            }
         }
     }
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(ManifestError { faults })
-    }
-}
 
-fn unknown_fields(schema: &Value, value: &Value, path: &str, tell: &mut dyn FnMut(&str, String)) {
-    match (value, &schema["properties"]) {
-        (Value::Object(fields), Value::Object(known)) => {
-            for (name, value) in fields {
-                let path = format!("{path}.{name}");
-                match known.get(name) {
-                    Some(schema) => unknown_fields(schema, value, &path, tell),
-                    None => {
-                        let names: Vec<&str> = known.keys().map(String::as_str).collect();
-                        tell(&path, format!("one of {}", names.join(", ")));
-                    }
-                }
-            }
-        }
-        (Value::Array(values), _) => {
-            for (n, value) in values.iter().enumerate() {
-                unknown_fields(&schema["items"], value, &format!("{path}[{n}]"), tell);
-            }
-        }
-        _ => {}
+    /// A reference that cannot be one leads nowhere, and may be a URL that nobody should see.
+    fn sound<'r>(&self, path: &str, reference: &'r KeyRef) -> Option<&'r KeyRef> {
+        let wrong = |error: &FieldError| error.path.starts_with(path);
+        (!self.documents.errors.iter().any(wrong)).then_some(reference)
+    }
+
+    fn fail(&mut self, path: &str, found: impl fmt::Display, expected: impl Into<String>) {
+        self.errors.push(FieldError {
+            path: path.to_owned(),
+            found: found.to_string(),
+            expected: expected.into(),
+        });
     }
 }
 

@@ -13,10 +13,13 @@
 //!   not started; once it has started it goes on to its end.
 //! - A missed start is made good only if it is the latest, within the starting deadline, after
 //!   the resource was made, and its window is still open. A late sale ends on time.
-//! - A start inside the window of a sale that is there already opens nothing.
+//! - A start inside the window of a sale that is there already, or will be, opens nothing.
 
 mod history;
 mod known;
+mod starts;
+
+use std::fmt;
 
 use flashsale_engine::sale::{SaleId, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -25,11 +28,12 @@ use crate::api::{PastSale, Phase};
 use crate::settings::Settings;
 use known::Stage;
 pub use known::{KnownSale, Observed};
+use starts::Starts;
 
 /// What is to be done now, what there is, and when to look again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What to do now, in this order: what sells or is about to comes first.
+    /// What to do now, in this order: what sells comes first, then what is about to.
     pub actions: Vec<Action>,
     /// Where the FlashSale stands.
     pub phase: Phase,
@@ -37,9 +41,11 @@ pub struct Plan {
     pub scale: Scale,
     /// The sale that is open.
     pub active: Option<SaleId>,
-    /// The sale that opens next.
-    pub next: Option<Upcoming>,
-    /// The sales of the past within the history limits, newest first.
+    /// The sale that opens next, or why none does.
+    pub next: Result<Upcoming, NoNext>,
+    /// The sales of the past that are known of, newest first.
+    pub past: Vec<PastSale>,
+    /// Those of them that are within the history limits.
     pub history: Vec<PastSale>,
     /// Whether sales are in progress that should be looked after every second.
     pub attend: bool,
@@ -50,23 +56,40 @@ pub struct Plan {
 /// Something to do. All of it may be repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Put right in Redis and Postgres what was lost or left behind of a seeded sale.
+    KeepUp(SaleId),
+    /// Stop a sale that has ended, for good.
+    Close(SaleId),
+    /// Take back a sale that has not started.
+    Withdraw(SaleId),
+    /// Put a sale into Postgres and Redis, as far as it is not there.
+    Seed(Upcoming),
+    /// Bring Postgres up to date with a closed sale.
+    Settle(SaleId),
+    /// Delete what Redis holds of a sale of the past.
+    Retire(SaleId),
     /// Make the day partitions of the attempts and drop those that are too old.
     KeepAttempts {
         /// How many days stay.
         days: u32,
     },
-    /// Put a sale into Postgres and Redis, as far as it is not there.
-    Seed(Upcoming),
-    /// Put right in Redis and Postgres what was lost or left behind of a seeded sale.
-    KeepUp(SaleId),
-    /// Take back a sale that has not started.
-    Withdraw(SaleId),
-    /// Stop a sale that has ended, for good.
-    Close(SaleId),
-    /// Bring Postgres up to date with a closed sale.
-    Settle(SaleId),
-    /// Delete what Redis holds of a settled sale.
-    Retire(SaleId),
+}
+
+impl Action {
+    /// Its place among the actions of a plan. What sells comes first; what takes long comes
+    /// behind what is short, because a seed of a million items takes many seconds.
+    fn rank(&self, active: Option<&SaleId>) -> u8 {
+        match self {
+            Self::KeepUp(id) if Some(id) == active => 0,
+            Self::Close(_) => 1,
+            Self::Withdraw(_) => 2,
+            Self::KeepUp(_) => 3,
+            Self::Seed(_) => 4,
+            Self::Settle(_) => 5,
+            Self::Retire(_) => 6,
+            Self::KeepAttempts { .. } => 7,
+        }
+    }
 }
 
 /// A sale to come, or one whose start was missed and is made good.
@@ -78,6 +101,92 @@ pub struct Upcoming {
     pub window: Window,
     /// Whether it is seeded.
     pub seeded: bool,
+}
+
+/// Why no sale is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoNext {
+    /// Further sales are held back.
+    Suspended,
+    /// The schedule has no further start.
+    NoStart,
+    /// The one sale has been held, or is open.
+    Held {
+        /// That sale.
+        id: SaleId,
+    },
+    /// The one start has passed without a sale, too long ago to be made good.
+    Over {
+        /// The start.
+        start: Timestamp,
+        /// When it was given up.
+        since: Timestamp,
+        /// Whether it was by the starting deadline, before its window ended.
+        by_deadline: bool,
+    },
+    /// The one start lies inside the window of another sale.
+    Covered {
+        /// The start.
+        start: Timestamp,
+        /// That sale.
+        by: SaleId,
+    },
+}
+
+impl NoNext {
+    /// One word, as the reason of a condition.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Suspended => "Suspended",
+            Self::NoStart => "NoStart",
+            Self::Held { .. } => "Held",
+            Self::Over { .. } => "StartIsOver",
+            Self::Covered { .. } => "StartIsCovered",
+        }
+    }
+
+    /// Whether what the resource asks for cannot be had any more.
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Over { .. } | Self::Covered { .. })
+    }
+}
+
+/// One sentence, which says how to go on.
+impl fmt::Display for NoNext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ");
+        match self {
+            Self::Suspended => write!(f, "there is no sale to come: the FlashSale is suspended"),
+            Self::NoStart => write!(f, "there is no sale to come: the schedule has ended"),
+            Self::Held { id } => write!(
+                f,
+                "there is no sale to come: startAt is that of {id}; set a new startAt for another"
+            ),
+            Self::Over {
+                start,
+                since,
+                by_deadline,
+            } => {
+                let why = match by_deadline {
+                    true => "when startingDeadlineSeconds had passed",
+                    false => "when its window ended",
+                };
+                write!(
+                    f,
+                    "there is no sale to come: startAt {} is over since {}, {why}, and no sale was \
+                     held; set a startAt that is to come",
+                    time(start),
+                    time(since),
+                )
+            }
+            Self::Covered { start, by } => write!(
+                f,
+                "there is no sale to come: startAt {} lies inside the window of {by}, and opens \
+                 nothing; set a startAt behind its end",
+                time(start),
+            ),
+        }
+    }
 }
 
 /// How many pods are wanted.
@@ -106,12 +215,12 @@ pub fn plan(settings: &Settings, now: Timestamp, observed: &Observed) -> Plan {
     let mut actions = Vec::new();
 
     let late = starts.late();
-    let upcoming: Vec<Upcoming> = starts.upcoming().collect();
+    let upcoming: Vec<Upcoming> = starts.upcoming(late.as_ref()).collect();
     for sale in late.iter().chain(&upcoming) {
         if moments.reached(sale.window.starts_at - settings.warm_up) {
             progress.preparing = true;
             moments.reached(sale.window.starts_at);
-            moments.reached(starts.given_up_at(sale.window));
+            moments.reached(settings.given_up_at(sale.window));
             actions.push(match sale.seeded {
                 true => Action::KeepUp(sale.id.clone()),
                 false => Action::Seed(sale.clone()),
@@ -131,8 +240,11 @@ pub fn plan(settings: &Settings, now: Timestamp, observed: &Observed) -> Plan {
         });
         moments.reached(now + KEEP_ATTEMPTS_EVERY);
     }
+    actions.sort_by_key(|action| action.rank(progress.active.as_ref()));
 
-    let next = late.or_else(|| upcoming.into_iter().next());
+    let next = late
+        .or_else(|| upcoming.into_iter().next())
+        .ok_or_else(|| starts.no_next());
     let phase = match () {
         () if progress.active.is_some() && progress.sold_out => Phase::SoldOut,
         () if progress.active.is_some() => Phase::Selling,
@@ -140,10 +252,11 @@ pub fn plan(settings: &Settings, now: Timestamp, observed: &Observed) -> Plan {
         () if progress.preparing => Phase::WarmingUp,
         () if progress.cooling => Phase::CoolingDown,
         () if settings.suspend => Phase::Suspended,
-        () if next.is_some() => Phase::Scheduled,
+        () if next.is_ok() => Phase::Scheduled,
         () => Phase::Finished,
     };
     let attend = progress.active.is_some() || progress.settling || progress.preparing;
+    let past = history::past(settings, observed, starts.missed(), now);
     Plan {
         actions,
         phase,
@@ -154,7 +267,8 @@ pub fn plan(settings: &Settings, now: Timestamp, observed: &Observed) -> Plan {
         },
         active: progress.active,
         next,
-        history: history::history(settings, observed, starts.missed(), now),
+        history: history::within_limits(settings, &past),
+        past,
         attend,
         wake_at: moments.next,
     }
@@ -181,9 +295,12 @@ impl Progress {
         let id = known.sale.id.clone();
         let window = known.sale.window;
         match known.stage(moments.now) {
-            Stage::Upcoming if known.gone || starts.wanted(known) => None,
-            Stage::Upcoming => Some(Action::Withdraw(id)),
-            Stage::Open if known.gone => None,
+            Stage::Upcoming if starts.wanted(known) => None,
+            Stage::Upcoming => {
+                // Until then it can be taken back.
+                moments.reached(window.starts_at);
+                Some(Action::Withdraw(id))
+            }
             Stage::Open => {
                 moments.reached(window.ends_at);
                 self.sold_out = known.sold >= known.sale.limits.total;
@@ -201,9 +318,13 @@ impl Progress {
             Stage::Settled => {
                 let cool = moments.reached(window.ends_at + starts.settings.cool_down);
                 self.cooling |= !cool;
-                (cool && !known.gone).then_some(Action::Retire(id))
+                (cool && known.retired_at.is_none()).then_some(Action::Retire(id))
             }
-            Stage::NeverSeeded => None,
+            // A part of it may be in Redis: it must not be opened by that.
+            Stage::NeverSeeded => {
+                let given_up = moments.reached(starts.settings.given_up_at(window));
+                (given_up && known.retired_at.is_none()).then_some(Action::Retire(id))
+            }
         }
     }
 }
@@ -221,109 +342,6 @@ impl Moments {
             self.next = Some(self.next.map_or(moment, |next| next.min(moment)));
         }
         moment <= self.now
-    }
-}
-
-/// Which starts of the schedule become sales.
-struct Starts<'a> {
-    settings: &'a Settings,
-    now: Timestamp,
-    observed: &'a Observed,
-}
-
-impl Starts<'_> {
-    /// The sales to come, the nearest first: those that are there and wanted, and those that
-    /// the schedule has.
-    fn upcoming(&self) -> impl Iterator<Item = Upcoming> {
-        let limit = if self.settings.suspend {
-            0
-        } else {
-            MAX_PREPARED
-        };
-        let mut after = self.now;
-        std::iter::from_fn(move || {
-            let start = self.settings.schedule.next_after(after)?;
-            after = start;
-            Some(self.upcoming_at(start))
-        })
-        // A start inside the window of a sale that is there opens nothing. Looking through a
-        // bounded number of starts finds the next one: such a window spans few of them.
-        .take(1_000)
-        .filter(|sale| !self.overlaps(sale.window.starts_at))
-        .take(limit)
-    }
-
-    fn upcoming_at(&self, start: Timestamp) -> Upcoming {
-        let window = self.settings.window(start);
-        let id = SaleId::new(&self.settings.name, start);
-        match self.observed.find(&id) {
-            Some(known) => known.as_upcoming(),
-            None => Upcoming {
-                id,
-                window,
-                seeded: false,
-            },
-        }
-    }
-
-    /// Whether a start lies inside the window of another sale that was held or will be.
-    fn overlaps(&self, start: Timestamp) -> bool {
-        self.observed.sales.iter().any(|other| {
-            let window = other.sale.window;
-            other.held()
-                && window.starts_at < start
-                && start < window.ends_at
-                && window.starts_at <= self.now
-        })
-    }
-
-    /// Whether a sale that is there and has not started is still to be opened.
-    fn wanted(&self, sale: &KnownSale) -> bool {
-        let start = sale.sale.window.starts_at;
-        !self.settings.suspend && self.settings.schedule.has(start) && !self.overlaps(start)
-    }
-
-    /// The latest start that has passed without a sale.
-    fn unheld(&self) -> Option<Upcoming> {
-        let start = self.settings.schedule.last_until(self.now)?;
-        let sale = self.upcoming_at(start);
-        let from_before = self
-            .settings
-            .created_at
-            .is_some_and(|created_at| start < created_at);
-        (!sale.seeded && !from_before).then_some(sale)
-    }
-
-    /// The missed start that is made good now.
-    fn late(&self) -> Option<Upcoming> {
-        let sale = self.unheld()?;
-        let open = self.now < self.given_up_at(sale.window);
-        (open && !self.settings.suspend && !self.overlaps(sale.window.starts_at)).then_some(sale)
-    }
-
-    /// The missed start that is not made good any more. Where it is not known that the resource
-    /// was there at that time, nothing was missed.
-    fn missed(&self) -> Option<Upcoming> {
-        let sale = self.unheld()?;
-        let start = sale.window.starts_at;
-        let there_since = self
-            .settings
-            .created_at
-            .or_else(|| self.observed.earliest_start());
-        let was_there = there_since.is_some_and(|since| since <= start);
-        let given_up = self.now >= self.given_up_at(sale.window);
-        (was_there && given_up && !self.settings.suspend && !self.overlaps(start)).then_some(sale)
-    }
-
-    /// From this moment on a sale that was not seeded in time is not opened any more.
-    fn given_up_at(&self, window: Window) -> Timestamp {
-        match self.settings.starting_deadline {
-            // The deadline itself is still inside, as with a CronJob.
-            Some(deadline) => window
-                .ends_at
-                .min(window.starts_at + deadline + SignedDuration::from_nanos(1)),
-            None => window.ends_at,
-        }
     }
 }
 

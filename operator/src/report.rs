@@ -4,22 +4,38 @@
 //! before it: the time of a condition moves only when the condition turns, so a status in which
 //! nothing has changed is equal to the one before and need not be written.
 
-use std::fmt;
+mod changes;
+mod conditions;
 
+use flashsale_engine::sale::{FlashSaleName, SaleId};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{ActiveSale, FlashSaleStatus, NextSale, PastSale, Phase, SaleResult};
+use crate::api::{ActiveSale, FlashSaleStatus, NextSale, Phase};
 use crate::plan::{Observed, Plan};
 use crate::settings::{FieldError, Settings};
 use crate::stores::Problem;
+pub use changes::{Change, changes};
+use conditions::Conditions;
+pub use conditions::resumed_at;
 
-/// The status that goes with a plan. `problem` is why the plan could not be carried out.
+/// How it went to look and to act.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Whether Postgres has answered what it knows of the sales.
+    pub looked: bool,
+    /// Why something could not be done.
+    pub problem: Option<Problem>,
+    /// Why Redis is not fit for a sale although it answers.
+    pub unfit: Option<String>,
+}
+
+/// The status that goes with a plan.
 pub fn status(
     settings: &Settings,
     plan: &Plan,
     observed: &Observed,
-    problem: Option<&Problem>,
+    health: &Health,
     before: &FlashSaleStatus,
     now: Timestamp,
 ) -> FlashSaleStatus {
@@ -42,44 +58,32 @@ pub fn status(
                 sold_out_at: sold_out_at.or((sold >= total).then_some(Time(now))),
             }
         });
-    let next_sale = plan.next.as_ref().map(|next| NextSale {
+    let next_sale = plan.next.as_ref().ok().map(|next| NextSale {
         id: next.id.to_string(),
         starts_at: Time(next.window.starts_at),
         ends_at: Time(next.window.ends_at),
         seeded: next.seeded,
     });
-    let mut conditions = Conditions {
-        before: &before.conditions,
-        generation: settings.generation,
-        now,
-        list: vec![],
-    };
-    conditions.stores(problem);
-    let seeded = match (&active_sale, &next_sale) {
+    let mut conditions = conditions(settings, before, now);
+    conditions.stores(health, plan.next.as_ref().err());
+    let seeded = match (&active_sale, &plan.next) {
         (Some(sale), _) => (true, "Open", format!("{} is open", sale.id)),
-        (None, Some(next)) if next.seeded => {
+        (None, Ok(next)) if next.seeded => {
             (true, "Prepared", format!("{} is ready to open", next.id))
         }
-        (None, Some(next)) => (false, "NotYet", format!("{} is not prepared yet", next.id)),
-        (None, None) => (false, "NoSale", "there is no sale to come".to_owned()),
+        (None, Ok(next)) => (false, "NotYet", format!("{} is not prepared yet", next.id)),
+        (None, Err(no_next)) => (false, no_next.reason(), no_next.to_string()),
     };
     conditions.set("Seeded", seeded.0, seeded.1, seeded.2);
     match &active_sale {
         Some(sale) if plan.phase == Phase::SoldOut => {
-            conditions.set(
-                "Selling",
-                false,
-                "SoldOut",
-                format!("everything in {} is sold", sale.id),
-            );
+            let message = format!("everything in {} is sold", sale.id);
+            conditions.set("Selling", false, "SoldOut", message);
         }
         Some(sale) => conditions.set("Selling", true, "Open", format!("{} is open", sale.id)),
         None => conditions.set("Selling", false, "NoSale", "no sale is open"),
     }
-    match settings.suspend {
-        true => conditions.set("Suspended", true, "Suspended", "no further sale is opened"),
-        false => conditions.set("Suspended", false, "Scheduled", "sales open as scheduled"),
-    }
+    conditions.suspended(settings.suspend);
     FlashSaleStatus {
         phase: plan.phase,
         observed_generation: settings.generation,
@@ -89,6 +93,26 @@ pub fn status(
         history: plan.history.clone(),
         replicas: before.replicas,
         selector: before.selector.clone(),
+    }
+}
+
+/// The status before Postgres has been looked at for the first time. What another process has
+/// told of the sales stays, because nothing newer is known; only conditions change.
+pub fn unlooked(
+    settings: &Settings,
+    health: &Health,
+    before: &FlashSaleStatus,
+    now: Timestamp,
+) -> FlashSaleStatus {
+    let mut conditions = conditions(settings, before, now);
+    conditions.stores(health, None);
+    conditions.keep("Seeded");
+    conditions.keep("Selling");
+    conditions.suspended(settings.suspend);
+    FlashSaleStatus {
+        observed_generation: settings.generation,
+        conditions: conditions.list,
+        ..before.clone()
     }
 }
 
@@ -107,6 +131,11 @@ pub fn invalid(
         list: vec![],
     };
     conditions.set("Ready", false, "Invalid", messages.join("; "));
+    for condition in &before.conditions {
+        if condition.type_ != "Ready" {
+            conditions.keep(&condition.type_);
+        }
+    }
     FlashSaleStatus {
         phase: Phase::Invalid,
         observed_generation: generation,
@@ -115,200 +144,37 @@ pub fn invalid(
     }
 }
 
-/// Collects conditions; keeps the time of each that has not turned.
-struct Conditions<'a> {
-    before: &'a [Condition],
-    generation: Option<i64>,
+/// What a status tells of this FlashSale: nothing, where it tells of sales of another.
+pub fn of_this(status: FlashSaleStatus, name: &FlashSaleName) -> FlashSaleStatus {
+    let ours = |id: &str| id.parse::<SaleId>().is_ok_and(|id| id.flash_sale() == name);
+    let active = status.active_sale.iter().map(|sale| &sale.id);
+    let next = status.next_sale.iter().map(|sale| &sale.id);
+    let past = status.history.iter().map(|sale| &sale.id);
+    match active.chain(next).chain(past).all(|id| ours(id)) {
+        true => status,
+        // Its conditions are those of the other one too.
+        false => FlashSaleStatus {
+            history: status
+                .history
+                .into_iter()
+                .filter(|sale| ours(&sale.id))
+                .collect(),
+            ..FlashSaleStatus::default()
+        },
+    }
+}
+
+fn conditions<'a>(
+    settings: &Settings,
+    before: &'a FlashSaleStatus,
     now: Timestamp,
-    list: Vec<Condition>,
-}
-
-impl Conditions<'_> {
-    fn set(&mut self, type_: &str, status: bool, reason: &str, message: impl Into<String>) {
-        self.set_to(
-            type_,
-            if status { "True" } else { "False" },
-            reason,
-            message,
-        );
+) -> Conditions<'a> {
+    Conditions {
+        before: &before.conditions,
+        generation: settings.generation,
+        now,
+        list: vec![],
     }
-
-    fn set_to(&mut self, type_: &str, status: &str, reason: &str, message: impl Into<String>) {
-        let same = self
-            .before
-            .iter()
-            .find(|c| c.type_ == type_ && c.status == status);
-        self.list.push(Condition {
-            type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
-            message: message.into(),
-            observed_generation: self.generation,
-            last_transition_time: same.map_or(Time(self.now), |condition| {
-                condition.last_transition_time.clone()
-            }),
-        });
-    }
-
-    fn stores(&mut self, problem: Option<&Problem>) {
-        let Some(problem) = problem else {
-            self.set("Ready", true, "Ready", "the schedule is carried out");
-            self.set("DatabaseReady", true, "Connected", "Postgres answers");
-            self.set("RedisReady", true, "Connected", "Redis answers");
-            return;
-        };
-        let message = problem.to_string();
-        self.set("Ready", false, problem.reason(), message.clone());
-        for (type_, store) in [("DatabaseReady", "Postgres"), ("RedisReady", "Redis")] {
-            match problem.store() {
-                Some(failed) if failed == store => {
-                    self.set(type_, false, problem.reason(), message.clone());
-                }
-                _ => self.set_to(type_, "Unknown", "NotAsked", "another fault came first"),
-            }
-        }
-    }
-}
-
-/// Something that a person would want to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// One word, as Kubernetes events have it.
-    pub reason: &'static str,
-    /// One sentence.
-    pub message: String,
-    /// Whether something is wrong.
-    pub warning: bool,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.warning { "!" } else { " " };
-        write!(f, "{mark} {:<12} {}", self.reason, self.message)
-    }
-}
-
-/// What has happened between two statuses, in the order in which it happens.
-pub fn changes(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut tell = |warning, reason, message| {
-        changes.push(Change {
-            reason,
-            message,
-            warning,
-        })
-    };
-
-    let of = |status| ready(status).map_or(("", ""), |c| (c.status.as_str(), c.reason.as_str()));
-    match (of(before), ready(after)) {
-        (known, Some(now)) if now.status == "False" && known != of(after) => {
-            tell(true, "NotReady", now.message.clone());
-        }
-        (("False", _), Some(now)) if now.status == "True" => {
-            tell(false, "Ready", "everything answers again".to_owned());
-        }
-        _ => {}
-    }
-    if let Some(sale) = &before.active_sale
-        && after
-            .active_sale
-            .as_ref()
-            .is_none_or(|now| now.id != sale.id)
-    {
-        tell(
-            false,
-            "Ended",
-            format!(
-                "{} has ended, {} of {} items are sold so far",
-                sale.id, sale.sold, sale.total
-            ),
-        );
-    }
-    for sale in after.history.iter().rev() {
-        if before.history.iter().all(|known| known.id != sale.id) {
-            let (warning, reason, message) = past(sale);
-            tell(warning, reason, message);
-        }
-    }
-    if let Some(next) = &after.next_sale {
-        let known = before
-            .next_sale
-            .as_ref()
-            .filter(|known| known.id == next.id);
-        if known.is_none() {
-            tell(
-                false,
-                "Scheduled",
-                format!(
-                    "{} opens at {} and ends at {}",
-                    next.id, next.starts_at.0, next.ends_at.0
-                ),
-            );
-        }
-        if next.seeded && known.is_none_or(|known| !known.seeded) {
-            tell(false, "Seeded", format!("{} is ready to open", next.id));
-        }
-    }
-    if let Some(sale) = &after.active_sale {
-        let known = before
-            .active_sale
-            .as_ref()
-            .filter(|known| known.id == sale.id);
-        if known.is_none() {
-            tell(
-                false,
-                "Opened",
-                format!(
-                    "{} sells {} items until {}",
-                    sale.id, sale.total, sale.ends_at.0
-                ),
-            );
-        }
-        if let Some(at) = &sale.sold_out_at
-            && known.is_none_or(|known| known.sold_out_at.is_none())
-        {
-            let after = at.0.duration_since(sale.starts_at.0);
-            tell(
-                false,
-                "SoldOut",
-                format!(
-                    "{}: all {} items are sold, {after:#} after the start",
-                    sale.id, sale.total
-                ),
-            );
-        }
-    }
-    if before.phase != Phase::Suspended && after.phase == Phase::Suspended {
-        tell(false, "Suspended", "no further sale is opened".to_owned());
-    }
-    if before.phase != Phase::Finished && after.phase == Phase::Finished {
-        tell(false, "Finished", "there is no sale to come".to_owned());
-    }
-    changes
-}
-
-fn past(sale: &PastSale) -> (bool, &'static str, String) {
-    match (&sale.result, sale.total) {
-        (SaleResult::Successful, Some(total)) => (
-            false,
-            "Settled",
-            format!(
-                "{}: {} of {total} items are sold and settled",
-                sale.id, sale.sold
-            ),
-        ),
-        _ => {
-            let why = sale.message.as_deref().unwrap_or("it could not be held");
-            (true, "Failed", format!("{}: {why}", sale.id))
-        }
-    }
-}
-
-fn ready(status: &FlashSaleStatus) -> Option<&Condition> {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == "Ready")
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 //! wall clock time, to the minute, matches the expression. So where a clock change skips a time,
 //! nothing opens that day, and where it repeats a time, a sale opens at both moments; a schedule
 //! of every hour opens every hour of real time. Five fields are understood, the macros from
-//! @hourly to @yearly, and beyond CronJob `L`, `W` and `#` for days (`FRI#L`: the last Friday).
-//! No seconds: the id of a sale holds its start to the minute.
+//! @hourly to @yearly with @midnight, and beyond CronJob `L`, `W` and `#` for days (`FRI#L`: the
+//! last Friday). No seconds: the id of a sale holds its start to the minute.
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -41,7 +41,7 @@ impl CronSchedule {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build()
-            .parse(expression)
+            .parse(&as_vixie(expression))
             .map_err(|error| error.to_string())?;
         let schedule = Self { cron, zone };
         // Without zone and clock changes, from a fixed day: the same answer every time.
@@ -120,6 +120,26 @@ impl CronSchedule {
         }
         closest
     }
+}
+
+/// What CronJob understands and the parser does not, in words that both do: @midnight, and a step
+/// from a number (`5/15`), which goes on to the end of its field.
+fn as_vixie(expression: &str) -> String {
+    if expression.trim().eq_ignore_ascii_case("@midnight") {
+        return "@daily".to_owned();
+    }
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let part = |part: &str, last: &str| match part.split_once('/') {
+        Some((from, step)) if number(from) => format!("{from}-{last}/{step}"),
+        _ => part.to_owned(),
+    };
+    let mut lasts = ["59", "23", "31", "12", "6"].into_iter();
+    let fields = expression.split_whitespace().map(|field| {
+        let last = lasts.next().unwrap_or_default();
+        let parts: Vec<String> = field.split(',').map(|text| part(text, last)).collect();
+        parts.join(",")
+    });
+    fields.collect::<Vec<_>>().join(" ")
 }
 
 /// The first day of a leap year, so that a short look sees the 29th of February too.

@@ -16,6 +16,7 @@ use kube::ResourceExt;
 use crate::api::{Attempts, FlashSale, KeyRef};
 use crate::schedule::Schedule;
 use check::Check;
+pub(crate) use check::quoted;
 
 /// A FlashSale that makes sense.
 #[derive(Debug, Clone, PartialEq)]
@@ -229,6 +230,17 @@ impl Settings {
         Window {
             starts_at: start,
             ends_at,
+        }
+    }
+
+    /// From this moment on a sale that was not seeded in time is not opened any more.
+    pub fn given_up_at(&self, window: Window) -> Timestamp {
+        match self.starting_deadline {
+            // The deadline itself is still inside, as with a CronJob.
+            Some(deadline) => window
+                .ends_at
+                .min(window.starts_at + deadline + SignedDuration::from_nanos(1)),
+            None => window.ends_at,
         }
     }
 

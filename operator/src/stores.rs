@@ -1,52 +1,112 @@
 //! The connection to Redis and Postgres, made when it is first needed.
 
+use std::str::FromStr;
+use std::sync::Arc;
+
 use flashsale_engine::StoreError;
 use flashsale_engine::admin::{Admin, AdminError};
+use flashsale_engine::metrics::Metrics;
+use flashsale_engine::postgres::Database;
+use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::sales::{self, SaleRecord};
+use redis::IntoConnectionInfo;
+use redis::cluster::ClusterClient;
+use sqlx::postgres::PgConnectOptions;
 
 use crate::settings::FieldError;
 
-/// Where the stores are. Holds passwords, so it has no `Debug`.
+/// As many sales as [`Admin::observe`] reads.
+const NEWEST: u32 = 100;
+
+/// The URL of Redis. Holds a password, so it has no `Debug` and is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+/// The URL of Postgres. Holds a password, so it has no `Debug` and is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(String);
+
+/// Where the stores are.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreUrls {
-    redis: String,
-    postgres: String,
+    /// Nodes of the Redis Cluster.
+    pub redis: RedisUrl,
+    /// The Postgres database.
+    pub postgres: PostgresUrl,
 }
 
-/// A URL that is none. It is not shown, because it may hold a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {store} URL cannot be used: expected {expected}")]
-pub struct UrlError {
-    store: &'static str,
-    expected: &'static str,
+impl RedisUrl {
+    /// Reads the addresses of one or more nodes, divided by commas. `from` is the field or the
+    /// option that they came by. White space around them, usual in Secrets, is dropped.
+    pub fn parse(from: &str, text: &str) -> Result<Self, FieldError> {
+        let fail = |found: String| FieldError {
+            path: from.to_owned(),
+            found,
+            expected: "redis://[user:password@]host[:port] (rediss:// for TLS), several divided \
+                       by commas (one inside a password is written %2C)"
+                .to_owned(),
+        };
+        let nodes: Vec<&str> = text.split(',').map(str::trim).collect();
+        let count = nodes.len();
+        for (n, node) in nodes.iter().enumerate() {
+            let address = format!("address {} of {count}", n + 1);
+            if node.is_empty() {
+                return Err(fail(format!("nothing as {address} of Redis")));
+            }
+            let scheme = ["redis://", "rediss://"];
+            if !scheme.iter().any(|scheme| node.starts_with(scheme)) {
+                return Err(fail(format!(
+                    "another scheme in {address} of Redis, which is not shown"
+                )));
+            }
+            match node.into_connection_info() {
+                Ok(info) if info.redis_settings().db() == 0 => {}
+                Ok(_) => {
+                    return Err(fail(format!(
+                        "a database number in {address} of Redis; a cluster has none"
+                    )));
+                }
+                Err(_) => {
+                    return Err(fail(format!(
+                        "no URL as {address} of Redis, which is not shown"
+                    )));
+                }
+            }
+        }
+        ClusterClient::builder(nodes.iter().copied())
+            .build()
+            .map_err(|_| {
+                fail("addresses of Redis that differ in user, password or TLS".to_owned())
+            })?;
+        Ok(Self(nodes.join(",")))
+    }
 }
 
-impl StoreUrls {
-    /// Checks the shape of both. White space around them, usual in Secrets, is dropped.
-    pub fn new(redis: &str, postgres: &str) -> Result<Self, UrlError> {
-        let starts = |url: &str, schemes: [&str; 2]| schemes.iter().any(|s| url.starts_with(s));
-        let (redis, postgres) = (redis.trim(), postgres.trim());
-        if !redis
-            .split(',')
-            .all(|url| starts(url.trim(), ["redis://", "rediss://"]))
-        {
-            let expected =
-                "redis://[user:password@]host:port (rediss:// for TLS), several divided by commas";
-            return Err(UrlError {
-                store: "Redis",
-                expected,
-            });
+impl PostgresUrl {
+    /// Reads the address of a database; as [`RedisUrl::parse`].
+    pub fn parse(from: &str, text: &str) -> Result<Self, FieldError> {
+        let fail = |found: &str| FieldError {
+            path: from.to_owned(),
+            found: found.to_owned(),
+            expected: "postgres://user[:password]@host[:port]/database".to_owned(),
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(fail("nothing as the URL of Postgres"));
         }
-        if !starts(postgres, ["postgres://", "postgresql://"]) {
-            let expected = "postgres://user[:password]@host[:port]/database";
-            return Err(UrlError {
-                store: "Postgres",
-                expected,
-            });
+        let behind = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .ok_or_else(|| fail("another scheme in the URL of Postgres, which is not shown"))?;
+        if behind.is_empty() || PgConnectOptions::from_str(text).is_err() {
+            return Err(fail("no URL of Postgres in a text that is not shown"));
         }
-        Ok(Self {
-            redis: redis.to_owned(),
-            postgres: postgres.to_owned(),
-        })
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL, for who connects.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -72,7 +132,8 @@ impl Problem {
     pub fn reason(&self) -> &'static str {
         match self.store_error() {
             Some(StoreError::Url { .. }) => "WrongUrl",
-            Some(_) => "Unreachable",
+            Some(_) if self.store().is_some() => "Unreachable",
+            Some(_) => "Failed",
             None => "Invalid",
         }
     }
@@ -103,24 +164,76 @@ impl Problem {
 /// The stores of one FlashSale.
 pub struct Stores {
     urls: StoreUrls,
+    migrated: bool,
     admin: Option<Admin>,
+    /// Postgres alone, while Redis keeps `admin` from being made.
+    database: Option<Database>,
+}
+
+/// What a look at the stores has found.
+pub struct Look<'a> {
+    /// The newest sales in Postgres, and all that are not retired.
+    pub sales: Vec<SaleRecord>,
+    /// What to act with, or why that cannot be done.
+    pub admin: Result<&'a Admin, Problem>,
 }
 
 impl Stores {
     /// Connects to nothing yet.
     pub fn new(urls: StoreUrls) -> Self {
-        Self { urls, admin: None }
-    }
-
-    /// The connection; the first time it is made and the schema is brought up to date.
-    pub async fn connected(&mut self) -> Result<&Admin, Problem> {
-        match self.admin {
-            Some(ref admin) => Ok(admin),
-            None => {
-                flashsale_engine::migrate(&self.urls.postgres).await?;
-                let admin = Admin::connect(&self.urls.redis, &self.urls.postgres).await?;
-                Ok(self.admin.insert(admin))
-            }
+        Self {
+            urls,
+            migrated: false,
+            admin: None,
+            database: None,
         }
     }
+
+    /// Reads what Postgres knows of a FlashSale. The first time it brings the schema up to date
+    /// and connects. Redis alone that is away keeps nobody from looking, only from acting.
+    pub async fn look(&mut self, name: &FlashSaleName) -> Result<Look<'_>, Problem> {
+        let StoreUrls { redis, postgres } = &self.urls;
+        if !self.migrated {
+            flashsale_engine::migrate(&postgres.0).await?;
+            self.migrated = true;
+        }
+        let admin = match self.admin {
+            Some(ref admin) => admin,
+            None => match Admin::connect(&redis.0, &postgres.0).await {
+                Ok(admin) => {
+                    self.database = None;
+                    self.admin.insert(admin)
+                }
+                Err(error) => {
+                    let problem = Problem::from(error);
+                    if problem.store() != Some("Redis") || problem.is_final() {
+                        return Err(problem);
+                    }
+                    return Ok(Look {
+                        sales: self.look_at_postgres(name).await?,
+                        admin: Err(problem),
+                    });
+                }
+            },
+        };
+        Ok(Look {
+            sales: admin.observe(name).await?,
+            admin: Ok(admin),
+        })
+    }
+
+    async fn look_at_postgres(&mut self, name: &FlashSaleName) -> Result<Vec<SaleRecord>, Problem> {
+        let database = match self.database {
+            Some(ref database) => database,
+            None => {
+                let metrics = Arc::new(Metrics::new().map_err(AdminError::from)?);
+                let database = Database::connect(&self.urls.postgres.0, 1, metrics).await?;
+                self.database.insert(database)
+            }
+        };
+        Ok(sales::of_flash_sale(database, name, NEWEST).await?)
+    }
 }
+
+#[cfg(test)]
+mod tests;

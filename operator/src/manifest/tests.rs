@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod strict;
+
 use super::*;
 
 const FLASH_SALE: &str = "\
@@ -45,6 +47,13 @@ fn whole() -> String {
     format!("{FLASH_SALE}{REFERRED_TO}")
 }
 
+fn urls(redis: &str, postgres: &str) -> StoreUrls {
+    StoreUrls {
+        redis: RedisUrl::parse("", redis).unwrap(),
+        postgres: PostgresUrl::parse("", postgres).unwrap(),
+    }
+}
+
 #[track_caller]
 fn refusal(text: &str) -> String {
     match read(text.as_bytes(), GivenUrls::default()) {
@@ -57,7 +66,7 @@ fn refusal(text: &str) -> String {
 fn a_file_with_everything_in_it_is_read() {
     let manifest = read(whole().as_bytes(), GivenUrls::default()).unwrap();
     assert_eq!(manifest.settings.name.to_string(), "shop.hourly");
-    let urls = StoreUrls::new("redis://127.0.0.1:7000", "postgres://u@127.0.0.1/db").unwrap();
+    let urls = urls("redis://127.0.0.1:7000", "postgres://u@127.0.0.1/db");
     assert!(
         manifest.urls == urls,
         "one is written as text, one in base64"
@@ -77,7 +86,7 @@ fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
         postgres: Some(postgres.into()),
     };
     let manifest = read(text.as_bytes(), given("postgres://p/d\n")).unwrap();
-    let urls = StoreUrls::new("redis://r:1,redis://s:1", "postgres://p/d").unwrap();
+    let urls = urls("redis://r:1,redis://s:1", "postgres://p/d");
     assert!(
         manifest.urls == urls,
         "a new line at the end of a secret is usual"
@@ -88,19 +97,28 @@ fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
     };
     let error = error.to_string();
     assert!(
-        error.starts_with("the Postgres URL cannot be used: expected postgres://"),
+        error.starts_with("--postgres-url: found another scheme in the URL of Postgres"),
         "{error}"
     );
     assert!(!error.contains("hunter2"), "{error}");
 
-    let message = refusal(&text);
-    assert!(
-        message.starts_with(
-            "line 14: spec.redis.secretKeyRef: found Secret stores with the key redis; expected"
-        ),
-        "{message}"
-    );
-    assert!(message.ends_with("or --redis-url"), "{message}");
+    // An empty one, as an unset variable of a script leaves it, is as good as none.
+    let empty = GivenUrls {
+        redis: Some(String::new()),
+        postgres: Some(" ".into()),
+    };
+    for given in [empty, GivenUrls::default()] {
+        let Err(error) = read(text.as_bytes(), given) else {
+            panic!("it was taken")
+        };
+        assert_eq!(
+            error.to_string(),
+            "line 14: spec.redis.secretKeyRef: found no Secret stores in this file; expected it as \
+             another document of the file, with the key redis, or --redis-url\n\
+             line 16: spec.postgres.secretKeyRef: found no Secret stores in this file; expected it \
+             as another document of the file, with the key postgres, or --postgres-url"
+        );
+    }
 }
 
 #[test]
@@ -123,12 +141,12 @@ fn what_is_wrong_is_said_with_its_line() {
         (
             "a number for a text",
             change("duration: 1h", "duration: [1]"),
-            "line 8: spec.duration: invalid type",
+            "line 8: spec.duration: found a list; expected a text",
         ),
         (
             "a text for a number",
             change("total: 2", "total: two"),
-            "line 12: spec.limits.total: invalid type",
+            "line 12: spec.limits.total: found the text `two`; expected a whole number",
         ),
         (
             "a total too high",
@@ -146,12 +164,22 @@ fn what_is_wrong_is_said_with_its_line() {
                 "  catalog:\n    configMapRef: {name: goods, key: items.csv}\n",
                 "",
             ),
-            "missing field `catalog`",
+            "line 6: spec.catalog: found nothing; expected a map of `key: value`",
+        ),
+        (
+            "no metadata",
+            change("metadata:\n  name: hourly\n  namespace: shop\n", ""),
+            "line 1: metadata: found nothing; expected a map of `key: value`",
+        ),
+        (
+            "no name",
+            change("  name: hourly\n", ""),
+            "line 3: metadata.name: found nothing; expected 1 to 200",
         ),
         (
             "a bad name",
             change("name: hourly", "name: Hourly_1"),
-            "line 3: metadata: found shop/Hourly_1",
+            "line 4: metadata.name: found `Hourly_1`; expected 1 to 200 of a-z",
         ),
         (
             "another kind",
@@ -168,7 +196,7 @@ fn what_is_wrong_is_said_with_its_line() {
         (
             "no such ConfigMap",
             change("name: goods, key: items.csv", "name: good, key: items.csv"),
-            "line 10: spec.catalog.configMapRef: found ConfigMap good",
+            "line 10: spec.catalog.configMapRef: found no ConfigMap good in this file",
         ),
         (
             "a ConfigMap elsewhere",
@@ -176,12 +204,12 @@ fn what_is_wrong_is_said_with_its_line() {
                 "{name: goods, namespace: shop}",
                 "{name: goods, namespace: other}",
             ),
-            "ConfigMap goods with the key items.csv",
+            "found ConfigMap goods in the namespace other; expected it in the namespace shop",
         ),
         (
             "a wrong CSV",
             change("mug-2,Red mug,/red.jpg", "mug-1,Red mug,"),
-            "ConfigMap goods, key items.csv: line 3: id: found `mug-1` again",
+            "line 30: ConfigMap goods, key items.csv: line 3: id: found `mug-1` again",
         ),
     ];
     for (what, text, expected) in cases {
@@ -205,6 +233,58 @@ fn everything_wrong_is_said_at_once_and_secrets_are_not_shown() {
 }
 
 #[test]
+fn everything_that_is_referred_to_and_cannot_be_used_is_said_with_its_reason() {
+    let text = whole()
+        .replace("{name: goods, namespace: shop}", "{name: goods}")
+        .replace("{redis: \"redis", "{rediss: \"redis")
+        .replace("cG9zdGdyZXM6Ly91QDEyNy4wLjAuMS9kYg==", "/w==");
+    assert_eq!(
+        refusal(&text),
+        "line 10: spec.catalog.configMapRef: found ConfigMap goods in the namespace default; \
+         expected it in the namespace shop, where the FlashSale is\n\
+         line 14: spec.redis.secretKeyRef: found Secret stores without the key redis; expected the \
+         key in it, or --redis-url\n\
+         line 16: spec.postgres.secretKeyRef: found bytes that are not UTF-8 in Secret stores, key \
+         postgres; expected UTF-8 text, or --postgres-url"
+    );
+    let twice = format!(
+        "{}---\napiVersion: v1\nkind: Secret\nmetadata: {{name: stores, namespace: shop}}\n",
+        whole()
+    );
+    assert_eq!(
+        refusal(&twice),
+        "line 35: found Secret stores again; expected it once"
+    );
+}
+
+#[test]
+fn a_document_behind_its_marker_a_byte_order_mark_and_other_line_ends_change_nothing() {
+    let manifest = |text: &str| {
+        let read = read(text.as_bytes(), GivenUrls::default());
+        read.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let secret = "--- {apiVersion: v1, kind: Secret, metadata: {name: stores, namespace: shop}, \
+                  stringData: {redis: \"redis://127.0.0.1:7000\", postgres: \"postgres://u@127.0.0.1/db\"}}\n";
+    let a = whole().find("---\napiVersion: v1\nkind: Secret").unwrap();
+    let b = whole().find("---\n# an empty").unwrap();
+    let inline = format!("{}{secret}{}", &whole()[..a], &whole()[b..]);
+    let usual = manifest(&whole()).urls;
+    assert!(manifest(&inline).urls == usual);
+
+    let windows = format!("\u{feff}---\r\n{}", whole().replace('\n', "\r\n"));
+    let read = manifest(&windows);
+    assert!(read.urls == usual);
+    let Goods::Listed(catalog) = read.goods else {
+        panic!("the ConfigMap is not read")
+    };
+    assert_eq!(catalog.by_id("mug-2").unwrap().name, "Red mug");
+    assert_eq!(
+        refusal(&windows.replace("total: 2", "total: 0")),
+        "line 13: spec.limits.total: found 0; expected 1 to 1000000"
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_refused_with_their_line() {
     let mut bytes = whole().into_bytes();
     let at = whole().find("Blue mug").unwrap();
@@ -218,4 +298,21 @@ fn bytes_that_are_no_text_are_refused_with_their_line() {
             .starts_with("line 32: found bytes that are not UTF-8"),
         "{error}"
     );
+}
+
+#[test]
+fn the_samples_in_the_tree_can_be_carried_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../k8s/samples");
+    let mut samples = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let given = GivenUrls {
+            redis: Some("redis://r:1".into()),
+            postgres: Some("postgres://p/d".into()),
+        };
+        let read = read(&std::fs::read(&path).unwrap(), given);
+        assert!(read.is_ok(), "{}: {}", path.display(), read.err().unwrap());
+        samples += 1;
+    }
+    assert!(samples > 0);
 }

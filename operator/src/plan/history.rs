@@ -14,8 +14,8 @@ const MISSED: &str = "its start was missed, and the starting deadline or its win
 const NEVER_SEEDED: &str =
     "it could not be prepared before the starting deadline or its window was over";
 
-/// Newest first. Only the list is limited: what was sold stays in Postgres.
-pub(super) fn history(
+/// All that is known of, newest first.
+pub(super) fn past(
     settings: &Settings,
     observed: &Observed,
     missed: Option<Upcoming>,
@@ -24,7 +24,7 @@ pub(super) fn history(
     let mut past: Vec<PastSale> = observed
         .sales
         .iter()
-        .filter_map(|known| past(settings, known, now))
+        .filter_map(|known| past_sale(settings, known, now))
         .collect();
     let missed = missed.map(|missed| PastSale {
         id: missed.id.to_string(),
@@ -46,25 +46,26 @@ pub(super) fn history(
         }
     }
     past.sort_by_key(|sale| Reverse(sale.started_at.0));
+    past
+}
 
+/// The newest of each kind. Only the list is limited: what was sold stays in Postgres.
+pub(super) fn within_limits(settings: &Settings, past: &[PastSale]) -> Vec<PastSale> {
     let (mut successful, mut failed) = (0, 0);
-    past.retain(|sale| {
+    let within = |sale: &&PastSale| {
         let (count, limit) = match sale.result {
             SaleResult::Successful => (&mut successful, settings.successful_history_limit),
             SaleResult::Failed => (&mut failed, settings.failed_history_limit),
         };
         *count += 1;
         *count <= limit
-    });
-    past
+    };
+    past.iter().filter(within).cloned().collect()
 }
 
-fn past(settings: &Settings, known: &KnownSale, now: Timestamp) -> Option<PastSale> {
+fn past_sale(settings: &Settings, known: &KnownSale, now: Timestamp) -> Option<PastSale> {
     let window = known.sale.window;
-    let given_up = now >= window.ends_at
-        || settings
-            .starting_deadline
-            .is_some_and(|deadline| now > window.starts_at + deadline);
+    let given_up = now >= settings.given_up_at(window);
     let result = match known.stage(now) {
         Stage::Settled => SaleResult::Successful,
         Stage::NeverSeeded if given_up => SaleResult::Failed,

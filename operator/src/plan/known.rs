@@ -13,6 +13,8 @@ pub struct Observed {
     pub sales: Vec<KnownSale>,
     /// The failed sales that the status holds; a start that was missed is nowhere else.
     pub failed: Vec<PastSale>,
+    /// When a suspension ended, if there was one: a start before that was not missed.
+    pub resumed_at: Option<Timestamp>,
     /// When the partitions of the attempts were last looked after.
     pub attempts_kept_at: Option<Timestamp>,
 }
@@ -22,17 +24,17 @@ pub struct Observed {
 pub struct KnownSale {
     /// What it is, as it was seeded.
     pub sale: Sale,
-    /// When its catalogue was complete; `None`: seeding was begun and never finished.
+    /// When its catalogue was complete and Redis held it; `None`: seeding was begun and has not
+    /// come to its end, or the sale is being taken back.
     pub seeded_at: Option<Timestamp>,
     /// When it was stopped for good.
     pub closed_at: Option<Timestamp>,
     /// When Redis and Postgres agreed on it.
     pub settled_at: Option<Timestamp>,
+    /// When Redis was told to forget it.
+    pub retired_at: Option<Timestamp>,
     /// How many items Postgres has sold of it.
     pub sold: u32,
-    /// Whether this process has deleted it from Redis. A new process does not know, and
-    /// deletes once more.
-    pub gone: bool,
 }
 
 /// How far a sale is.
@@ -48,7 +50,7 @@ pub(super) enum Stage {
     Closed,
     /// It is over in every respect.
     Settled,
-    /// Its start has passed and its catalogue was not complete.
+    /// Its start has passed and it was not seeded.
     NeverSeeded,
 }
 
@@ -70,19 +72,20 @@ impl Observed {
 impl KnownSale {
     pub(super) fn stage(&self, now: Timestamp) -> Stage {
         let window = self.sale.window;
-        match (self.seeded_at, self.closed_at, self.settled_at) {
+        match (self.closed_at, self.settled_at) {
             _ if now < window.starts_at => Stage::Upcoming,
-            (None, ..) => Stage::NeverSeeded,
-            (Some(_), ..) if now < window.ends_at => Stage::Open,
-            (Some(_), None, _) => Stage::Ended,
-            (Some(_), Some(_), None) => Stage::Closed,
-            (Some(_), Some(_), Some(_)) => Stage::Settled,
+            _ if !self.held() => Stage::NeverSeeded,
+            (None, _) if now < window.ends_at => Stage::Open,
+            (None, _) => Stage::Ended,
+            (Some(_), None) => Stage::Closed,
+            (Some(_), Some(_)) => Stage::Settled,
         }
     }
 
-    /// Whether it was opened, or will be: one that was never seeded is as good as none.
+    /// Whether it was opened, or will be: one that was never seeded is as good as none. What has
+    /// sold something was opened, whatever else is noted of it.
     pub(super) fn held(&self) -> bool {
-        self.seeded_at.is_some()
+        self.seeded_at.is_some() || self.sold > 0
     }
 
     pub(super) fn as_upcoming(&self) -> Upcoming {

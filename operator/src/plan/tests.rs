@@ -2,6 +2,7 @@
 //! do at once what they are told.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod changes;
 mod exceptions;
 mod timeline;
 
@@ -39,7 +40,7 @@ fn seeded(settings: &Settings, start: &str) -> KnownSale {
         closed_at: None,
         settled_at: None,
         sold: 0,
-        gone: false,
+        retired_at: None,
     }
 }
 
@@ -49,7 +50,7 @@ fn settled(settings: &Settings, start: &str) -> KnownSale {
     KnownSale {
         closed_at: end,
         settled_at: end,
-        gone: true,
+        retired_at: end,
         sold: 7,
         ..known
     }
@@ -95,7 +96,7 @@ fn carry_out(
                     closed_at,
                     settled_at,
                     sold: 0,
-                    gone: false,
+                    retired_at: None,
                 });
                 ("seed", &world.sales.last().unwrap().sale.id)
             }
@@ -116,7 +117,7 @@ fn carry_out(
             }
             Action::Retire(id) => {
                 let n = find(world, id);
-                world.sales[n].gone = true;
+                world.sales[n].retired_at = Some(now);
                 ("retire", id)
             }
         };
@@ -161,6 +162,29 @@ fn story(settings: &Settings, from: &str, until: &str, world: &mut Observed) -> 
         now = wake_at;
     }
     log
+}
+
+/// The starts of the sales that are to be seeded now.
+fn seeds(plan: &Plan) -> Vec<&str> {
+    let seeds = plan.actions.iter().filter_map(|action| match action {
+        Action::Seed(sale) => Some(sale.id.starts_label()),
+        _ => None,
+    });
+    seeds.collect()
+}
+
+/// An action in words, with the hour of its sale.
+fn word(action: &Action) -> String {
+    let (word, id) = match action {
+        Action::KeepUp(id) => ("keep up", id),
+        Action::Close(id) => ("close", id),
+        Action::Withdraw(id) => ("withdraw", id),
+        Action::Seed(sale) => ("seed", &sale.id),
+        Action::Settle(id) => ("settle", id),
+        Action::Retire(id) => ("retire", id),
+        Action::KeepAttempts { .. } => return "keep attempts".to_owned(),
+    };
+    format!("{word} {}", &id.starts_label()[9..])
 }
 
 const HOURLY: &str = "schedule: '0 * * * *'\nduration: 30m";

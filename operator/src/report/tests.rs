@@ -1,10 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod handed_on;
+
 use flashsale_engine::StoreError;
 use jiff::SignedDuration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::*;
-use crate::api::FlashSale;
+use crate::api::{FlashSale, PastSale, SaleResult};
 use crate::plan::{KnownSale, plan};
 use crate::settings::validate;
 
@@ -39,34 +43,49 @@ fn open_sale(sold: u32) -> KnownSale {
         closed_at: None,
         settled_at: None,
         sold,
-        gone: false,
+        retired_at: None,
     }
 }
 
 fn status_of(
     sales: Vec<KnownSale>,
-    problem: Option<&Problem>,
+    problem: Option<Problem>,
+    before: &FlashSaleStatus,
+    now: Timestamp,
+) -> FlashSaleStatus {
+    status_with(&settings(), sales, well_but(problem), before, now)
+}
+
+fn status_with(
+    settings: &Settings,
+    sales: Vec<KnownSale>,
+    health: Health,
     before: &FlashSaleStatus,
     now: Timestamp,
 ) -> FlashSaleStatus {
     let observed = Observed {
         sales,
+        resumed_at: resumed_at(&before.conditions, now),
         ..Observed::default()
     };
-    let plan = plan(&settings(), now, &observed);
-    status(&settings(), &plan, &observed, problem, before, now)
+    let plan = plan(settings, now, &observed);
+    status(settings, &plan, &observed, &health, before, now)
+}
+
+fn well_but(problem: Option<Problem>) -> Health {
+    Health {
+        looked: true,
+        problem,
+        unfit: None,
+    }
 }
 
 fn condition<'a>(status: &'a FlashSaleStatus, type_: &str) -> &'a Condition {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
-        .expect("the condition")
+    conditions::find(&status.conditions, type_).expect("the condition")
 }
 
 fn reasons(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Vec<&'static str> {
-    changes(before, after)
+    changes(before, after, &[])
         .into_iter()
         .map(|change| change.reason)
         .collect()
@@ -91,7 +110,7 @@ fn a_status_in_which_nothing_has_changed_is_equal_to_the_one_before() {
     );
     let second = status_of(vec![open_sale(3)], None, &first, at("08:10:05"));
     assert_eq!(first, second);
-    assert_eq!(changes(&first, &second), []);
+    assert_eq!(changes(&first, &second, &[]), []);
     assert_eq!(first.observed_generation, Some(7));
 }
 
@@ -116,7 +135,7 @@ fn the_status_tells_the_life_of_a_sale() {
     assert_eq!(condition(&open, "Selling").status, "True");
 
     let sold_out = status_of(vec![open_sale(100)], None, &open, at("08:03:12"));
-    let told = changes(&open, &sold_out);
+    let told = changes(&open, &sold_out, &[]);
     assert_eq!(told.len(), 1);
     assert!(
         told[0]
@@ -127,7 +146,7 @@ fn the_status_tells_the_life_of_a_sale() {
     );
     assert_eq!(condition(&sold_out, "Selling").reason, "SoldOut");
     let later = status_of(vec![open_sale(100)], None, &sold_out, at("08:20:00"));
-    assert_eq!(changes(&sold_out, &later), [], "it is told once");
+    assert_eq!(changes(&sold_out, &later, &[]), [], "it is told once");
 
     let settled_at = Some(at("08:30:01"));
     let over = KnownSale {
@@ -136,7 +155,14 @@ fn the_status_tells_the_life_of_a_sale() {
         ..open_sale(100)
     };
     let settled = status_of(vec![over], None, &later, at("08:30:02"));
-    assert_eq!(reasons(&later, &settled), ["Ended", "Settled"]);
+    let told = changes(&later, &settled, &[&settled.history[0]]);
+    let words: Vec<_> = told.iter().map(|change| change.reason).collect();
+    assert_eq!(words, ["Ended", "Settled"]);
+    assert!(
+        told[1]
+            .message
+            .ends_with("100 of 100 items are sold and settled")
+    );
     assert_eq!(settled.history[0].sold, 100);
     assert_eq!(settled.active_sale, None);
 }
@@ -151,29 +177,64 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
     );
     let away = status_of(
         vec![open_sale(3)],
-        Some(&redis_is_away()),
+        Some(redis_is_away()),
         &well,
         at("08:10:10"),
     );
-    let told = changes(&well, &away);
+    let told = changes(&well, &away, &[]);
     assert_eq!(
         (told.len(), told[0].reason, told[0].warning),
         (1, "NotReady", true)
     );
     assert!(told[0].message.contains("Redis"), "{}", told[0].message);
     assert_eq!(condition(&away, "RedisReady").status, "False");
-    assert_eq!(condition(&away, "DatabaseReady").status, "Unknown");
+    let ready = condition(&away, "Ready");
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str()),
+        ("False", "RedisUnreachable")
+    );
+    assert_eq!(
+        condition(&away, "DatabaseReady").status,
+        "True",
+        "it was looked at"
+    );
     assert_eq!(away.phase, Phase::Selling, "the sale goes on by the clock");
 
     let still = status_of(
         vec![open_sale(3)],
-        Some(&redis_is_away()),
+        Some(redis_is_away()),
         &away,
         at("08:10:20"),
     );
     assert_eq!(away, still);
-    let back = status_of(vec![open_sale(3)], None, &still, at("08:10:30"));
-    assert_eq!(reasons(&still, &back), ["Ready"]);
+    let (what, after) = ("read_sales", std::time::Duration::from_secs(3));
+    let postgres = Problem::Store(StoreError::TimedOut {
+        store: "Postgres",
+        what,
+        after,
+    });
+    let health = Health {
+        looked: false,
+        problem: Some(postgres),
+        unfit: None,
+    };
+    let other = status_with(
+        &settings(),
+        vec![open_sale(3)],
+        health,
+        &still,
+        at("08:10:25"),
+    );
+    assert_eq!(
+        reasons(&still, &other),
+        ["NotReady"],
+        "now it is the other one"
+    );
+    assert_eq!(condition(&other, "DatabaseReady").status, "False");
+    assert_eq!(condition(&other, "RedisReady").status, "Unknown");
+
+    let back = status_of(vec![open_sale(3)], None, &other, at("08:10:30"));
+    assert_eq!(reasons(&other, &back), ["Ready"]);
     let turned = condition(&back, "Ready").last_transition_time.0;
     assert_eq!(
         turned.duration_since(at("08:10:00")),
@@ -182,28 +243,113 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
 }
 
 #[test]
-fn an_invalid_resource_keeps_what_was_and_says_every_fault() {
-    let well = status_of(
+fn a_redis_that_would_evict_keys_is_a_fault_and_the_sale_goes_on() {
+    let unfit = || Health {
+        unfit: Some("a Redis master has maxmemory-policy allkeys-lru".into()),
+        ..well_but(None)
+    };
+    let before = status_of(
         vec![open_sale(3)],
         None,
         &FlashSaleStatus::default(),
         at("08:10:00"),
     );
-    let error = |path: &str| FieldError {
-        path: path.into(),
-        found: "x".into(),
-        expected: "y".into(),
+    let now = status_with(
+        &settings(),
+        vec![open_sale(3)],
+        unfit(),
+        &before,
+        at("08:10:10"),
+    );
+    for type_ in ["Ready", "RedisReady"] {
+        let condition = condition(&now, type_);
+        assert_eq!(
+            (condition.status.as_str(), condition.reason.as_str()),
+            ("False", "EvictionPolicy"),
+            "{type_}"
+        );
+        assert!(condition.message.contains("allkeys-lru"));
+    }
+    assert_eq!(condition(&now, "DatabaseReady").status, "True");
+    assert_eq!(condition(&now, "Selling").status, "True");
+    assert_eq!(reasons(&before, &now), ["NotReady"]);
+}
+
+#[test]
+fn a_start_that_is_over_says_so_and_how_to_go_on() {
+    let once = |start: &str, more: &str| {
+        let manifest = format!(
+            "{{apiVersion: flashsale.dev/v1alpha1, kind: FlashSale, metadata: {{name: hourly, \
+             namespace: shop}}, spec: {{startAt: '2026-11-23T{start}Z', duration: 30m, {more} \
+             catalog: {{generate: {{count: 100}}}}, redis: {{secretKeyRef: {{name: r, key: url}}}}, \
+             postgres: {{secretKeyRef: {{name: p, key: url}}}}}}}}"
+        );
+        validate(&serde_yaml_ng::from_str::<FlashSale>(&manifest).unwrap()).unwrap()
     };
-    let invalid = invalid(
-        &[error("spec.a"), error("spec.b")],
-        Some(8),
-        &well,
-        at("08:11:00"),
-    );
-    assert_eq!(invalid.phase, Phase::Invalid);
-    assert_eq!(invalid.active_sale, well.active_sale);
+    let nothing = FlashSaleStatus::default();
+    let told = |settings: &Settings, sales, now: &str| {
+        let status = status_with(settings, sales, well_but(None), &nothing, at(now));
+        assert_eq!(status.phase, Phase::Finished);
+        let again = status_with(settings, vec![], well_but(None), &status, at("23:00:00"));
+        let told = changes(&nothing, &status, &[]);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].reason, "Finished");
+        (
+            told[0].clone(),
+            condition(&status, "Ready").clone(),
+            again,
+            status,
+        )
+    };
+
+    let (line, ready, again, status) = told(&once("08:00:00", ""), vec![], "09:00:00");
+    assert!(line.warning);
     assert_eq!(
-        condition(&invalid, "Ready").message,
-        "spec.a: found x; expected y; spec.b: found x; expected y"
+        line.message,
+        "there is no sale to come: startAt 2026-11-23T08:00:00Z is over since \
+         2026-11-23T08:30:00Z, when its window ended, and no sale was held; set a startAt that is \
+         to come"
     );
+    assert_eq!(
+        (ready.status.as_str(), ready.reason.as_str(), &ready.message),
+        ("False", "StartIsOver", &line.message)
+    );
+    assert_eq!(changes(&status, &again, &[]), [], "it is told once");
+
+    let strict = once("08:00:00", "startingDeadlineSeconds: 60,");
+    let (line, ..) = told(&strict, vec![], "08:02:00");
+    assert!(
+        line.message
+            .contains("since 2026-11-23T08:01:00Z, when startingDeadlineSeconds had passed"),
+        "{}",
+        line.message
+    );
+
+    let over = KnownSale {
+        closed_at: Some(at("08:30:00")),
+        settled_at: Some(at("08:30:01")),
+        retired_at: Some(at("08:35:00")),
+        ..open_sale(3)
+    };
+    let (line, ready, ..) = told(&once("08:00:00", ""), vec![over], "09:00:00");
+    assert!(!line.warning, "it was held");
+    assert_eq!(ready.status, "True");
+    assert!(
+        line.message.ends_with("set a new startAt for another"),
+        "{}",
+        line.message
+    );
+
+    // Moved into the window of the sale that is open already.
+    let moved = once("08:10:00", "");
+    let open = status_with(
+        &moved,
+        vec![open_sale(3)],
+        well_but(None),
+        &nothing,
+        at("08:05:00"),
+    );
+    assert_eq!(open.phase, Phase::Selling);
+    assert_eq!(condition(&open, "Ready").reason, "StartIsCovered");
+    assert_eq!(reasons(&nothing, &open), ["NotReady", "Opened"]);
 }

@@ -211,6 +211,34 @@ fn odd_clock_changes_are_followed_too() {
 }
 
 #[test]
+fn the_macros_and_steps_of_a_cron_job_are_understood() {
+    let utc = "Etc/UTC";
+    let from = "2026-11-23T07:50:00Z";
+    let cases: [(&str, [&str; 2]); 10] = [
+        ("@hourly", ["2026-11-23T08:00Z", "2026-11-23T09:00Z"]),
+        ("@midnight", ["2026-11-24T00:00Z", "2026-11-25T00:00Z"]),
+        ("@daily", ["2026-11-24T00:00Z", "2026-11-25T00:00Z"]),
+        ("@weekly", ["2026-11-29T00:00Z", "2026-12-06T00:00Z"]),
+        ("@monthly", ["2026-12-01T00:00Z", "2027-01-01T00:00Z"]),
+        ("@annually", ["2027-01-01T00:00Z", "2028-01-01T00:00Z"]),
+        ("@yearly", ["2027-01-01T00:00Z", "2028-01-01T00:00Z"]),
+        ("5/25 * * * *", ["2026-11-23T07:55Z", "2026-11-23T08:05Z"]),
+        ("0 20/3,1 * * *", ["2026-11-23T20:00Z", "2026-11-23T23:00Z"]),
+        // To Saturday: Sunday is the first day of this field, not also its last.
+        ("0 0 * * 3/2", ["2026-11-25T00:00Z", "2026-11-27T00:00Z"]),
+    ];
+    for (expression, expected) in cases {
+        starts(expression, utc, from, &expected);
+    }
+    starts(
+        "0 0 * * 3/2",
+        utc,
+        "2026-11-27T12:00:00Z",
+        &["2026-12-02T00:00Z"],
+    );
+}
+
+#[test]
 fn a_single_start_is_ahead_once() {
     let once = Schedule::Once(at("2026-11-27T08:00:15Z"));
     assert_eq!(

@@ -37,15 +37,24 @@ impl Check {
         self.errors
     }
 
+    /// By the rules of Kubernetes: a namespace is a label, a name is a subdomain (RFC 1123).
     pub(super) fn name(&mut self, namespace: &str, name: &str) -> Option<FlashSaleName> {
+        let before = self.errors.len();
+        if !is_label(namespace) || namespace.len() > 63 {
+            let expected = "1 to 63 of a-z, 0-9 and '-', a letter or digit at both ends";
+            self.fail("metadata.namespace", quoted(namespace), expected);
+        }
+        // A sale id, which becomes part of keys and codes, has to hold it.
+        if !name.split('.').all(is_label) || name.len() > 200 {
+            let expected = "1 to 200 of a-z, 0-9, '-' and '.', a letter or digit at both ends \
+                            and beside each dot";
+            self.fail("metadata.name", quoted(name), expected);
+        }
+        if self.errors.len() > before {
+            return None;
+        }
         FlashSaleName::new(namespace, name)
-            .map_err(|error| {
-                self.fail(
-                    "metadata",
-                    format!("{namespace}/{name} ({error})"),
-                    "valid names",
-                )
-            })
+            .map_err(|error| self.fail("metadata.name", error, "a valid name"))
             .ok()
     }
 
@@ -209,17 +218,25 @@ impl Check {
         (idle, sale, max)
     }
 
+    /// What is found is not shown: it may be a URL that stands where its Secret should.
     pub(super) fn key_ref(&mut self, path: &str, reference: &KeyRef) {
         for (field, value) in [("name", &reference.name), ("key", &reference.key)] {
             if value.is_empty() || value.len() > 253 {
-                self.fail(
-                    &format!("{path}.{field}"),
-                    quoted(value),
-                    "1 to 253 characters",
-                );
+                let found = format!("{} characters", value.chars().count());
+                self.fail(&format!("{path}.{field}"), found, "1 to 253 characters");
             }
         }
     }
+}
+
+/// Whether a text can be a part of a name: letters and digits at both ends.
+fn is_label(text: &str) -> bool {
+    let edge = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let bytes = text.as_bytes();
+    let inside = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    edge(bytes.first()) && edge(bytes.last()) && bytes.iter().all(inside)
 }
 
 /// Reads `1h30m`, `90m`, `45s`; each unit at most once, in this order.
@@ -243,7 +260,8 @@ fn seconds(duration: SignedDuration) -> String {
     format!("{duration:#}")
 }
 
-fn quoted(text: &str) -> String {
+/// A text as a message shows it: shortened, and told from none.
+pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(80) {
         _ if text.is_empty() => "nothing".to_owned(),
         Some((end, _)) => format!("`{}…`", &text[..end]),

@@ -219,7 +219,7 @@ fn what_cannot_be_carried_out_is_refused_with_its_field() {
         (
             json!({"redis": {"secretKeyRef": {"name": ""}}}),
             "spec.redis.secretKeyRef.name",
-            "nothing",
+            "0 characters",
             false,
         ),
         (
@@ -269,6 +269,48 @@ fn what_cannot_be_carried_out_is_refused_with_its_field() {
             "{patch}: the rules of the schema let it pass"
         );
     }
+}
+
+#[test]
+fn zones_are_known_also_where_the_machine_has_no_database_of_them() {
+    let bundled = jiff::tz::TimeZoneDatabase::bundled();
+    for zone in ["Etc/UTC", "Europe/Berlin", "Australia/Lord_Howe"] {
+        assert!(bundled.get(zone).is_ok(), "{zone}");
+    }
+}
+
+#[test]
+fn names_are_those_of_kubernetes_and_short_enough_for_the_ids_of_sales() {
+    let named = |namespace: &str, name: &str| {
+        let mut flash_sale = flash_sale(json!({}));
+        flash_sale.metadata.namespace = Some(namespace.to_owned());
+        flash_sale.metadata.name = Some(name.to_owned());
+        flash_sale
+    };
+    let long = "a".repeat(201);
+    for name in ["hourly", "a.b-c.d1", &long[1..]] {
+        let flash_sale = named("shop-1", name);
+        validate(&flash_sale).unwrap_or_else(|errors| panic!("{name}: {errors:?}"));
+        kube::core::cel::validate_cel(&flash_sale).unwrap();
+    }
+    for name in [
+        "", "a..b", ".a", "a.", "a.-b", "a-.b", "Hourly", "a_b", "ä", &long,
+    ] {
+        let errors = validate(&named("shop", name)).expect_err(name);
+        let paths: Vec<_> = errors.iter().map(|error| error.path.as_str()).collect();
+        assert_eq!(paths, ["metadata.name"], "{name}");
+        assert!(errors[0].found.len() < 100, "shortened: {}", errors[0]);
+    }
+    for namespace in ["", "a.b", "-a", "Shop", &long[..64]] {
+        let errors = validate(&named(namespace, "hourly")).expect_err(namespace);
+        assert_eq!(errors[0].path, "metadata.namespace", "{namespace}");
+    }
+    // The API server checks the shape of names by itself; their length is a rule of ours.
+    let message = kube::core::cel::validate_cel(&named("shop", &long)).unwrap_err();
+    assert!(
+        message.to_string().contains("at most 200 characters"),
+        "{message}"
+    );
 }
 
 #[test]

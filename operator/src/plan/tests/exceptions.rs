@@ -1,4 +1,4 @@
-//! What goes otherwise: missed starts, crashes, suspension, a schedule that moves.
+//! What goes otherwise: missed starts, crashes, several sales at once.
 
 use super::*;
 
@@ -76,106 +76,59 @@ fn a_start_before_the_resource_was_made_is_nobodys() {
 }
 
 #[test]
-fn a_seeding_that_was_cut_short_is_taken_up_again_or_noted_as_failed() {
+fn a_seeding_that_was_cut_short_is_taken_up_again_where_it_was_left_or_noted_as_failed() {
+    let before = settings("schedule: '0 * * * *'\nduration: 20m");
     let settings = settings("schedule: '0 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60");
-    let half = KnownSale {
-        seeded_at: None,
-        ..seeded(&settings, "2026-11-23T08:00:00Z")
+    // In Postgres, with the window of the manifest that was there at that time; not in Redis.
+    let half = || {
+        known(vec![KnownSale {
+            seeded_at: None,
+            ..seeded(&before, "2026-11-23T08:00:00Z")
+        }])
     };
-    let world = known(vec![half]);
     for now in ["2026-11-23T07:58:00Z", "2026-11-23T08:00:30Z"] {
-        let plan = plan(&settings, at(now), &world);
-        assert!(
-            matches!(plan.actions.first(), Some(Action::Seed(sale)) if !sale.seeded),
-            "{now}"
-        );
+        let plan = plan(&settings, at(now), &half());
+        assert_eq!(seeds(&plan), ["20261123T0800Z"], "{now}");
+        let next = plan.next.unwrap();
         assert_eq!(
-            plan.phase,
-            Phase::WarmingUp,
-            "nothing sells before the catalogue is complete"
+            (next.seeded, next.window.ends_at),
+            (false, at("2026-11-23T08:20:00Z")),
+            "{now}: what is in Postgres is seeded to its end, and is not called seeded"
         );
+        assert_eq!(plan.phase, Phase::WarmingUp, "{now}: and sells nothing");
+        assert_eq!(plan.active, None);
     }
-    let given_up = plan(&settings, at("2026-11-23T08:02:00Z"), &world);
-    assert!(
-        !given_up
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::Seed(_)))
-    );
-    assert_eq!(given_up.history.len(), 1);
-    assert_eq!(given_up.history[0].result, SaleResult::Failed);
-}
-
-#[test]
-fn suspending_lets_a_started_sale_go_on_and_withdraws_one_that_has_not_started() {
-    let settings = settings("schedule: '0 * * * *'\nduration: 1h\nsuspend: true");
-    let mut world = known(vec![
-        seeded(&settings, "2026-11-23T08:00:00Z"),
-        seeded(&settings, "2026-11-23T09:00:00Z"),
-    ]);
-    let story = story(
+    let taken_up = story(
         &settings,
-        "2026-11-23T08:58:00Z",
-        "2026-11-23T13:00:00Z",
-        &mut world,
+        "2026-11-23T08:00:30Z",
+        "2026-11-23T08:20:01Z",
+        &mut half(),
     );
     assert_eq!(
-        story,
+        taken_up,
         [
-            "23 08:58:00 withdraw 20261123T0900Z",
-            "23 08:58:00 is Selling",
-            "23 09:00:00 close 20261123T0800Z",
-            "23 09:00:00 settle 20261123T0800Z",
-            "23 09:00:00 is CoolingDown",
-            "23 09:05:00 retire 20261123T0800Z",
-            "23 09:05:00 is Suspended",
+            "23 08:00:30 seed 20261123T0800Z",
+            "23 08:00:30 is Selling",
+            "23 08:20:00 close 20261123T0800Z",
+            "23 08:20:00 settle 20261123T0800Z",
+            "23 08:20:00 is CoolingDown",
         ]
     );
-}
 
-#[test]
-fn starts_while_suspended_are_not_missed_and_the_latest_is_opened_on_resuming_inside_the_deadline()
-{
-    let suspended = settings("schedule: '0 * * * *'\nsuspend: true\nstartingDeadlineSeconds: 300");
-    let resumed = settings("schedule: '0 * * * *'\nstartingDeadlineSeconds: 300");
-    let world = known(vec![settled(&resumed, "2026-11-23T06:00:00Z")]);
-
-    let now = at("2026-11-23T08:04:00Z");
-    assert_eq!(plan(&suspended, now, &world).history.len(), 1);
-    assert!(matches!(
-        plan(&resumed, now, &world).actions.first(),
-        Some(Action::Seed(_))
-    ));
-}
-
-#[test]
-fn when_the_schedule_moves_a_prepared_sale_is_withdrawn_and_an_open_one_goes_on() {
-    let before = settings("schedule: '0 * * * *'\nduration: 1h");
-    let after = settings("schedule: '30 * * * *'\nduration: 1h\nstartingDeadlineSeconds: 60");
-
-    let prepared = known(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
-    let moved = plan(&after, at("2026-11-23T07:58:00Z"), &prepared);
-    assert!(
-        moved
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::Withdraw(_)))
-    );
+    let given_up = plan(&settings, at("2026-11-23T08:02:00Z"), &half());
+    assert_eq!(seeds(&given_up), [""; 0]);
+    let [failed] = &given_up.history[..] else {
+        panic!("{:?}", given_up.history)
+    };
     assert_eq!(
-        moved.next.unwrap().window.starts_at,
-        at("2026-11-23T08:30:00Z")
+        (failed.result, failed.total),
+        (SaleResult::Failed, Some(100))
     );
-
-    // 08:30 lies inside the open sale: it opens nothing, neither then nor late.
-    let mut world = known(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
-    let story = story(
-        &after,
-        "2026-11-23T08:10:00Z",
-        "2026-11-23T09:31:00Z",
-        &mut world,
+    let message = failed.message.as_deref().unwrap();
+    assert!(
+        message.contains("could not be prepared"),
+        "it was not missed: {message}"
     );
-    let seeds: Vec<_> = story.iter().filter(|line| line.contains("seed")).collect();
-    assert_eq!(seeds, ["23 09:27:00 seed 20261123T0930Z"]);
 }
 
 #[test]
@@ -196,7 +149,11 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
             _ => None,
         })
         .collect();
-    assert_eq!(labels, ["20261123T0900Z", "20261123T0800Z"]);
+    assert_eq!(
+        labels,
+        ["20261123T0800Z", "20261123T0900Z"],
+        "what sells comes first"
+    );
 
     // After the end, when nobody was there to close it.
     let world = known(vec![found("2026-11-23T08:00:00Z")]);
@@ -206,4 +163,124 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
             .contains(&Action::Close(world.sales[0].sale.id.clone()))
     );
     assert_eq!(plan.phase, Phase::Settling);
+}
+
+#[test]
+fn what_sells_comes_before_a_long_seeding_and_that_before_what_can_wait() {
+    let settings =
+        settings("schedule: '0 * * * *'\nduration: 1h\napi: {coolDown: 0s, warmUp: 1h5m}");
+    let world = known(vec![
+        KnownSale {
+            closed_at: Some(at("2026-11-23T06:00:00Z")),
+            settled_at: Some(at("2026-11-23T06:00:00Z")),
+            ..seeded(&settings, "2026-11-23T05:00:00Z")
+        },
+        KnownSale {
+            closed_at: Some(at("2026-11-23T07:00:00Z")),
+            ..seeded(&settings, "2026-11-23T06:00:00Z")
+        },
+        seeded(&settings, "2026-11-23T09:00:00Z"),
+        seeded(&settings, "2026-11-23T09:30:00Z"),
+        seeded(&settings, "2026-11-23T07:00:00Z"),
+        seeded(&settings, "2026-11-23T08:00:00Z"),
+    ]);
+    let plan = plan(&settings, at("2026-11-23T08:57:00Z"), &world);
+    let words: Vec<String> = plan.actions.iter().map(word).collect();
+    assert_eq!(
+        words,
+        [
+            "keep up 0800Z",
+            "close 0700Z",
+            "withdraw 0930Z",
+            "keep up 0900Z",
+            "seed 1000Z",
+            "settle 0600Z",
+            "retire 0500Z",
+            "keep attempts",
+        ]
+    );
+}
+
+#[test]
+fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() {
+    let strict = settings("schedule: '0 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60");
+    let half = KnownSale {
+        seeded_at: None,
+        ..seeded(&strict, "2026-11-23T08:00:00Z")
+    };
+    let mut world = known(vec![half.clone()]);
+    assert_eq!(
+        plan(&strict, at("2026-11-23T08:00:30Z"), &world).wake_at,
+        Some(at("2026-11-23T08:01:00.000000001Z"))
+    );
+    let story = story(
+        &strict,
+        "2026-11-23T08:01:01Z",
+        "2026-11-23T08:40:00Z",
+        &mut world,
+    );
+    assert_eq!(
+        story,
+        [
+            "23 08:01:01 retire 20261123T0800Z",
+            "23 08:01:01 is Scheduled"
+        ]
+    );
+    // Not even where the deadline is taken away in the middle of its window.
+    let lenient = settings("schedule: '0 * * * *'\nduration: 30m");
+    let plan_now = plan(&lenient, at("2026-11-23T08:10:00Z"), &world);
+    assert_eq!(seeds(&plan_now), [""; 0]);
+    assert_eq!(plan_now.history.len(), 1);
+
+    // But what has sold something was opened, whatever its row says, and is looked after.
+    let world = known(vec![KnownSale { sold: 1, ..half }]);
+    let plan_now = plan(&strict, at("2026-11-23T08:10:00Z"), &world);
+    assert_eq!(plan_now.phase, Phase::Selling);
+    assert_eq!(word(&plan_now.actions[0]), "keep up 0800Z");
+}
+
+#[test]
+fn a_single_start_that_is_over_says_since_when_and_why() {
+    let next =
+        |lines: &str, now: &str, world: &Observed| plan(&settings(lines), at(now), world).next;
+    let start = "startAt: 2026-11-23T08:00:00Z\nduration: 30m";
+    let over = |since: &str, by_deadline| {
+        Err(NoNext::Over {
+            start: at("2026-11-23T08:00:00Z"),
+            since: at(since),
+            by_deadline,
+        })
+    };
+    let nothing = known(vec![]);
+    assert!(
+        next(start, "2026-11-23T08:29:59Z", &nothing).is_ok(),
+        "it is made good"
+    );
+    assert_eq!(
+        next(start, "2026-11-23T08:30:00Z", &nothing),
+        over("2026-11-23T08:30:00Z", false)
+    );
+    let strict = format!("{start}\nstartingDeadlineSeconds: 60");
+    assert_eq!(
+        next(&strict, "2026-11-23T08:10:00Z", &nothing),
+        over("2026-11-23T08:01:00.000000001Z", true)
+    );
+    let held = known(vec![settled(&settings(start), "2026-11-23T08:00:00Z")]);
+    assert!(matches!(
+        next(start, "2026-11-23T08:40:00Z", &held),
+        Err(NoNext::Held { .. })
+    ));
+    let moved = "startAt: 2026-11-23T08:20:00Z\nduration: 30m";
+    assert!(matches!(
+        next(moved, "2026-11-23T08:10:00Z", &held),
+        Err(NoNext::Covered { .. })
+    ));
+    assert_eq!(
+        next(
+            &format!("{start}\nsuspend: true"),
+            "2026-11-23T08:40:00Z",
+            &nothing
+        ),
+        Err(NoNext::Suspended)
+    );
 }

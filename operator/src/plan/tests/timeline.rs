@@ -54,7 +54,7 @@ fn pods_are_up_from_warm_up_to_cool_down() {
     let settings = settings(HOURLY);
     let sale = || seeded(&settings, "2026-11-23T08:00:00Z");
     let over = || KnownSale {
-        gone: false,
+        retired_at: None,
         ..settled(&settings, "2026-11-23T08:00:00Z")
     };
     let cases = [

@@ -1,0 +1,86 @@
+//! Stores that are away, at the start and in the middle.
+
+use std::time::Duration;
+
+use flashsale_operator::api::Phase;
+use flashsale_servers::RedisCluster;
+
+use crate::support::{World, in_seconds, start_postgres};
+
+#[test]
+fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {
+    let mut postgres = start_postgres();
+    let world = World::with("postgres", &postgres);
+    postgres.stop();
+    let manifest = world.manifest(in_seconds(2), "  duration: 10m\n  api: {warmUp: 1s}");
+    let mut first = world.start(&manifest);
+    let away = first.await_conditions(&["Ready=False", "DatabaseReady=False"]);
+    let conditions = away.conditions.iter();
+    let reasons: Vec<_> = conditions
+        .map(|c| format!("{} {}", c.type_, c.reason))
+        .collect();
+    assert_eq!(
+        reasons[..2],
+        ["Ready PostgresUnreachable", "DatabaseReady Unreachable"]
+    );
+    assert_eq!(away.phase, Phase::Pending, "nothing is known yet");
+
+    postgres.start_again().unwrap();
+    // The start was missed meanwhile; its window is open, so it is made good.
+    let open = first.await_phase(Phase::Selling);
+    first.await_conditions(&["Ready=True"]);
+    let told = first.output();
+    assert!(told.contains("! NotReady"), "{told}");
+    assert!(told.contains("  Ready "), "{told}");
+    first.signal("-TERM");
+
+    postgres.stop();
+    let mut second = world.start(&manifest);
+    let away = second.await_conditions(&["Ready=False", "DatabaseReady=False", "Selling=True"]);
+    assert_eq!(away.phase, Phase::Selling);
+    assert_eq!(away.active_sale, open.active_sale);
+    postgres.start_again().unwrap();
+    second.await_conditions(&["Ready=True", "Selling=True"]);
+    second.signal("-TERM");
+    let told = second.output();
+    assert!(told.contains("! NotReady"), "{told}");
+    for word in ["Ended", "Opened"] {
+        assert!(!told.contains(word), "{word}: {told}");
+    }
+}
+
+#[test]
+fn redis_is_waited_for_while_postgres_is_looked_at_and_rebuilt_in_the_middle_of_a_sale() {
+    let mut redis = RedisCluster::single().unwrap();
+    let world = World::on("redis", &redis);
+    redis.kill(0);
+    let manifest = world.manifest(in_seconds(1), "  duration: 10m\n  api: {warmUp: 1m}");
+    let mut operator = world.start(&manifest);
+    let away =
+        operator.await_conditions(&["Ready=False", "RedisReady=False", "DatabaseReady=True"]);
+    let next = away.next_sale.expect("what Postgres has to say is known");
+    assert!(!next.seeded);
+
+    let back = Duration::from_secs(30);
+    redis.restart(0).unwrap();
+    redis.await_ok(back).unwrap();
+    let open = operator.await_phase(Phase::Selling).active_sale.unwrap();
+    assert_eq!(open.id, next.id);
+    operator.await_conditions(&["Ready=True", "RedisReady=True"]);
+    assert!(world.redis_holds(&open.id));
+
+    redis.kill(0);
+    let away =
+        operator.await_conditions(&["Ready=False", "RedisReady=False", "DatabaseReady=True"]);
+    assert_eq!(away.phase, Phase::Selling, "it goes on by the clock");
+    redis.restart(0).unwrap();
+    redis.await_ok(back).unwrap();
+    assert!(!world.ask_redis("KEYS *").contains("ready"));
+    world.await_redis(&open.id, true);
+    operator.await_conditions(&["Ready=True", "RedisReady=True"]);
+
+    let told = operator.output();
+    assert_eq!(told.matches("! NotReady").count(), 2, "{told}");
+    assert_eq!(told.matches("  Ready ").count(), 2, "{told}");
+    assert_eq!(told.matches(" Opened ").count(), 1, "{told}");
+}

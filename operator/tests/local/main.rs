@@ -1,0 +1,9 @@
+//! `flashsale-operator` as people run it: the real program on a real Redis Cluster and a real
+//! Postgres.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod away;
+mod life;
+mod program;
+mod restarts;
+mod support;
