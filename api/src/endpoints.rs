@@ -103,7 +103,7 @@ impl Api {
         request_id: Data<&RequestId>,
     ) -> Result<sales::ActiveResponse, Unavailable> {
         let shop = self.readiness.shop_for(&request_id)?;
-        Ok(sales::active(shop, &request_id))
+        sales::active(shop, &request_id)
     }
 
     /// A sale

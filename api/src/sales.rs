@@ -144,14 +144,17 @@ fn body(status: &SaleStatus) -> SaleBody {
 }
 
 /// Serves GET /sales/active.
-pub fn active(shop: &Shop, request_id: &RequestId) -> ActiveResponse {
-    if let Some(open) = shop.active() {
-        return ActiveResponse::Active(Json(body(&SaleStatus {
+pub fn active(shop: &Shop, request_id: &RequestId) -> Result<ActiveResponse, Unavailable> {
+    let selling = shop
+        .selling()
+        .map_err(|error| unavailable(&error, request_id))?;
+    if let Some(open) = selling {
+        return Ok(ActiveResponse::Active(Json(body(&SaleStatus {
             sale: open.sale.clone(),
             sold: open.view.sold_count(),
-        })));
+        }))));
     }
-    ActiveResponse::None(Json(NoSaleProblem {
+    Ok(ActiveResponse::None(Json(NoSaleProblem {
         problem: Problem::new(
             StatusCode::NOT_FOUND,
             "no_active_sale",
@@ -161,7 +164,7 @@ pub fn active(shop: &Shop, request_id: &RequestId) -> ActiveResponse {
         next_sale_starts_at: shop
             .next()
             .map(|open| open.sale.window.starts_at.to_string()),
-    }))
+    })))
 }
 
 fn unknown_sale(request_id: &RequestId) -> Json<Problem> {
