@@ -18,6 +18,7 @@ pub mod committer;
 mod copy;
 pub mod error;
 pub mod feed;
+mod follow;
 pub mod ids;
 pub mod keys;
 pub mod metrics;

@@ -99,6 +99,14 @@ impl RedisCluster {
             .find_map(|node| node.process().ended())
     }
 
+    /// Numbers of the nodes that have ended, and how each did.
+    pub fn ended_nodes(&mut self) -> Vec<(usize, ServersError)> {
+        let nodes = self.nodes.iter_mut().enumerate();
+        nodes
+            .filter_map(|(index, node)| Some((index, node.process().ended()?)))
+            .collect()
+    }
+
     /// Sends a command that names one key, and returns the answer of the master that has
     /// the key, as text.
     ///

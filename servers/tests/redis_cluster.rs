@@ -18,7 +18,13 @@ fn a_dead_master_is_replaced_and_comes_back_as_a_replica() {
         assert_eq!(cluster.ask(&["STRLEN", key]).unwrap(), "4");
     }
 
+    assert!(cluster.ended_nodes().is_empty());
     cluster.kill(1);
+    let ended = cluster.ended_nodes();
+    assert!(
+        matches!(ended.as_slice(), [(1, how)] if how.to_string().contains("signal: 9")),
+        "{ended:?}"
+    );
     let deadline = Instant::now() + LIMIT;
     while cluster.masters() != [0, 2, 4] {
         assert!(
@@ -29,6 +35,7 @@ fn a_dead_master_is_replaced_and_comes_back_as_a_replica() {
     }
 
     cluster.restart(1).unwrap();
+    assert!(cluster.ended_nodes().is_empty());
     cluster.await_ok(LIMIT).unwrap();
     assert_eq!(cluster.masters(), [0, 2, 4]);
 }

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use crate::{
     news::News,
     project,
+    revival::Revival,
     session::Session,
     setup::{self, Needs},
     stack::{Endpoints, Sale, Settings, Stack},
@@ -48,9 +49,10 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
     print(&written, &file.path, &folder);
     session.say("Ctrl-C ends it and leaves nothing behind but its logs");
     let mut news = News::default();
+    let mut revival = Revival::default();
     let mut opens_by = sample.then(|| Instant::now() + OPEN_LIMIT);
     while !session.is_interrupted() {
-        stack.check()?;
+        revival.look(session, &mut stack);
         news.tell(session, &stack.status());
         if opens_by.is_some_and(|by| Instant::now() >= by) {
             let waited = OPEN_LIMIT.as_secs();

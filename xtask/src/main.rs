@@ -15,6 +15,7 @@ mod once;
 mod openapi;
 mod project;
 mod python;
+mod revival;
 mod session;
 mod setup;
 mod stack;

@@ -2,13 +2,13 @@
 //! Cluster, the operator in `local` mode, and two API processes.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Launch, Postgres, Process, RedisCluster, Signal};
+use flashsale_servers::{Launch, Postgres, Process, RedisCluster, ServersError, Signal};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +83,9 @@ struct Listening {
 pub struct Stack {
     api: Vec<Process>,
     operator: Process,
+    /// How the API processes were started, but for where they listen.
+    api_launches: Vec<Launch>,
+    operator_launch: Launch,
     redis: RedisCluster,
     postgres: Postgres,
     status_file: PathBuf,
@@ -131,7 +134,9 @@ impl Stack {
         .arg(&status_file);
         let mut stack = Self {
             api: Vec::new(),
+            api_launches: Vec::new(),
             operator: session.guard().launch(&operator)?,
+            operator_launch: operator,
             endpoints: Endpoints {
                 redis: redis.url(),
                 postgres: postgres.url(),
@@ -151,13 +156,14 @@ impl Stack {
             let mut api = fresh(logs, &name, program(Profile::Release, "flashsale-api")?)
                 .arg(format!("--flash-sale={flash_sale}"))
                 .args(&stores)
-                .args(["--listen=127.0.0.1:0", "--internal-listen=127.0.0.1:0"])
                 .arg("--endpoints-file")
                 .arg(file);
             if let Some(threads) = settings.worker_threads {
                 api = api.arg(format!("--worker-threads={threads}"));
             }
-            stack.api.push(session.guard().launch(&api)?);
+            let anywhere = listening_at(&api, "127.0.0.1:0", "127.0.0.1:0");
+            stack.api.push(session.guard().launch(&anywhere)?);
+            stack.api_launches.push(api);
         }
         for file in listening {
             stack.await_ready(session, &file)?;
@@ -265,6 +271,35 @@ impl Stack {
         ended.map_or(Ok(()), |ended| Err(ended.into()))
     }
 
+    /// What has ended, and how.
+    pub fn ended(&mut self) -> Vec<(Part, ServersError)> {
+        let mut ended = Vec::new();
+        for (index, process) in self.api.iter_mut().enumerate() {
+            ended.extend(process.ended().map(|how| (Part::Api(index), how)));
+        }
+        ended.extend(self.operator.ended().map(|how| (Part::Operator, how)));
+        ended.extend(self.postgres.ended().map(|how| (Part::Postgres, how)));
+        let nodes = self.redis.ended_nodes().into_iter();
+        ended.extend(nodes.map(|(index, how)| (Part::Redis(index), how)));
+        ended
+    }
+
+    /// Starts what has ended again, where it was.
+    pub fn start_again(&mut self, session: &Session, part: Part) -> Result<()> {
+        match part {
+            Part::Api(index) => {
+                let (public, internal) =
+                    (&self.endpoints.api[index], &self.endpoints.internal[index]);
+                let launch = listening_at(&self.api_launches[index], host(public), host(internal));
+                self.api[index] = session.guard().launch(&launch)?;
+            }
+            Part::Operator => self.operator = session.guard().launch(&self.operator_launch)?,
+            Part::Redis(index) => self.redis.restart(index)?,
+            Part::Postgres => self.postgres.start_again()?,
+        }
+        Ok(())
+    }
+
     /// Lets the API processes drain and the operator finish; then all is ended.
     pub fn stop(mut self) {
         for process in &mut self.api {
@@ -274,6 +309,42 @@ impl Stack {
             process.stop(Signal::Terminate, STOP_LIMIT);
         }
     }
+}
+
+/// Something of the stack that can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// An API process, from 0.
+    Api(usize),
+    /// The operator.
+    Operator,
+    /// A Redis node, from 0.
+    Redis(usize),
+    /// The database server.
+    Postgres,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Api(index) => write!(f, "API process {}", index + 1),
+            Self::Operator => f.write_str("the operator"),
+            Self::Redis(index) => write!(f, "Redis node {}", index + 1),
+            Self::Postgres => f.write_str("Postgres"),
+        }
+    }
+}
+
+fn listening_at(api: &Launch, public: &str, internal: &str) -> Launch {
+    api.clone().args([
+        format!("--listen={public}"),
+        format!("--internal-listen={internal}"),
+    ])
+}
+
+/// `host:port` of a URL that an API process wrote.
+fn host(url: &str) -> &str {
+    url.trim_start_matches("http://")
 }
 
 /// A process whose log tells of this run alone.
