@@ -9,6 +9,9 @@ use super::support::{Answer, Stack, limits};
 const FLASH_SALE: &str = "shop.brief";
 const LENGTH: SignedDuration = SignedDuration::from_secs(2);
 
+/// Redis looks at its clock before each round of commands, and in milliseconds.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_millis(5);
+
 /// What a checkout of an item of `sale` comes to where `selling` sells.
 fn expected(selling: Option<&Sale>, sale: &Sale) -> (u16, &'static str) {
     match selling {
@@ -25,7 +28,7 @@ fn found(answer: &Answer) -> (u16, String) {
 }
 
 /// Two sales, the second of which begins when the first ends; then nothing; then a third.
-/// Whoever asks between two looks at the clock gets the answer of that moment.
+/// Every answer is that of its moment.
 #[tokio::test(flavor = "multi_thread")]
 async fn sales_open_and_close_and_follow_each_other_by_the_clock() {
     let mut stack = Stack::start(5, limits(5), 0).await;
@@ -61,18 +64,22 @@ async fn sales_open_and_close_and_follow_each_other_by_the_clock() {
         let answer = stack.checkout(api, &format!("user-{n}"), item).await;
         let after = Timestamp::now();
         let found = found(&answer);
-        let possible = [before, after].map(|at| expected(selling_at(at), sale));
+        let around = [before - CLOCKS_DIFFER, after + CLOCKS_DIFFER].map(selling_at);
+        let mut possible = around.map(|selling| expected(selling, sale)).to_vec();
+        if around[0] != around[1] {
+            // At the very moment of a change the process may send a cart to a sale that by the
+            // clock of Redis, which decides, is over already or has not begun.
+            possible.push(expected(None, sale));
+        }
         assert!(
-            possible
-                .iter()
-                .any(|(status, code)| found == (*status, (*code).to_owned())),
+            possible.contains(&(found.0, found.1.as_str())),
             "{found:?} between {before} and {after}, expected one of {possible:?} of {sales:?}"
         );
         if answer.status == 200 {
             codes[n % 3] = answer.json()["code"].as_str().unwrap().to_owned();
         }
-        let what = (selling_at(before).map(|sale| &sale.id), found.0);
-        if selling_at(before) == selling_at(after) && !seen.contains(&what) {
+        let what = (around[0].map(|sale| &sale.id), found.0);
+        if around[0] == around[1] && !seen.contains(&what) {
             seen.push(what);
         }
         n += 1;

@@ -16,7 +16,7 @@ impl Frozen {
         let mut frozen = Self { pids: Vec::new() };
         let postmaster = i32::try_from(postgres.pid()).unwrap();
         frozen.stop(postmaster);
-        // Backends lead sessions of their own: a signal to the group of their parent would
+        // Backends lead process groups of their own: a signal to that of their parent would
         // not reach them.
         for child in children_of(postmaster) {
             frozen.stop(child);
