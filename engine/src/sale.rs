@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How many cart partitions a sale has unless it says otherwise: enough to spread over the
-/// masters, few enough that concurrent checkouts share a script call. With 16 of them most calls
-/// of a process with thirty clients carried one cart; with 8 a checkout costs a tenth less CPU.
+/// masters, few enough that concurrent checkouts share a script call.
 pub const DEFAULT_PARTITIONS: u16 = 8;
 
 /// The most partitions a sale may have; two characters of a checkout code hold this many.
