@@ -28,6 +28,12 @@ use serde::{Deserialize, Serialize};
     doc = "A FlashSale sells a catalogue of unique items, each at most once, in windows of time that a schedule sets.",
     validation = Rule::new("self.metadata.name.size() <= 200")
         .message("metadata.name must have at most 200 characters: the ids of sales hold it"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.activeSale) || self.spec.redis == oldSelf.spec.redis")
+        .message("spec.redis must not change while a sale is open (status.activeSale): change it after the sale has ended")
+        .field_path(".spec.redis"),
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.activeSale) || self.spec.postgres == oldSelf.spec.postgres")
+        .message("spec.postgres must not change while a sale is open (status.activeSale): change it after the sale has ended")
+        .field_path(".spec.postgres"),
     scale(
         spec_replicas_path = ".spec.api.replicas.sale",
         status_replicas_path = ".status.replicas",
@@ -177,6 +183,12 @@ pub struct FlashSaleSpec {
     #[schemars(range(min = 1, max = 3650))]
     pub attempts_retention_days: i32,
 
+    /// What becomes of the rows that the sales have in Postgres (orders, purchases, attempts) when
+    /// the FlashSale is deleted: `Retain` keeps them, `Delete` deletes them too. What Redis holds
+    /// is deleted either way. Default: Retain.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+
     /// The pods that serve the sale's HTTP API. Default: 2 at rest, 6 during a sale.
     #[serde(default)]
     pub api: ApiSpec,
@@ -280,6 +292,19 @@ pub enum Attempts {
     BestEffort,
 }
 
+/// What becomes of the rows in Postgres when the FlashSale is deleted. The words are those of
+/// Kubernetes for the volumes that it reclaims.
+#[derive(
+    Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
+pub enum DeletionPolicy {
+    /// They stay: who bought what is known for longer than the FlashSale is there.
+    #[default]
+    Retain,
+    /// They are deleted.
+    Delete,
+}
+
 fn default_time_zone() -> String {
     "Etc/UTC".to_owned()
 }
@@ -303,3 +328,6 @@ fn default_attempts_retention_days() -> i32 {
 fn default_per_user() -> i32 {
     10
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,11 @@ pub struct ApiSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressSpec>,
 
+    /// Whether Prometheus is told of the pods by a ServiceMonitor, where the cluster has that
+    /// kind (of the Prometheus Operator). Default: true.
+    #[serde(default = "default_service_monitor")]
+    pub service_monitor: bool,
+
     /// What the pods have beside what the operator gives them. Default: nothing.
     #[serde(default)]
     pub pod_template: PodTemplate,
@@ -69,6 +74,7 @@ impl Default for ApiSpec {
             resources: None,
             service: ServiceSpec::default(),
             ingress: None,
+            service_monitor: default_service_monitor(),
             pod_template: PodTemplate::default(),
         }
     }
@@ -213,6 +219,10 @@ fn default_warm_up() -> String {
 
 fn default_cool_down() -> String {
     "5m".to_owned()
+}
+
+fn default_service_monitor() -> bool {
+    true
 }
 
 fn default_idle_replicas() -> i32 {
