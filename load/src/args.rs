@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::buy::Buy;
 use crate::client::Target;
 use crate::profile::Profile;
 
@@ -23,8 +24,17 @@ const SOLD_OUT_WITHIN_S: u64 = 300;
 /// the run could not be made; 2 wrong usage; 130 interrupted. The first Ctrl-C ends the run
 /// and tells what it saw, the second one ends it at once.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "flashsale-load", version)]
+#[command(
+    name = "flashsale-load",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Args {
+    /// Something else than load.
+    #[command(subcommand)]
+    pub instead: Option<Instead>,
+
     /// Kind of load; sets defaults for the flags below. Several, separated by commas, run one
     /// after the other, each with its report in a folder of its own.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "light")]
@@ -99,6 +109,13 @@ pub struct Args {
     /// No progress, only the result.
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// What the program does instead of a run.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Instead {
+    #[allow(missing_docs, reason = "a comment here would replace the help of Buy")]
+    Buy(Buy),
 }
 
 /// What is to be done, with every default filled in.
@@ -290,6 +307,9 @@ mod tests {
             "--target http://a --rate NaN",
             "--target http://a --duration 0",
             "--target http://a --connections 0",
+            "buy --target http://a,http://b",
+            "buy --target http://a --within 0",
+            "--target http://a buy --target http://a",
         ] {
             let words = format!("flashsale-load {flags}");
             let error = Args::try_parse_from(words.split_whitespace()).unwrap_err();

@@ -205,6 +205,15 @@ impl Catalogue {
     }
 }
 
+/// The id of an item that is for sale; `None` where everything is sold.
+///
+/// # Errors
+/// When the page does not come.
+pub async fn first_free(client: &mut Client, sale: &Sale) -> Result<Option<String>, LoadError> {
+    let page = fetch_page(client, sale, None, Some(true)).await?;
+    Ok(page.items.into_iter().next().map(|item| item.id))
+}
+
 fn next_cursor(value: Option<serde_json::Value>) -> Option<String> {
     match value? {
         serde_json::Value::Null => None,

@@ -31,6 +31,20 @@ pub enum LoadError {
         /// When it ends.
         until: String,
     },
+    /// A purchase that did not come about.
+    #[error(
+        "expected to buy one item at {target} within {within_s} s, found {last}; \
+         see whether the API is ready (its pods, GET /health) and a sale is open \
+         (GET /sales/active), or wait longer with --within SECONDS"
+    )]
+    NotBought {
+        /// The asked address.
+        target: String,
+        /// How long was tried, in seconds.
+        within_s: u64,
+        /// What stood in the way last.
+        last: String,
+    },
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,

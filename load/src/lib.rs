@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub mod answer;
 pub mod args;
 mod bench;
+pub mod buy;
 pub mod call;
 pub mod catalogue;
 mod check;

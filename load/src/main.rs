@@ -3,16 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use flashsale_load::args::{Args, Plan};
+use flashsale_load::args::{Args, Instead, Plan};
+use flashsale_load::buy::Buy;
 use flashsale_load::interrupt::{self, Interrupt};
 use flashsale_load::{LoadError, execute, report};
 
 fn main() -> ExitCode {
-    let plans = match Args::parse().plans() {
-        Ok(plans) => plans,
-        Err(error) => error.exit(),
+    let args = Args::parse();
+    let done = if let Some(Instead::Buy(buy)) = &args.instead {
+        buy_one(buy)
+    } else {
+        match args.plans() {
+            Ok(plans) => run(&plans),
+            Err(error) => error.exit(),
+        }
     };
-    match run(&plans) {
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("flashsale-load: {error:#}");
@@ -26,10 +32,7 @@ fn run(plans: &[Plan]) -> anyhow::Result<ExitCode> {
         report::prepare(plan)?;
     }
     let interrupt = Interrupt::by_signals()?;
-    // One thread: the generator shares the machine with what it measures.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = one_thread()?;
     let mut ends = Vec::new();
     for plan in plans {
         let local = tokio::task::LocalSet::new();
@@ -60,9 +63,33 @@ fn run(plans: &[Plan]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if interrupt.has_come() {
-        eprintln!("flashsale-load: interrupted");
-        ExitCode::from(interrupt::EXIT_CODE)
+        interrupted()
     } else {
         ExitCode::from(u8::from(ends.iter().any(|end| *end != "fine")))
     })
+}
+
+fn buy_one(buy: &Buy) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::by_signals()?;
+    one_thread()?.block_on(async {
+        tokio::select! {
+            bought = buy.run() => {
+                println!("{}", bought?);
+                Ok(ExitCode::SUCCESS)
+            }
+            () = interrupt.comes() => Ok(interrupted()),
+        }
+    })
+}
+
+/// The generator shares the machine with what it measures.
+fn one_thread() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn interrupted() -> ExitCode {
+    eprintln!("flashsale-load: interrupted");
+    ExitCode::from(interrupt::EXIT_CODE)
 }

@@ -38,6 +38,8 @@ pub enum Lie {
     LogsTwice,
     /// The same, the second time as late as a settler that takes over.
     LogsTwiceLate,
+    /// Makes a purchase, and says at first that it could not.
+    DeniesPurchases,
     /// Answers no purchase but with 404.
     KnowsNoCode,
 }
@@ -47,6 +49,8 @@ pub struct Settings {
     pub items: u32,
     /// Answers that are due within this span after the start come at its end.
     pub stall: Option<(Duration, Duration)>,
+    /// The sale opens so long after the start.
+    pub opens_after: Duration,
     /// The sale ends so long after the start.
     pub open_for: Option<Duration>,
     /// Closes the connection after every so many answers.
@@ -60,6 +64,7 @@ impl Default for Settings {
         Self {
             items: 1_000,
             stall: None,
+            opens_after: Duration::ZERO,
             open_for: None,
             hang_up_every: None,
             lie: Lie::None,
@@ -191,10 +196,9 @@ async fn route(inner: &Inner, request: &Request<Incoming>) -> (u16, Value) {
         .to_owned();
     let path = request.uri().path();
     let post = request.method() == Method::POST;
-    let closed = inner
-        .settings
-        .open_for
-        .is_some_and(|open_for| inner.began.elapsed() >= open_for);
+    let since_start = inner.began.elapsed();
+    let ended = |open_for: Option<Duration>| open_for.is_some_and(|span| since_start >= span);
+    let closed = since_start < inner.settings.opens_after || ended(inner.settings.open_for);
     match path {
         "/checkout" | "/purchase" if post && closed => problem(400, "sale_not_active"),
         "/sales/active" if closed => problem(404, "no_active_sale"),
@@ -307,6 +311,9 @@ async fn purchase(inner: &Inner, code: &str, request_id: String) -> (u16, Value)
         && inner.settings.lie != Lie::ForgetsPurchases
     {
         database::store(pool, code, &user, &results, first_slot, &request_id).await;
+    }
+    if inner.settings.lie == Lie::DeniesPurchases {
+        return problem(503, "unavailable");
     }
     answer
 }
