@@ -1,4 +1,5 @@
-//! `cargo xtask crds`: the custom resource definitions in `crds/`, from the types.
+//! `cargo xtask crds`: the custom resource definitions in `crds/`, from the types. The chart has a
+//! copy: Helm reads no file outside of it.
 
 use std::{fs, process::Command};
 
@@ -9,9 +10,12 @@ use crate::{
     session::Session,
 };
 
-const FILE: &str = "crds/flashsales.flashsale.dev.yaml";
+const FILES: [&str; 2] = [
+    "crds/flashsales.flashsale.dev.yaml",
+    "charts/flashsale/files/flashsales.flashsale.dev.yaml",
+];
 
-/// Writes the file, or with `check` fails where it differs.
+/// Writes the files, or with `check` fails where one differs.
 pub fn run(session: &Session, check: bool) -> Result<()> {
     project::build(session, Profile::Dev, &["-p", "flashsale-operator"])?;
     compare(session, check)
@@ -34,23 +38,30 @@ fn compare(session: &Session, check: bool) -> Result<()> {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    let file = project::root().join(FILE);
+    for file in FILES {
+        settle(session, file, &output.stdout, check)?;
+    }
+    Ok(())
+}
+
+fn settle(session: &Session, name: &str, expected: &[u8], check: bool) -> Result<()> {
+    let file = project::root().join(name);
     let found = fs::read(&file).unwrap_or_default();
-    if found == output.stdout {
-        session.say(format_args!("{FILE} is what the types say"));
+    if found == expected {
+        session.say(format_args!("{name} is what the types say"));
     } else if check {
         let same = found
             .iter()
-            .zip(&output.stdout)
+            .zip(expected)
             .take_while(|(a, b)| a == b)
             .count();
         let line = found[..same].iter().filter(|byte| **byte == b'\n').count() + 1;
         bail!(
-            "{FILE} differs from the types from line {line} on; run `cargo xtask crds` and commit it"
+            "{name} differs from the types from line {line} on; run `cargo xtask crds` and commit it"
         );
     } else {
-        fs::write(&file, output.stdout).with_context(|| format!("could not write {FILE}"))?;
-        session.say(format_args!("Wrote {FILE}"));
+        fs::write(&file, expected).with_context(|| format!("could not write {name}"))?;
+        session.say(format_args!("Wrote {name}"));
     }
     Ok(())
 }
