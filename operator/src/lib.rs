@@ -12,6 +12,7 @@ pub mod local;
 pub mod manifest;
 pub mod plan;
 pub mod report;
+pub mod resources;
 pub mod schedule;
 pub mod settings;
 pub mod stores;

@@ -1,0 +1,52 @@
+//! Who may reach the pods.
+//!
+//! The public port: anybody, because Ingress controllers and load balancers come from inside and
+//! outside the cluster. The internal port: every pod of the cluster, because where Prometheus
+//! runs and how it is labelled is known only to those who installed it; it shows no secret and
+//! changes nothing. A node always reaches its own pods, so probes need no rule. No other port.
+//!
+//! What the pods may reach is not limited: their stores may be anywhere, and where is written in
+//! a Secret.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Inputs;
+use super::container::{HTTP, INTERNAL, Port};
+
+pub(super) fn build(inputs: &Inputs<'_>) -> NetworkPolicy {
+    let all_namespaces = NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    };
+    NetworkPolicy {
+        metadata: inputs.metadata(),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(inputs.selector()),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(vec![
+                NetworkPolicyIngressRule {
+                    ports: Some(vec![port(HTTP)]),
+                    from: None,
+                },
+                NetworkPolicyIngressRule {
+                    ports: Some(vec![port(INTERNAL)]),
+                    from: Some(vec![all_namespaces]),
+                },
+            ]),
+            ..NetworkPolicySpec::default()
+        }),
+    }
+}
+
+fn port(port: Port) -> NetworkPolicyPort {
+    NetworkPolicyPort {
+        port: Some(IntOrString::String(port.name.to_owned())),
+        protocol: Some("TCP".to_owned()),
+        ..NetworkPolicyPort::default()
+    }
+}
