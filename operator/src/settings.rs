@@ -177,6 +177,7 @@ pub fn validate(flash_sale: &FlashSale) -> Result<Settings, Vec<FieldError>> {
     let warm_up = check.duration("spec.api.warmUp", &spec.api.warm_up, "0s", MAX_WARM_UP);
     let cool_down = check.duration("spec.api.coolDown", &spec.api.cool_down, "0s", MAX_WARM_UP);
     let (idle_replicas, sale_replicas, max_replicas) = check.replicas(spec);
+    check.cpu_to_scale_by(&spec.api);
 
     let settings = || {
         Some(Settings {

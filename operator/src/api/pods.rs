@@ -37,11 +37,13 @@ pub struct ApiSpec {
     #[x_kube(validation = Rule::new("duration(self) <= duration('24h')").message("coolDown must be at most 24h"))]
     pub cool_down: String,
 
-    /// Lets the number of pods grow with their load. Default: it does not.
+    /// Lets the number of pods grow with their load, measured as the share that they use of the
+    /// CPU that they request. Default: it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// What each pod requests and may use, as in a container. Default: what the operator is
+    /// What each pod requests and may use, as in a container. It serves with as many threads as
+    /// its CPU limit has cores, else its CPU request, rounded up. Default: what the operator is
     /// configured with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
@@ -191,7 +193,8 @@ pub struct IngressSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Further labels of the pods. Default: none.
+    /// Further labels of the pods; those that the operator gives them stay as they are.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CatalogChoice, FieldError};
-use crate::api::{FlashSaleSpec, KeyRef};
+use crate::api::{ApiSpec, FlashSaleSpec, KeyRef};
 use crate::schedule::{CronSchedule, Schedule};
 
 /// Collects what is wrong, so that one look shows all of it.
@@ -216,6 +216,20 @@ impl Check {
             self.fail("spec.api.autoscaling.maxReplicas", max, expected);
         }
         (idle, sale, max)
+    }
+
+    /// An autoscaler measures in shares of what is requested: of nothing there are none, and the
+    /// number of pods would never grow. What the operator is configured with is not ours to see.
+    pub(super) fn cpu_to_scale_by(&mut self, api: &ApiSpec) {
+        let Some(resources) = api.autoscaling.as_ref().and(api.resources.as_ref()) else {
+            return;
+        };
+        // A limit without a request is a request, too.
+        let mut amounts = resources.requests.iter().chain(&resources.limits);
+        if !amounts.any(|amounts| amounts.contains_key("cpu")) {
+            let expected = "an amount of CPU, which spec.api.autoscaling measures the pods by";
+            self.fail("spec.api.resources.requests.cpu", "nothing", expected);
+        }
     }
 
     /// What is found is not shown: it may be a URL that stands where its Secret should.

@@ -246,6 +246,12 @@ fn what_cannot_be_carried_out_is_refused_with_its_field() {
             "sale, 6",
             in_rules,
         ),
+        (
+            json!({"api": {"autoscaling": {"maxReplicas": 9}, "resources": {"requests": {"memory": "1Gi"}}}}),
+            "spec.api.resources.requests.cpu",
+            "found nothing",
+            false,
+        ),
     ];
     for (patch, path, mentions, refused_by_rules) in cases {
         let flash_sale = flash_sale(patch.clone());
@@ -321,6 +327,8 @@ fn what_is_fine_passes_the_rules_of_the_schema_too() {
         json!({"catalog": {"generate": null, "configMapRef": {"name": "c", "key": "items.csv"}}}),
         json!({"limits": {"perUser": 5, "perCheckout": 5, "total": 100}, "duration": "59m59s"}),
         json!({"api": {"replicas": {"idle": 0, "sale": 9}, "autoscaling": {"maxReplicas": 9}, "warmUp": "0s"}}),
+        json!({"api": {"autoscaling": {"maxReplicas": 9}, "resources": {"limits": {"cpu": "1"}}}}),
+        json!({"api": {"resources": {"requests": {"memory": "1Gi"}}}}),
     ];
     for patch in fine {
         let flash_sale = flash_sale(patch.clone());
