@@ -205,6 +205,12 @@ impl Admin {
         Ok(true)
     }
 
+    /// Deletes what Postgres keeps of a FlashSale and of what it sold. Only for one whose sales are
+    /// all retired: Redis must not hold what Postgres does not know.
+    pub async fn delete_rows(&self, flash_sale: &FlashSaleName) -> Result<(), AdminError> {
+        Ok(sales::delete_rows(&self.db, flash_sale).await?)
+    }
+
     /// Makes the partitions of the coming days and drops those older than `keep_days`.
     pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
         let keep_days = i32::try_from(keep_days).unwrap_or(i32::MAX);

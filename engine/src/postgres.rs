@@ -82,7 +82,9 @@ pub async fn migrate(url: &str) -> Result<(), StoreError> {
     };
     let work = async {
         let mut connection = options(url)?.connect().await.map_err(failed)?;
-        let done = MIGRATOR.run(&mut connection).await;
+        // `run` takes whatever a connection can be got from, so generally that the compiler cannot
+        // tell whether threads may share this future.
+        let done = MIGRATOR.run_direct(None, &mut connection, false).await;
         // A connection that fails to say goodbye has still ended.
         let _ = connection.close().await;
         done.map_err(|error| failed(error.into()))

@@ -171,6 +171,21 @@ pub async fn write(db: &Database, sale: &Sale, catalog: &Catalog) -> Result<bool
     .await
 }
 
+/// Deletes all rows of a FlashSale: its sales, what they sold and the attempts.
+pub async fn delete_rows(db: &Database, flash_sale: &FlashSaleName) -> Result<(), StoreError> {
+    let name = flash_sale.as_str().to_owned();
+    db.run_long("delete rows", move |connection| {
+        Box::pin(async move {
+            sqlx::query(include_str!("sql/delete_rows.sql"))
+                .bind(name)
+                .execute(connection)
+                .await
+                .map(drop)
+        })
+    })
+    .await
+}
+
 /// A part of a catalogue as arrays.
 struct ItemColumns {
     indexes: Vec<i32>,

@@ -12,7 +12,7 @@ use flashsale_engine::sales::SaleRecord;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{FlashSaleStatus, PastSale, Phase, SaleResult};
-use crate::plan::{Action, KnownSale, Observed, Plan, Upcoming, plan};
+use crate::plan::{Action, KnownSale, Observed, Plan, Scale, Upcoming, plan};
 use crate::report::{self, Change, Health};
 use crate::settings::Settings;
 use crate::stores::{Problem, Stores};
@@ -62,6 +62,9 @@ pub struct Step {
     pub changes: Vec<Change>,
     /// Why something could not be done; it is tried again in the next step.
     pub problem: Option<Problem>,
+    /// How many pods are wanted; `None`: as many as there are, because nobody can tell before
+    /// Postgres has been looked at.
+    pub scale: Option<Scale>,
     /// When the next step is due; `None`: never, unless the resource changes.
     pub next_at: Option<Timestamp>,
 }
@@ -109,7 +112,7 @@ impl Driver {
     }
 
     /// Does what is due. Reads the time from `clock`, because work takes time.
-    pub async fn step(&mut self, stores: &mut Stores, clock: impl Fn() -> Timestamp) -> Step {
+    pub async fn step(&mut self, stores: &Stores, clock: impl Fn() -> Timestamp) -> Step {
         self.observed.resumed_at = report::resumed_at(&self.status.conditions, clock());
         let mut done = Done::default();
         if let Err(problem) = self.carry_out(stores, &clock, &mut done).await {
@@ -130,6 +133,7 @@ impl Driver {
         };
         Step {
             changes,
+            scale: self.looked.then_some(plan.scale),
             next_at: self.next_at(&plan, &done, now),
             problem: health.problem,
         }
@@ -189,14 +193,14 @@ impl Driver {
     /// Looks, plans and acts until nothing is left to do now.
     async fn carry_out(
         &mut self,
-        stores: &mut Stores,
+        stores: &Stores,
         clock: &impl Fn() -> Timestamp,
         done: &mut Done,
     ) -> Result<(), Problem> {
         let look = stores.look(&self.settings.name).await?;
         self.saw(look.sales, clock());
         done.looked = true;
-        let admin = look.admin?;
+        let admin = &*look.admin?;
         for _ in 0..MAX_ROUNDS {
             let now = clock();
             let mut progress = false;
@@ -221,15 +225,7 @@ impl Driver {
     }
 
     fn saw(&mut self, records: Vec<SaleRecord>, now: Timestamp) {
-        let known = |record: SaleRecord| KnownSale {
-            sale: record.sale,
-            seeded_at: record.seeded_at,
-            closed_at: record.closed_at,
-            settled_at: record.settled_at,
-            retired_at: record.retired_at,
-            sold: record.sold,
-        };
-        self.observed.sales = records.into_iter().map(known).collect();
+        self.observed.sales = records.into_iter().map(KnownSale::from).collect();
         if !self.looked {
             self.looked = true;
             self.told = self.told_before(now);

@@ -100,11 +100,11 @@ pub async fn run(local: LocalSettings) -> Result<(), LocalError> {
         settings.name,
         local.manifest.display()
     ));
-    let mut stores = Stores::new(urls);
+    let stores = Stores::new(urls);
     let mut driver = Driver::new(settings, goods, before);
     let mut written = Ok(None);
     loop {
-        let step = driver.step(&mut stores, Timestamp::now).await;
+        let step = driver.step(&stores, Timestamp::now).await;
         for change in &step.changes {
             say(&change.to_string());
         }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use flashsale_engine::telemetry::Telemetry;
+use flashsale_operator::kubernetes::{self, RunSettings};
 use flashsale_operator::local::{self, LocalSettings};
 use flashsale_operator::stores::PostgresUrl;
 use flashsale_operator::{crd, manifest::GivenUrls};
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         status_file: Option<PathBuf>,
     },
+    /// Carries out the FlashSales of a Kubernetes cluster until it is stopped.
+    Run(Box<RunSettings>),
     /// Prints the definition of the custom resource.
     Crd,
     /// Brings the schema of a Postgres database up to date.
@@ -94,6 +97,12 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             };
             logged(local::run(settings)).await
         }
+        Command::Run(settings) => {
+            let log = Telemetry::start_on_stderr()?;
+            let outcome = kubernetes::run(*settings, stopped()).await;
+            log.flush();
+            Ok(outcome?)
+        }
         Command::Crd => print(&crd::yaml()?),
         Command::Migrate { postgres_url } => {
             let url = PostgresUrl::parse("--postgres-url", &postgres_url.unwrap_or_default())?;
@@ -121,6 +130,14 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// The same, where a signal that cannot be listened for never comes.
+async fn stopped() {
+    if let Err(error) = stop().await {
+        tracing::error!(%error, "signals cannot be listened for");
+        std::future::pending().await
     }
 }
 

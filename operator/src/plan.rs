@@ -17,6 +17,7 @@
 
 mod history;
 mod known;
+mod removal;
 mod starts;
 
 use std::fmt;
@@ -28,6 +29,7 @@ use crate::api::{PastSale, Phase};
 use crate::settings::Settings;
 use known::Stage;
 pub use known::{KnownSale, Observed};
+pub use removal::{Removal, removal};
 use starts::Starts;
 
 /// What is to be done now, what there is, and when to look again.

@@ -6,6 +6,7 @@
 
 mod changes;
 mod conditions;
+mod pods;
 
 use flashsale_engine::sale::{FlashSaleName, SaleId};
 use jiff::Timestamp;
@@ -18,6 +19,7 @@ use crate::stores::Problem;
 pub use changes::{Change, changes};
 use conditions::Conditions;
 pub use conditions::resumed_at;
+pub use pods::{Pods, with_pods};
 
 /// How it went to look and to act.
 #[derive(Debug, Default)]
@@ -116,8 +118,18 @@ pub fn unlooked(
     }
 }
 
+/// Why a resource cannot be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is wrong: only a change of it helps.
+    Invalid,
+    /// It refers to something that is not there, or is not what it has to be.
+    Reference,
+}
+
 /// The status of a resource that cannot be carried out: what was, and why not.
-pub fn invalid(
+pub fn refused(
+    why: Refusal,
     errors: &[FieldError],
     generation: Option<i64>,
     before: &FlashSaleStatus,
@@ -130,14 +142,20 @@ pub fn invalid(
         now,
         list: vec![],
     };
-    conditions.set("Ready", false, "Invalid", messages.join("; "));
+    let (phase, reason) = match why {
+        Refusal::Invalid => (Phase::Invalid, "Invalid"),
+        // As far as it was known before.
+        Refusal::Reference if before.phase == Phase::Invalid => (Phase::Pending, "WrongReference"),
+        Refusal::Reference => (before.phase, "WrongReference"),
+    };
+    conditions.set("Ready", false, reason, messages.join("; "));
     for condition in &before.conditions {
         if condition.type_ != "Ready" {
             conditions.keep(&condition.type_);
         }
     }
     FlashSaleStatus {
-        phase: Phase::Invalid,
+        phase,
         observed_generation: generation,
         conditions: conditions.list,
         ..before.clone()

@@ -1,7 +1,8 @@
 //! The connection to Redis and Postgres, made when it is first needed.
 
+use std::collections::HashMap;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, Weak};
 
 use flashsale_engine::StoreError;
 use flashsale_engine::admin::{Admin, AdminError};
@@ -12,6 +13,8 @@ use flashsale_engine::sales::{self, SaleRecord};
 use redis::IntoConnectionInfo;
 use redis::cluster::ClusterClient;
 use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::settings::FieldError;
 
@@ -19,15 +22,15 @@ use crate::settings::FieldError;
 const NEWEST: u32 = 100;
 
 /// The URL of Redis. Holds a password, so it has no `Debug` and is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RedisUrl(String);
 
 /// The URL of Postgres. Holds a password, so it has no `Debug` and is never shown.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PostgresUrl(String);
 
 /// Where the stores are.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreUrls {
     /// Nodes of the Redis Cluster.
     pub redis: RedisUrl,
@@ -125,6 +128,9 @@ pub enum Problem {
     /// The catalogue cannot be made.
     #[error("the catalogue: {0}")]
     Catalog(#[from] flashsale_engine::catalog::CatalogError),
+    /// What another FlashSale with the same stores came to at the same time.
+    #[error(transparent)]
+    Shared(Arc<Problem>),
 }
 
 impl Problem {
@@ -151,6 +157,7 @@ impl Problem {
     fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error) | Self::Admin(AdminError::Store(error)) => Some(error),
+            Self::Shared(problem) => problem.store_error(),
             _ => None,
         }
     }
@@ -161,21 +168,34 @@ impl Problem {
     }
 }
 
-/// The stores of one FlashSale.
+/// Connections to the stores at one pair of URLs, which any number of FlashSales share.
 pub struct Stores {
     urls: StoreUrls,
+    connected: Mutex<Connected>,
+}
+
+#[derive(Default)]
+struct Connected {
     migrated: bool,
-    admin: Option<Admin>,
+    admin: Option<Arc<Admin>>,
     /// Postgres alone, while Redis keeps `admin` from being made.
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
+    /// When connecting failed last, and why.
+    failed: Option<(Instant, Arc<Problem>)>,
+}
+
+/// What to look with: everything, or Postgres alone and why Redis is not there.
+enum Means {
+    All(Arc<Admin>),
+    Postgres(Arc<Database>, Problem),
 }
 
 /// What a look at the stores has found.
-pub struct Look<'a> {
+pub struct Look {
     /// The newest sales in Postgres, and all that are not retired.
     pub sales: Vec<SaleRecord>,
     /// What to act with, or why that cannot be done.
-    pub admin: Result<&'a Admin, Problem>,
+    pub admin: Result<Arc<Admin>, Problem>,
 }
 
 impl Stores {
@@ -183,55 +203,107 @@ impl Stores {
     pub fn new(urls: StoreUrls) -> Self {
         Self {
             urls,
-            migrated: false,
-            admin: None,
-            database: None,
+            connected: Mutex::default(),
         }
     }
 
     /// Reads what Postgres knows of a FlashSale. The first time it brings the schema up to date
     /// and connects. Redis alone that is away keeps nobody from looking, only from acting.
-    pub async fn look(&mut self, name: &FlashSaleName) -> Result<Look<'_>, Problem> {
-        let StoreUrls { redis, postgres } = &self.urls;
-        if !self.migrated {
-            flashsale_engine::migrate(&postgres.0).await?;
-            self.migrated = true;
+    pub async fn look(&self, name: &FlashSaleName) -> Result<Look, Problem> {
+        match self.means().await? {
+            Means::All(admin) => Ok(Look {
+                sales: admin.observe(name).await?,
+                admin: Ok(admin),
+            }),
+            Means::Postgres(database, problem) => Ok(Look {
+                sales: sales::of_flash_sale(&database, name, NEWEST).await?,
+                admin: Err(problem),
+            }),
         }
-        let admin = match self.admin {
-            Some(ref admin) => admin,
-            None => match Admin::connect(&redis.0, &postgres.0).await {
-                Ok(admin) => {
-                    self.database = None;
-                    self.admin.insert(admin)
-                }
-                Err(error) => {
-                    let problem = Problem::from(error);
-                    if problem.store() != Some("Redis") || problem.is_final() {
-                        return Err(problem);
-                    }
-                    return Ok(Look {
-                        sales: self.look_at_postgres(name).await?,
-                        admin: Err(problem),
-                    });
-                }
-            },
-        };
-        Ok(Look {
-            sales: admin.observe(name).await?,
-            admin: Ok(admin),
-        })
     }
 
-    async fn look_at_postgres(&mut self, name: &FlashSaleName) -> Result<Vec<SaleRecord>, Problem> {
-        let database = match self.database {
-            Some(ref database) => database,
-            None => {
-                let metrics = Arc::new(Metrics::new().map_err(AdminError::from)?);
-                let database = Database::connect(&self.urls.postgres.0, 1, metrics).await?;
-                self.database.insert(database)
+    async fn means(&self) -> Result<Means, Problem> {
+        let asked_at = Instant::now();
+        let mut connected = self.connected.lock().await;
+        if let Some(admin) = &connected.admin {
+            return Ok(Means::All(admin.clone()));
+        }
+        // Whoever waited for this attempt shares what came of it: hundreds that make their own,
+        // one after the other, would wait for hundreds of time-outs.
+        if let Some((at, problem)) = &connected.failed
+            && *at > asked_at
+        {
+            let problem = Problem::Shared(problem.clone());
+            return match &connected.database {
+                Some(database) if problem.store() == Some("Redis") => {
+                    Ok(Means::Postgres(database.clone(), problem))
+                }
+                _ => Err(problem),
+            };
+        }
+        let made = self.connect(&mut connected).await;
+        if let Err(problem) | Ok(Means::Postgres(_, problem)) = made {
+            let problem = Arc::new(problem);
+            connected.failed = Some((Instant::now(), problem.clone()));
+            let problem = Problem::Shared(problem);
+            return match &connected.database {
+                Some(database) if problem.store() == Some("Redis") && !problem.is_final() => {
+                    Ok(Means::Postgres(database.clone(), problem))
+                }
+                _ => Err(problem),
+            };
+        }
+        made
+    }
+
+    async fn connect(&self, connected: &mut Connected) -> Result<Means, Problem> {
+        let StoreUrls { redis, postgres } = &self.urls;
+        if !connected.migrated {
+            flashsale_engine::migrate(&postgres.0).await?;
+            connected.migrated = true;
+        }
+        match Admin::connect(&redis.0, &postgres.0).await {
+            Ok(admin) => {
+                connected.database = None;
+                Ok(Means::All(connected.admin.insert(Arc::new(admin)).clone()))
             }
-        };
-        Ok(sales::of_flash_sale(database, name, NEWEST).await?)
+            Err(error) => {
+                let problem = Problem::from(error);
+                if problem.store() != Some("Redis") || problem.is_final() {
+                    return Err(problem);
+                }
+                let database = match &connected.database {
+                    Some(database) => database.clone(),
+                    None => {
+                        let metrics = Arc::new(Metrics::new().map_err(AdminError::from)?);
+                        let database = Database::connect(&postgres.0, 1, metrics).await?;
+                        connected.database.insert(Arc::new(database)).clone()
+                    }
+                };
+                Ok(Means::Postgres(database, problem))
+            }
+        }
+    }
+}
+
+/// The [`Stores`] of many FlashSales. Those with the same URLs share theirs, which are closed when
+/// the last of them is gone.
+#[derive(Default)]
+pub struct SharedStores {
+    by_urls: std::sync::Mutex<HashMap<StoreUrls, Weak<Stores>>>,
+}
+
+impl SharedStores {
+    /// The stores at these URLs.
+    pub fn at(&self, urls: &StoreUrls) -> Arc<Stores> {
+        let mut by_urls = self.by_urls.lock().unwrap_or_else(PoisonError::into_inner);
+        by_urls.retain(|_, stores| stores.strong_count() > 0);
+        if let Some(stores) = by_urls.get(urls).and_then(Weak::upgrade) {
+            return stores;
+        }
+        let stores = Arc::new(Stores::new(urls.clone()));
+        by_urls.insert(urls.clone(), Arc::downgrade(&stores));
+        stores
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of the sales when a plan is made.
 
 use flashsale_engine::sale::{Sale, SaleId};
+use flashsale_engine::sales::SaleRecord;
 use jiff::Timestamp;
 
 use super::Upcoming;
@@ -66,6 +67,19 @@ impl Observed {
             .iter()
             .map(|known| known.sale.window.starts_at)
             .min()
+    }
+}
+
+impl From<SaleRecord> for KnownSale {
+    fn from(record: SaleRecord) -> Self {
+        Self {
+            sale: record.sale,
+            seeded_at: record.seeded_at,
+            closed_at: record.closed_at,
+            settled_at: record.settled_at,
+            retired_at: record.retired_at,
+            sold: record.sold,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod changes;
 mod exceptions;
+mod removal;
 mod timeline;
 
 use super::*;

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod handed_on;
+mod pods;
 
 use flashsale_engine::StoreError;
 use jiff::SignedDuration;

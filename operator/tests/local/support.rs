@@ -183,7 +183,7 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
 
     /// What Postgres knows of the sales.
     pub fn records(&self) -> Vec<SaleRecord> {
-        let mut stores = Stores::new(StoreUrls {
+        let stores = Stores::new(StoreUrls {
             redis: RedisUrl::parse("", &self.redis).unwrap(),
             postgres: PostgresUrl::parse("", &self.postgres).unwrap(),
         });

@@ -1,0 +1,306 @@
+//! Applies what a FlashSale's resources should be, and deletes what is not wanted any more.
+//!
+//! Never takes over what it has not made: an object of the same name that belongs to somebody else
+//! is a fault that is told.
+
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::networking::v1::Ingress;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::cluster::{Copies, Versions, find, of_spec, version};
+use super::{MANAGER, RequestError, request};
+use crate::resources::{Resources, service_monitor_kind};
+
+/// Owns the number of pods once an autoscaler moves it.
+const SCALE_MANAGER: &str = "flashsale-operator-scale";
+
+/// Why something was not applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// The name is taken.
+    #[error(
+        "found {kind} {name}, which belongs to somebody else; expected none: rename it, or the \
+         FlashSale"
+    )]
+    Taken {
+        /// What it is.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+    /// The API server did not take it.
+    #[error("{kind} {name}: {source}")]
+    Request {
+        /// What was asked about.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// What came of it.
+        source: RequestError,
+    },
+}
+
+/// What was applied last.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Applied {
+    /// A digest of it.
+    wanted: u64,
+    /// What the API server made of it.
+    pub(super) versions: Versions,
+}
+
+/// A digest of what is wanted.
+fn digest(resources: &Resources) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Resources {
+        service_account,
+        deployment,
+        service,
+        disruption_budget,
+        network_policy,
+        autoscaler,
+        ingress,
+        service_monitor,
+    } = resources;
+    let text = json!([
+        service_account,
+        deployment,
+        service,
+        disruption_budget,
+        network_policy,
+        autoscaler,
+        ingress,
+        service_monitor
+    ]);
+    text.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Makes the cluster have these resources, if it has not or if somebody changed them. Answers how
+/// they are now.
+pub(super) async fn apply(
+    client: &Client,
+    resources: &Resources,
+    copies: &Copies,
+    service_monitors: bool,
+    before: Option<&Applied>,
+) -> Result<Option<Applied>, ApplyError> {
+    let wanted = digest(resources);
+    let namespace = resources.deployment.namespace().unwrap_or_default();
+    let name = resources.deployment.name_any();
+    let there = copies.versions(&namespace, &name);
+    if before.is_some_and(|before| before.wanted == wanted && before.versions == there) {
+        return Ok(None);
+    }
+    let applier = Applier {
+        client,
+        namespace: &namespace,
+        name: &name,
+        owner: resources
+            .deployment
+            .owner_references()
+            .first()
+            .map(|owner| owner.uid.clone()),
+        first: before.is_none(),
+    };
+    let service_account = applier.put(&resources.service_account).await?;
+    let network_policy = applier.put(&resources.network_policy).await?;
+    let disruption_budget = applier.put(&resources.disruption_budget).await?;
+    let service = applier.put(&resources.service).await?;
+    if resources.autoscaler.is_some() {
+        let live = find(&copies.deployments, &namespace, &name);
+        applier.hand_over_replicas(live.as_deref()).await?;
+    }
+    let deployment = applier.put(&resources.deployment).await?;
+    let autoscaler = match &resources.autoscaler {
+        Some(autoscaler) => Some(applier.put(autoscaler).await?),
+        None if there.autoscaler.is_some() => {
+            applier.remove::<HorizontalPodAutoscaler>().await?;
+            None
+        }
+        None => None,
+    };
+    let ingress = match &resources.ingress {
+        Some(ingress) => Some(applier.put(ingress).await?),
+        None if there.ingress.is_some() => {
+            applier.remove::<Ingress>().await?;
+            None
+        }
+        None => None,
+    };
+    if service_monitors {
+        applier.service_monitor(resources).await?;
+    }
+    Ok(Some(Applied {
+        wanted,
+        versions: Versions {
+            deployment: Some(version(&deployment)),
+            autoscaler: autoscaler.as_ref().map(of_spec),
+            service: Some(version(&service)),
+            service_account: Some(version(&service_account)),
+            disruption_budget: Some(version(&disruption_budget)),
+            network_policy: Some(version(&network_policy)),
+            ingress: ingress.as_ref().map(version),
+        },
+    }))
+}
+
+struct Applier<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    /// All of a FlashSale's objects have the same.
+    name: &'a str,
+    /// The FlashSale's uid.
+    owner: Option<String>,
+    /// Nothing was applied yet by this process.
+    first: bool,
+}
+
+impl Applier<'_> {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    fn failed(&self, kind: &str, source: RequestError) -> ApplyError {
+        ApplyError::Request {
+            kind: kind.to_owned(),
+            name: self.name.to_owned(),
+            source,
+        }
+    }
+
+    async fn put<K>(&self, wanted: &K) -> Result<K, ApplyError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Serialize
+            + DeserializeOwned
+            + Clone
+            + Debug,
+    {
+        let kind = K::kind(&()).into_owned();
+        self.put_in(&self.api(), &kind, wanted).await
+    }
+
+    async fn put_in<K>(&self, api: &Api<K>, kind: &str, wanted: &K) -> Result<K, ApplyError>
+    where
+        K: Resource + Serialize + DeserializeOwned + Clone + Debug,
+    {
+        // Later it is ours, or the first time has failed.
+        if self.first && self.found(api, kind).await? == Some(false) {
+            return Err(ApplyError::Taken {
+                kind: kind.to_owned(),
+                name: self.name.to_owned(),
+            });
+        }
+        let params = PatchParams::apply(MANAGER).force();
+        request(api.patch(self.name, &params, &Patch::Apply(wanted)))
+            .await
+            .map_err(|error| self.failed(kind, error))
+    }
+
+    /// Whether it is there, and if so, whether it is ours.
+    async fn found<K>(&self, api: &Api<K>, kind: &str) -> Result<Option<bool>, ApplyError>
+    where
+        K: Resource + DeserializeOwned + Clone + Debug,
+    {
+        let found = request(api.get_metadata_opt(self.name))
+            .await
+            .map_err(|error| self.failed(kind, error))?;
+        Ok(found.map(|found| {
+            let mut owners = found.owner_references().iter();
+            owners.any(|owner| Some(&owner.uid) == self.owner.as_ref())
+        }))
+    }
+
+    async fn remove<K>(&self) -> Result<(), ApplyError>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + DeserializeOwned
+            + Clone
+            + Debug,
+    {
+        self.remove_in::<K>(&self.api(), &K::kind(&())).await
+    }
+
+    async fn remove_in<K>(&self, api: &Api<K>, kind: &str) -> Result<(), ApplyError>
+    where
+        K: Resource + DeserializeOwned + Clone + Debug,
+    {
+        let failed = |error| self.failed(kind, error);
+        let Some(found) = request(api.get_metadata_opt(self.name))
+            .await
+            .map_err(failed)?
+        else {
+            return Ok(());
+        };
+        let mut owners = found.owner_references().iter();
+        if !owners.any(|owner| Some(&owner.uid) == self.owner.as_ref()) {
+            return Ok(());
+        }
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: found.uid(),
+            resource_version: None,
+        });
+        match request(api.delete(self.name, &params)).await {
+            Err(error) if !error.is_not_found() => Err(failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Without this the number of pods, which the apply leaves out from now on, would belong to
+    /// nobody for a moment, and the API server would set it to its default of one.
+    async fn hand_over_replicas(&self, live: Option<&Deployment>) -> Result<(), ApplyError> {
+        let Some(live) = live.filter(|live| owns_replicas(live)) else {
+            return Ok(());
+        };
+        let replicas = live.spec.as_ref().and_then(|spec| spec.replicas);
+        let patch = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": self.name},
+            "spec": {"replicas": replicas},
+        });
+        let params = PatchParams::apply(SCALE_MANAGER).force();
+        request(
+            self.api::<Deployment>()
+                .patch(self.name, &params, &Patch::Apply(patch)),
+        )
+        .await
+        .map(drop)
+        .map_err(|error| self.failed("Deployment", error))
+    }
+
+    async fn service_monitor(&self, resources: &Resources) -> Result<(), ApplyError> {
+        let kind: ApiResource = service_monitor_kind();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), self.namespace, &kind);
+        match &resources.service_monitor {
+            Some(monitor) => self.put_in(&api, &kind.kind, monitor).await.map(drop),
+            None => self.remove_in(&api, &kind.kind).await,
+        }
+    }
+}
+
+/// Whether the number of pods is one that we have applied.
+fn owns_replicas(deployment: &Deployment) -> bool {
+    deployment.managed_fields().iter().any(|entry| {
+        entry.manager.as_deref() == Some(MANAGER)
+            && entry.subresource.as_deref().unwrap_or_default().is_empty()
+            && entry
+                .fields_v1
+                .as_ref()
+                .is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
+    })
+}

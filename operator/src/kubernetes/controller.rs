@@ -1,0 +1,144 @@
+//! Watches FlashSales and what belongs to them, and has each looked at when something has changed
+//! or is due.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use futures_util::{FutureExt, StreamExt};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{Action, Config};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use kube::{Client, Resource, ResourceExt};
+
+use super::carry::{Context, timed};
+use super::cluster::{Scope, watch};
+use super::probes::Metrics;
+use super::{MANAGER, RunSettings, request};
+use crate::api::FlashSale;
+use crate::resources::service_monitor_kind;
+use crate::stores::SharedStores;
+
+/// FlashSales that are looked at at the same time. A catalogue of a million items takes a while to
+/// seed, and must not keep many others waiting.
+const AT_ONCE: u16 = 64;
+
+type Guarded = DeserializeGuard<FlashSale>;
+
+/// Carries out all FlashSales until it is dropped.
+pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<Metrics>) {
+    let scope = Scope::new(client, &settings.namespace);
+    let (copies, watches) = watch(&scope);
+    let reporter = Reporter {
+        controller: MANAGER.to_owned(),
+        instance: Some(settings.identity.clone()),
+    };
+    let context = Arc::new(Context {
+        client: client.clone(),
+        recorder: Recorder::new(client.clone(), reporter),
+        defaults: settings.pod_defaults(),
+        copies,
+        stores: SharedStores::default(),
+        carried: Mutex::default(),
+        service_monitors: has_service_monitors(client).await,
+    });
+    let metrics = metrics.clone();
+    let reconcile = move |object: Arc<Guarded>, context: Arc<Context>| {
+        let metrics = metrics.clone();
+        async move { Ok::<_, Infallible>(look(&object, &context, &metrics).await) }
+    };
+    let controller = Controller::new(scope.api::<Guarded>(), watcher::Config::default())
+        .with_config(Config::default().concurrency(AT_ONCE));
+    let flash_sales = controller.store();
+    let referring = move |namespace: Option<String>, name: String, secret: bool| {
+        let refers = flash_sales.state_filter(|flash_sale: &Guarded| {
+            flash_sale.namespace() == namespace
+                && flash_sale
+                    .0
+                    .as_ref()
+                    .is_ok_and(|flash_sale| refers_to(flash_sale, &name, secret))
+        });
+        let refs: Vec<_> = refers
+            .iter()
+            .map(|found| ObjectRef::from_obj(&**found))
+            .collect();
+        refs
+    };
+    let of_secret = referring.clone();
+    let of_config_map = referring;
+    controller
+        .watches_stream(watches.secrets, move |secret: PartialObjectMeta<_>| {
+            of_secret(secret.namespace(), secret.name_any(), true)
+        })
+        .watches_stream(watches.config_maps, move |map: PartialObjectMeta<_>| {
+            of_config_map(map.namespace(), map.name_any(), false)
+        })
+        .owns_stream(watches.deployments)
+        .owns_stream(watches.autoscalers)
+        .owns_stream(watches.services)
+        .owns_stream(watches.service_accounts)
+        .owns_stream(watches.disruption_budgets)
+        .owns_stream(watches.network_policies)
+        .owns_stream(watches.ingresses)
+        .run(reconcile, |_, never, _| match *never {}, context)
+        .for_each(|looked| async move {
+            match looked {
+                Ok(_) | Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}
+                Err(error) => tracing::warn!(%error, "watching goes on after a failure"),
+            }
+        })
+        .await;
+}
+
+async fn look(object: &Guarded, context: &Context, metrics: &Metrics) -> Action {
+    if context.copies.ready().await.is_err() {
+        return Action::await_change();
+    }
+    match &object.0 {
+        Ok(flash_sale) => timed(flash_sale, context, metrics).boxed().await,
+        Err(malformed) => {
+            // Only an API server with another definition of the resource lets it pass.
+            tracing::warn!(
+                namespace = object.meta().namespace,
+                flash_sale = object.meta().name,
+                error = malformed.error,
+                "this is no FlashSale of this version; expected the operator and its \
+                 CustomResourceDefinition to be of the same version"
+            );
+            metrics
+                .reconciliations
+                .with_label_values(&["refused"])
+                .inc();
+            Action::await_change()
+        }
+    }
+}
+
+fn refers_to(flash_sale: &FlashSale, name: &str, secret: bool) -> bool {
+    let spec = &flash_sale.spec;
+    match secret {
+        true => [&spec.redis, &spec.postgres]
+            .iter()
+            .any(|store| store.secret_key_ref.name == name),
+        false => spec
+            .catalog
+            .config_map_ref
+            .as_ref()
+            .is_some_and(|reference| reference.name == name),
+    }
+}
+
+/// Whether the cluster has the kind, when the operator begins to lead.
+async fn has_service_monitors(client: &Client) -> bool {
+    let kind = service_monitor_kind();
+    match request(client.list_api_group_resources(&kind.api_version)).await {
+        Ok(list) => list.resources.iter().any(|found| found.kind == kind.kind),
+        Err(error) => {
+            if !error.is_not_found() {
+                tracing::warn!(%error, "whether there are ServiceMonitors is not known; none is made");
+            }
+            false
+        }
+    }
+}
