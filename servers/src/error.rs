@@ -65,6 +65,42 @@ pub enum ServersError {
         source: io::Error,
     },
 
+    /// Nothing of that name is built from `tools/go`.
+    #[error("expected one of the programs {known:?}, found `{name}`")]
+    GoProgramUnknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+
+    /// Go is missing or too old.
+    #[error(
+        "expected {expected} in PATH, found {found}; \
+         install a later one and put its `go` first in PATH"
+    )]
+    Go {
+        /// The oldest version that will do, as text.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+
+    /// A Go program could not be built.
+    #[error("could not build {program}: expected {expected}; the end of its output:\n{log}")]
+    GoBuild {
+        /// Name of the program.
+        program: String,
+        /// What did not come true.
+        expected: String,
+        /// The last lines of the build's output.
+        log: String,
+    },
+
+    /// No folder is named in which built programs could be kept.
+    #[error("expected FLASHSALE_CACHE, XDG_CACHE_HOME or HOME to name a folder; none is set")]
+    NoCache,
+
     /// No free port below the range that outgoing connections use.
     #[error("expected a free port between {first} and {last}, found none in {tries} tries")]
     NoFreePort {

@@ -24,6 +24,7 @@
 
 mod account;
 mod error;
+mod go_programs;
 mod guard;
 mod ports;
 mod postgres;
@@ -35,6 +36,7 @@ mod redis_node;
 mod wait;
 
 pub use error::ServersError;
+pub use go_programs::{cache_folder, go_program};
 pub use guard::Guard;
 pub use postgres::{Postgres, PostgresSettings};
 pub use process::{Launch, Process, Signal};

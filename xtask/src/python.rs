@@ -2,14 +2,14 @@
 //! the tree: `$FLASHSALE_CACHE`, or `flashsale` in the user's cache folder.
 
 use std::{
-    env, fs,
+    fs,
     fs::{File, TryLockError},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::Launch;
+use flashsale_servers::{Launch, cache_folder};
 
 use crate::session::Session;
 
@@ -76,17 +76,4 @@ fn wait_for(session: &Session, lock: &File, cache: &Path) -> Result<()> {
         }
         Err(TryLockError::Error(error)) => Err(error).context("could not lock the cache"),
     })
-}
-
-fn cache_folder() -> Result<PathBuf> {
-    let from = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    from("FLASHSALE_CACHE")
-        .or_else(|| from("XDG_CACHE_HOME").map(|folder| folder.join("flashsale")))
-        .or_else(|| from("HOME").map(|home| home.join(".cache/flashsale")))
-        .map(|folder| std::path::absolute(&folder).unwrap_or(folder))
-        .context("expected FLASHSALE_CACHE, XDG_CACHE_HOME or HOME to name a folder; none is set")
 }
