@@ -5,6 +5,7 @@
 mod bench;
 mod bench_plot;
 mod bench_report;
+mod cluster;
 mod contract;
 mod crds;
 mod demo;
@@ -50,6 +51,14 @@ enum Command {
     },
     /// Check everything that a change must pass, set-up included.
     Test,
+    /// A real single-node Kubernetes on this machine, with Redis Cluster and Postgres.
+    ///
+    /// Needs root and Go. `up` writes target/cluster/kubeconfig. Where KUBECONFIG names a
+    /// cluster, `up` puts Redis Cluster and Postgres there and makes no other.
+    Cluster {
+        #[command(subcommand)]
+        action: cluster::Action,
+    },
     /// Write the custom resource definitions to crds/.
     Crds {
         /// Change nothing; fail where crds/ differs.
@@ -100,6 +109,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             run(&session, manifest.as_deref())
         }
         Command::Test => test::run(&session),
+        Command::Cluster { action } => cluster::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench { case, seconds } => bench::run(&session, case, seconds),
     }

@@ -89,12 +89,10 @@ fn python_makes_venvs() -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-fn install(session: &Session, missing: &[&str]) -> Result<()> {
+/// Installs Debian packages.
+pub fn install(session: &Session, missing: &[&str]) -> Result<()> {
     let list = missing.join(" ");
-    let root = Path::new("/proc/self").metadata().is_ok_and(|this| {
-        use std::os::unix::fs::MetadataExt;
-        this.uid() == 0
-    });
+    let root = is_root();
     let debian = Path::new("/etc/debian_version").exists() && in_path("apt-get");
     if !debian || !(root || in_path("sudo")) {
         bail!(
@@ -137,6 +135,11 @@ fn install(session: &Session, missing: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// Whether this program may do everything.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// Waits for the end of an installation, whatever comes.
 fn finish(session: &Session, install: &mut Command) -> Result<ExitStatus> {
     let doing = "could not run the installation";
@@ -154,7 +157,8 @@ fn finish(session: &Session, install: &mut Command) -> Result<ExitStatus> {
     }
 }
 
-fn in_path(program: &str) -> bool {
+/// Whether a program is in PATH.
+pub fn in_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -1,0 +1,118 @@
+//! `cargo xtask cluster up` and `down`: a real single-node Kubernetes on this machine, of
+//! Debian packages and of Go programs that are built from pinned modules.
+//!
+//! Promises:
+//! - Each part looks first whether it is there: `up` goes on where it was broken off, and
+//!   is quick where nothing is missing.
+//! - Nothing of the machine's own is used or changed: own containerd, own bridge, own
+//!   folders. `down` leaves nothing but programs in the cache and installed packages.
+//! - Where KUBECONFIG names a cluster, that one is used and no other is made.
+
+mod certificates;
+mod containerd;
+mod control_plane;
+mod daemons;
+mod dns;
+mod images;
+mod kubectl;
+mod network;
+mod node;
+mod packages;
+mod place;
+mod removal;
+mod stores;
+
+use std::{env, fs, path::Path, path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use flashsale_servers::go_program;
+
+use self::kubectl::Kubectl;
+use crate::session::Session;
+
+/// What to do with the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub enum Action {
+    /// Start it, with the images, Redis Cluster and Postgres; goes on where it was broken off.
+    Up,
+    /// End and remove all of it.
+    Down,
+}
+
+/// In the order in which they are needed first.
+const PROGRAMS: [&str; 9] = [
+    "kubectl",
+    "kubeadm",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "coredns",
+];
+
+/// Carries `action` out.
+pub fn run(session: &Session, action: Action) -> Result<()> {
+    let given = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
+    match (action, given) {
+        (Action::Up, Some(kubeconfig)) => use_given(session, &PathBuf::from(kubeconfig)),
+        (Action::Up, None) => up(session),
+        (Action::Down, _) => removal::run(session),
+    }
+}
+
+fn up(session: &Session) -> Result<()> {
+    let begun = Instant::now();
+    packages::check_root("up")?;
+    packages::install(session)?;
+    for program in PROGRAMS {
+        session.finish_work(session.begin_work(move || Ok(go_program(program)?)))?;
+    }
+    for folder in [place::state(), place::run()] {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("could not make {}", folder.display()))?;
+    }
+    let kubectl = Kubectl::new(place::kubeconfig()?)?;
+    network::make(session)?;
+    certificates::make(session, &kubectl.version()?)?;
+    containerd::ensure(session)?;
+    control_plane::ensure(session, &kubectl)?;
+    dns::ensure(session, &kubectl)?;
+    let import = |archive: &Path| containerd::import(session, archive);
+    images::build_and_import(session, place::state(), &import)?;
+    node::ensure(session, &kubectl)?;
+    stores::apply(session, &kubectl, stores::Images::Local)?;
+    session.say(format_args!(
+        "The cluster is up after {:.0} s. Use it with\n    export KUBECONFIG={}",
+        begun.elapsed().as_secs_f64(),
+        place::kubeconfig()?.display()
+    ));
+    Ok(())
+}
+
+/// In a cluster that is not ours nothing can be put on its nodes.
+fn use_given(session: &Session, kubeconfig: &Path) -> Result<()> {
+    session.say(format_args!(
+        "Using the cluster of KUBECONFIG ({})",
+        kubeconfig.display()
+    ));
+    let kubectl = Kubectl::new(kubeconfig)?;
+    kubectl.run(session, &["get", "nodes"])?;
+    stores::apply(session, &kubectl, stores::Images::Public)?;
+    session.say(
+        "Redis Cluster and Postgres run there. Left to you: build the image \
+         (`docker build -t <your registry>/flashsale:dev .`), push it to where this cluster \
+         gets its images, and name it when you install the chart: `--set image.repository=…`",
+    );
+    Ok(())
+}
+
+/// Writes a file unless it holds just that.
+fn write_if_other(file: &Path, text: &str) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    fs::write(file, text).with_context(|| format!("could not write {}", file.display()))
+}

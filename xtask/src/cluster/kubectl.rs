@@ -1,0 +1,79 @@
+//! `kubectl` with the kubeconfig of one cluster.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+use flashsale_servers::{Launch, go_program};
+
+use crate::session::Session;
+
+/// See the module.
+pub struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    /// For the cluster of `kubeconfig`; builds kubectl first where it is not cached.
+    pub fn new(kubeconfig: impl Into<PathBuf>) -> Result<Self> {
+        Ok(Self {
+            program: go_program("kubectl")?,
+            kubeconfig: kubeconfig.into(),
+        })
+    }
+
+    /// Its version, which is that of all programs of Kubernetes here.
+    pub fn version(&self) -> Result<String> {
+        let said = self.output(&["version", "--client", "-o", "json"])?;
+        let said: serde_json::Value = serde_json::from_str(&said)?;
+        let version = said.pointer("/clientVersion/gitVersion");
+        let version = version.and_then(serde_json::Value::as_str);
+        version
+            .map(str::to_owned)
+            .context("kubectl did not tell its version")
+    }
+
+    /// Runs it with its output on the terminal; anything but success is an error.
+    pub fn run(&self, session: &Session, args: &[&str]) -> Result<()> {
+        session.run(
+            Launch::new(format!("kubectl {}", args.join(" ")), &self.program)
+                .arg("--kubeconfig")
+                .arg(&self.kubeconfig)
+                .args(args)
+                .inherit_output(),
+        )
+    }
+
+    /// Applies a text.
+    pub fn apply(&self, session: &Session, name: &str, text: &str) -> Result<()> {
+        let file = session.guard().folder().join(format!("{name}.yaml"));
+        std::fs::write(&file, text).context("could not write a manifest")?;
+        self.output(&["apply", "--server-side", "-f", path(&file)?])
+            .map(drop)
+    }
+
+    /// What it prints; anything but success is an error with what it said.
+    pub fn output(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(&self.program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--request-timeout=20s")
+            .args(args)
+            .output()
+            .context("could not run kubectl")?;
+        anyhow::ensure!(
+            output.status.success(),
+            "`kubectl {}` failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn path(file: &Path) -> Result<&str> {
+    file.to_str().context("a file's name is not UTF-8")
+}
