@@ -15,6 +15,7 @@ mod daemons;
 mod dns;
 mod images;
 mod kubectl;
+mod metrics;
 mod network;
 mod node;
 mod packages;
@@ -41,7 +42,7 @@ pub enum Action {
 }
 
 /// In the order in which they are needed first.
-const PROGRAMS: [&str; 9] = [
+const PROGRAMS: [&str; 10] = [
     "kubectl",
     "kubeadm",
     "etcd",
@@ -51,6 +52,7 @@ const PROGRAMS: [&str; 9] = [
     "kubelet",
     "kube-proxy",
     "coredns",
+    "metrics-server",
 ];
 
 /// Carries `action` out.
@@ -66,6 +68,7 @@ pub fn run(session: &Session, action: Action) -> Result<()> {
 fn up(session: &Session) -> Result<()> {
     let begun = Instant::now();
     packages::check_root("up")?;
+    let _alone = place::lock()?;
     packages::install(session)?;
     for program in PROGRAMS {
         session.finish_work(session.begin_work(move || Ok(go_program(program)?)))?;
@@ -83,6 +86,7 @@ fn up(session: &Session) -> Result<()> {
     let import = |archive: &Path| containerd::import(session, archive);
     images::build_and_import(session, place::state(), &import)?;
     node::ensure(session, &kubectl)?;
+    metrics::ensure(session, &kubectl)?;
     stores::apply(session, &kubectl, stores::Images::Local)?;
     session.say(format_args!(
         "The cluster is up after {:.0} s. Use it with\n    export KUBECONFIG={}",

@@ -3,9 +3,12 @@
 //! There is one on a machine. Everything listens on an address of its own, that of its
 //! bridge, so its ports are never taken by another program.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use crate::project;
 
@@ -66,4 +69,19 @@ pub fn kubeconfig() -> Result<PathBuf> {
 /// The folder of the logs.
 pub fn logs() -> Result<PathBuf> {
     project::output_folder("cluster/logs")
+}
+
+/// Held while the cluster is being changed: there is one on a machine. The lock is on a folder
+/// that is there anyway, so that none is left.
+pub fn lock() -> Result<File> {
+    let folder = state().parent().unwrap_or(Path::new("/"));
+    let lock =
+        File::open(folder).with_context(|| format!("could not open {}", folder.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another `cargo xtask cluster` is at work on this machine; wait for its end, then try again"
+        ),
+        Err(TryLockError::Error(error)) => Err(error).context("could not lock the cluster"),
+    }
 }

@@ -13,6 +13,7 @@ const ORDER: [&str; 3] = ["kubelet", "kube-controller-manager", "kube-scheduler"
 /// Removes the cluster, whole or broken off; nothing where there is none.
 pub fn run(session: &Session) -> Result<()> {
     packages::check_root("down")?;
+    let _alone = place::lock()?;
     session.say("Ending the cluster's processes");
     for name in ORDER {
         daemons::stop(session, name)?;
