@@ -87,6 +87,15 @@ impl Done {
 }
 
 impl Driver {
+    /// As [`Driver::new`], but tells only what differs from the status: where a status is kept
+    /// beside the resource, and events with it, who leads next need not tell all of it again.
+    pub fn resumed(settings: Settings, goods: Goods, status: FlashSaleStatus) -> Self {
+        Self {
+            stepped: true,
+            ..Self::new(settings, goods, status)
+        }
+    }
+
     /// Begins where the status, if there is one, says that another process has left off.
     pub fn new(settings: Settings, goods: Goods, status: FlashSaleStatus) -> Self {
         let status = report::of_this(status, &settings.name);

@@ -62,7 +62,7 @@ pub enum RunError {
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
     /// It was refused, or could not be sent.
-    #[error("Kubernetes: {0}")]
+    #[error("Kubernetes: {}", said(.0))]
     Kube(#[from] kube::Error),
     /// Nothing came.
     #[error("Kubernetes: no answer within {REQUEST_LIMIT:?}")]
@@ -71,7 +71,16 @@ enum RequestError {
 
 impl RequestError {
     fn is_not_found(&self) -> bool {
-        matches!(self, Self::Kube(kube::Error::Api(status)) if status.is_not_found())
+        // A path that is not served is answered without a reason.
+        matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 404)
+    }
+}
+
+/// Without the whole answer, which says the same again.
+fn said(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
     }
 }
 

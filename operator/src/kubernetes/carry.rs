@@ -259,7 +259,7 @@ impl Carried {
                     None => self.replicas_now(flash_sale, context),
                 };
                 self.driver = Some(Driving {
-                    driver: Driver::new(settings, goods, before),
+                    driver: Driver::resumed(settings, goods, before),
                     stores: context.stores.at(&urls),
                     revision: referred.revision.clone(),
                     replicas,

@@ -17,6 +17,7 @@ use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::OnceCell;
 
 use super::MANAGER;
 
@@ -64,6 +65,8 @@ pub(super) struct Copies {
     pub(super) disruption_budgets: Store<Meta<PodDisruptionBudget>>,
     pub(super) network_policies: Store<Meta<NetworkPolicy>>,
     pub(super) ingresses: Store<Meta<Ingress>>,
+    /// Set when each has been listed once.
+    listed: OnceCell<()>,
 }
 
 /// What keeps [`Copies`] up to date while it is polled.
@@ -103,6 +106,7 @@ pub(super) fn watch(scope: &Scope) -> (Copies, Watches) {
         disruption_budgets,
         network_policies,
         ingresses,
+        listed: OnceCell::new(),
     };
     let watches = Watches {
         secrets: of_secrets,
@@ -145,8 +149,16 @@ where
 }
 
 impl Copies {
-    /// Waits until each has been listed once.
+    /// Waits until each has been listed once. Any number may wait: a store itself wakes only one of
+    /// those who wait for it.
     pub(super) async fn ready(&self) -> Result<(), WriterDropped> {
+        self.listed
+            .get_or_try_init(|| self.await_lists())
+            .await
+            .copied()
+    }
+
+    async fn await_lists(&self) -> Result<(), WriterDropped> {
         self.secrets.wait_until_ready().await?;
         self.config_maps.wait_until_ready().await?;
         self.deployments.wait_until_ready().await?;

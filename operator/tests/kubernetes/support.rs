@@ -1,0 +1,412 @@
+//! A cluster's API, stores, and operators that carry out what is in one namespace.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::sales::SaleRecord;
+use flashsale_operator::api::{FlashSale, FlashSaleStatus};
+use flashsale_operator::stores::{PostgresUrl, RedisUrl, StoreUrls, Stores};
+use flashsale_servers::{KubeApi, Postgres, PostgresSettings, RedisCluster};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// More than anything takes here, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Servers that no test breaks. They end with the program.
+struct Shared {
+    kubernetes: KubeApi,
+    redis: RedisCluster,
+    postgres: Postgres,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let kubernetes = std::thread::spawn(start_kubernetes);
+        let settings = PostgresSettings {
+            // No test takes the power away.
+            fsync: false,
+            ..PostgresSettings::default()
+        };
+        Shared {
+            postgres: Postgres::start_with(settings).unwrap(),
+            redis: RedisCluster::single().unwrap(),
+            kubernetes: kubernetes.join().unwrap(),
+        }
+    })
+}
+
+/// An API server that knows FlashSales.
+pub fn start_kubernetes() -> KubeApi {
+    let kubernetes = KubeApi::start().unwrap();
+    let definition = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../crds/flashsales.flashsale.dev.yaml"
+    );
+    let run = |arguments: &[&str]| {
+        let output = kubernetes.kubectl().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(&["apply", "-f", definition]);
+    let established = "--for=condition=Established";
+    run(&["wait", established, "crd/flashsales.flashsale.dev"]);
+    kubernetes
+}
+
+/// A namespace with stores of its own.
+pub struct World {
+    pub namespace: &'static str,
+    pub client: Client,
+    pub redis: String,
+    pub postgres: String,
+    kubeconfig: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    /// On the shared servers, with the Secret `stores`. No other test has this namespace.
+    pub async fn new(namespace: &'static str) -> Self {
+        let world = Self::without_secret(namespace).await;
+        world.put_secret(&world.redis, &world.postgres).await;
+        world
+    }
+
+    pub async fn without_secret(namespace: &'static str) -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
+        Self::on(namespace, &shared.kubernetes).await
+    }
+
+    /// On this API server and the shared stores.
+    pub async fn on(namespace: &'static str, kubernetes: &KubeApi) -> Self {
+        // Whoever is second in this process is refused, which is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
+        let kubeconfig = kubernetes.kubeconfig();
+        let config = Kubeconfig::read_from(&kubeconfig).unwrap();
+        let options = KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(config, &options);
+        let client = Client::try_from(config.await.unwrap()).unwrap();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let this = json!({"metadata": {"name": namespace}});
+        let this = serde_json::from_value(this).unwrap();
+        namespaces
+            .create(&PostParams::default(), &this)
+            .await
+            .unwrap();
+        let database = namespace.replace('-', "_");
+        Self {
+            namespace,
+            client,
+            redis: shared.redis.url(),
+            postgres: shared.postgres.create_database(&database).unwrap(),
+            kubeconfig,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub async fn put_secret(&self, redis: &str, postgres: &str) {
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "stores"},
+            "stringData": {"redis": redis, "postgres": postgres},
+        });
+        self.apply::<Secret>("stores", secret).await;
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), self.namespace)
+    }
+
+    /// As `kubectl apply` does.
+    pub async fn apply<K>(&self, name: &str, object: impl Serialize + Debug) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let params = PatchParams::apply("a-test").force();
+        let api = self.api::<K>();
+        let object = Patch::Apply(object);
+        api.patch(name, &params, &object).await.unwrap()
+    }
+
+    /// Changes a part of something, as `kubectl patch` does.
+    pub async fn patch<K>(&self, name: &str, patch: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let api = self.api::<K>();
+        api.patch(name, &params, &patch).await.unwrap();
+    }
+
+    /// A FlashSale that sells 50 items of the stores in the Secret, with these further fields.
+    pub async fn flash_sale(&self, name: &str, more: Value) -> FlashSale {
+        let mut spec = json!({
+            "catalog": {"generate": {"count": 50}},
+            "redis": {"secretKeyRef": {"name": "stores", "key": "redis"}},
+            "postgres": {"secretKeyRef": {"name": "stores", "key": "postgres"}},
+        });
+        for (field, value) in more.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        let object = json!({
+            "apiVersion": "flashsale.dev/v1alpha1",
+            "kind": "FlashSale",
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        self.apply(name, object).await
+    }
+
+    pub async fn get<K>(&self, name: &str) -> Option<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().get_opt(name).await.unwrap()
+    }
+
+    /// Waits until something is there and as it should be.
+    pub async fn await_that<K>(&self, what: &str, name: &str, is: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let begun = Instant::now();
+        loop {
+            let found = self.get::<K>(name).await;
+            match found {
+                Some(found) if is(&found) => return found,
+                found if begun.elapsed() > LIMIT => {
+                    panic!("never: {what}; found {found:#?}\n{}", self.logs())
+                }
+                _ => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    pub async fn await_gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let begun = Instant::now();
+        while let Some(found) = self.get::<K>(name).await {
+            assert!(
+                begun.elapsed() < LIMIT,
+                "never gone: {found:#?}\n{}",
+                self.logs()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the status of a FlashSale is as it should be.
+    pub async fn await_status(
+        &self,
+        what: &str,
+        name: &str,
+        is: impl Fn(&FlashSaleStatus) -> bool,
+    ) -> FlashSaleStatus {
+        let found = self
+            .await_that::<FlashSale>(what, name, |found| found.status.as_ref().is_some_and(&is));
+        found.await.status.unwrap()
+    }
+
+    /// Waits until an event with this reason is told of a FlashSale, and returns its note.
+    pub async fn await_event(&self, name: &str, reason: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let events = self
+                .api::<Event>()
+                .list(&ListParams::default())
+                .await
+                .unwrap();
+            let found = events.items.into_iter().find(|event| {
+                event.reason.as_deref() == Some(reason)
+                    && event
+                        .regarding
+                        .as_ref()
+                        .is_some_and(|regarding| regarding.name.as_deref() == Some(name))
+            });
+            if let Some(event) = found {
+                return event.note.unwrap_or_default();
+            }
+            assert!(
+                begun.elapsed() < LIMIT,
+                "no event {reason}\n{}",
+                self.logs()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// An operator for this namespace.
+    pub fn operator(&self, identity: &str) -> Operator {
+        let log = self.folder.path().join(format!("log-{identity}"));
+        let child = Command::new(env!("CARGO_BIN_EXE_flashsale-operator"))
+            .args(["run", "--listen=127.0.0.1:0", "--api-image=shop:1"])
+            .args(["--lease-seconds=3", "--lease-namespace", self.namespace])
+            .args(["--namespace", self.namespace, "--identity", identity])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Operator { child, log }
+    }
+
+    fn logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+            let file = entry.unwrap().path();
+            let log = std::fs::read_to_string(&file).unwrap();
+            let end: Vec<&str> = log.lines().rev().take(30).collect();
+            text += &format!("the end of {}:\n", file.display());
+            for line in end.iter().rev() {
+                text += &format!("{line}\n");
+            }
+        }
+        text
+    }
+
+    /// What Postgres knows of the sales of a FlashSale.
+    pub async fn records(&self, name: &str) -> Vec<SaleRecord> {
+        let stores = Stores::new(StoreUrls {
+            redis: RedisUrl::parse("", &self.redis).unwrap(),
+            postgres: PostgresUrl::parse("", &self.postgres).unwrap(),
+        });
+        let name = FlashSaleName::new(self.namespace, name).unwrap();
+        stores.look(&name).await.unwrap().sales
+    }
+
+    /// Whether Redis holds anything of a FlashSale.
+    pub fn redis_holds(&self, name: &str) -> bool {
+        let address = self.redis.strip_prefix("redis://").unwrap();
+        let mut redis = TcpStream::connect(address).unwrap();
+        redis.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
+        let mut answer = String::new();
+        redis.read_to_string(&mut answer).unwrap();
+        answer.contains(&format!("{{{}.{name}", self.namespace))
+    }
+}
+
+/// A running operator. Dropping it kills it.
+pub struct Operator {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Operator {
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM; waits until it has ended, and answers its exit code.
+    pub fn terminate(&mut self) -> i32 {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").arg(pid).status().unwrap().success());
+        self.child.wait().unwrap().code().unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What a path of its own port answers.
+    pub async fn ask(&self, path: &str) -> String {
+        let begun = Instant::now();
+        let address = loop {
+            let log = self.log();
+            let started = log.lines().find_map(|line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                Some(line.get("listen")?.as_str()?.to_owned())
+            });
+            match started {
+                Some(address) => break address,
+                None => assert!(begun.elapsed() < LIMIT, "it does not listen: {log}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        })
+        .await
+        .unwrap()
+    }
+
+    /// Whether it leads, as its metrics say.
+    pub async fn leads(&self) -> bool {
+        let metrics = self.ask("/metrics").await;
+        metrics.contains("\nflashsale_operator_leading 1")
+    }
+
+    pub async fn await_leading(&self, leads: bool) {
+        let begun = Instant::now();
+        while self.leads().await != leads {
+            assert!(begun.elapsed() < LIMIT, "never leads: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A condition of a status.
+pub fn condition<'s>(status: &'s FlashSaleStatus, type_: &str) -> Option<&'s Condition> {
+    status.conditions.iter().find(|found| found.type_ == type_)
+}
+
+pub fn is_true(status: &FlashSaleStatus, type_: &str) -> bool {
+    condition(status, type_).is_some_and(|condition| condition.status == "True")
+}
+
+/// So many seconds from now, as `startAt` has it.
+pub fn soon(seconds: i64) -> String {
+    let at = Timestamp::now() + SignedDuration::from_secs(seconds);
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
