@@ -14,6 +14,7 @@ use crate::{
     project::{self, Profile},
     session::Session,
     setup::{self, Needs},
+    shop::Shop,
     stack::{Sale, Settings, Stack, product},
 };
 

@@ -16,6 +16,7 @@ use crate::{
     openapi::Document,
     project, python,
     session::Session,
+    shop::Shop,
     stack::{Sale, Settings, Stack},
 };
 

@@ -18,7 +18,8 @@ use crate::{
     revival::Revival,
     session::Session,
     setup::{self, Needs},
-    stack::{Endpoints, Sale, Settings, Stack},
+    shop::{Endpoints, Shop},
+    stack::{Sale, Settings, Stack},
 };
 
 /// From the start of the programs; they need about two seconds to be ready.

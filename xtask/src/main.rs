@@ -19,6 +19,7 @@ mod python;
 mod revival;
 mod session;
 mod setup;
+mod shop;
 mod stack;
 mod status;
 mod test;

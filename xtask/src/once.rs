@@ -12,6 +12,7 @@ use crate::{
     project::{self, Profile},
     session::Session,
     setup::{self, Needs},
+    shop::Shop,
     stack::{Sale, Settings, Stack, product},
     status::Status,
 };
@@ -68,21 +69,23 @@ fn sell_out(session: &Session, sale: Sale) -> Result<()> {
     Ok(())
 }
 
-fn from_start_to_end(session: &Session, stack: &mut Stack, report: &Path) -> Result<String> {
-    opens_in_time(&stack.await_planned(session)?, Timestamp::now())?;
+/// Sells out the next sale of `shop` and tells what it saw, once it is settled where its end
+/// is near.
+pub fn from_start_to_end(session: &Session, shop: &mut dyn Shop, report: &Path) -> Result<String> {
+    opens_in_time(&shop.await_planned(session)?, Timestamp::now())?;
     let mut news = News::default();
     let limit = Duration::try_from(OPEN_LIMIT)?;
     let sale = session.await_that("the sale opens", limit, || {
-        stack.check()?;
-        news.tell(session, &stack.status());
-        Ok(stack.active_sale())
+        shop.check()?;
+        news.tell(session, &shop.status());
+        Ok(shop.active_sale())
     })?;
 
     session.say(format_args!("Selling out {sale}"));
-    load(session, stack, report)?;
+    load(session, shop, report)?;
     let goes_on_until = session.await_that("the operator tells of the sale", SETTLE_LIMIT, || {
-        stack.check()?;
-        let status = stack.status();
+        shop.check()?;
+        let status = shop.status();
         let open = status.active_sale.as_ref().filter(|open| open.id == sale);
         Ok(match (open, status.past(&sale)) {
             (Some(open), _) => Some((open.ends_at, open.total)),
@@ -91,7 +94,7 @@ fn from_start_to_end(session: &Session, stack: &mut Stack, report: &Path) -> Res
         })
     });
     let (ends_at, total) = goes_on_until?;
-    is_sold_out(stack, &sale, total)?;
+    is_sold_out(shop, &sale, total)?;
 
     let goes_on = ends_at.duration_since(Timestamp::now());
     if goes_on > CLOSE_LIMIT {
@@ -103,18 +106,18 @@ fn from_start_to_end(session: &Session, stack: &mut Stack, report: &Path) -> Res
         session.say(format_args!("Sold out; the sale ends at {ends_at}"));
     }
     let limit = Duration::try_from(goes_on).unwrap_or_default() + SETTLE_LIMIT;
-    let past = stack.await_settled(session, &sale, limit)?;
+    let past = shop.await_settled(session, &sale, limit)?;
     anyhow::ensure!(
         past.result == "Successful" && past.sold == total && past.total == Some(total),
         "expected the operator to say that {sale} was held and sold {total} items, found {past:?}"
     );
-    let (in_postgres, in_redis) = stack.sold(&sale)?;
+    let (in_postgres, in_redis) = shop.sold(&sale)?;
     anyhow::ensure!(
         in_postgres == total && in_redis.is_none_or(|sold| sold == total),
         "expected {total} items sold in Postgres and in Redis, \
          found {in_postgres} in Postgres and {in_redis:?} in Redis"
     );
-    is_sold_out(stack, &sale, total)?;
+    is_sold_out(shop, &sale, total)?;
     Ok(format!(
         "Sold out, closed and settled: {total} items, Redis and Postgres agree"
     ))
@@ -143,8 +146,8 @@ fn opens_in_time(status: &Status, now: Timestamp) -> Result<()> {
 }
 
 /// Ends with an error where the load generator found an invariant broken.
-fn load(session: &Session, stack: &Stack, report: &Path) -> Result<()> {
-    let endpoints = stack.endpoints();
+fn load(session: &Session, shop: &dyn Shop, report: &Path) -> Result<()> {
+    let endpoints = shop.endpoints();
     let program = project::program(Profile::Release, "flashsale-load")?;
     let load = product("flashsale-load", program)
         .inherit_output()
@@ -157,8 +160,8 @@ fn load(session: &Session, stack: &Stack, report: &Path) -> Result<()> {
 }
 
 /// Looks for itself, so that a generator that ends early and content is noticed.
-fn is_sold_out(stack: &Stack, sale: &str, total: u64) -> Result<()> {
-    for api in &stack.endpoints().api {
+fn is_sold_out(shop: &dyn Shop, sale: &str, total: u64) -> Result<()> {
+    for api in &shop.endpoints().api {
         let (status, answer) = http::get(api, &format!("/sales/{sale}"))?;
         let sold = answer.get("items_sold").and_then(serde_json::Value::as_u64);
         anyhow::ensure!(

@@ -4,25 +4,25 @@
 use std::{
     env, fmt, fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use flashsale_servers::{Launch, Postgres, Process, RedisCluster, ServersError, Signal};
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     http,
     manifest::Manifest,
     project::{Profile, program},
     session::{STOP_LIMIT, Session},
-    status::{PastSale, Status},
+    shop::{Endpoints, Shop},
+    status::Status,
 };
 
 const API_PROCESSES: usize = 2;
 const READY_LIMIT: Duration = Duration::from_secs(60);
-const PLAN_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the operator runs.
 pub enum Sale {
@@ -54,21 +54,6 @@ pub struct Settings<'a> {
     pub worker_threads: Option<usize>,
     /// The folder that the logs go to.
     pub logs: &'a Path,
-}
-
-/// Where everything is, as in `endpoints.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Endpoints {
-    /// Base URLs of the public ports.
-    pub api: Vec<String>,
-    /// Base URLs of the internal ports.
-    pub internal: Vec<String>,
-    /// URLs of all Redis nodes, separated by commas.
-    pub redis: String,
-    /// URL of the database.
-    pub postgres: String,
-    /// Id of the active sale, else of the next one.
-    pub sale: Option<String>,
 }
 
 /// What an API process writes once it listens.
@@ -187,90 +172,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until the sale is open at every API process and returns its id.
-    pub fn await_open(&mut self, session: &Session, limit: Duration) -> Result<String> {
-        session.await_that("the sale opens", limit, || {
-            self.check()?;
-            Ok(self.active_sale())
-        })
-    }
-
-    /// The sale that is open at every API process.
-    pub fn active_sale(&self) -> Option<String> {
-        let at = |api: &String| match http::get(api, "/sales/active").ok()? {
-            (200, sale) => Some(sale.get("id")?.as_str()?.to_owned()),
-            _ => None,
-        };
-        let open: Option<Vec<String>> = self.endpoints.api.iter().map(at).collect();
-        open?.into_iter().next()
-    }
-
-    /// The operator's status once it has planned a sale. A manifest may plan none, so
-    /// after some seconds it comes without one.
-    pub fn await_planned(&mut self, session: &Session) -> Result<Status> {
-        let deadline = Instant::now() + PLAN_LIMIT;
-        session.await_that("the operator plans a sale", READY_LIMIT, || {
-            self.check()?;
-            let status = self.status();
-            let known = status.sale().is_some() || Instant::now() >= deadline;
-            Ok(known.then_some(status))
-        })
-    }
-
-    /// Waits until a sale is over and settled, and returns what came of it.
-    pub fn await_settled(
-        &mut self,
-        session: &Session,
-        sale: &str,
-        limit: Duration,
-    ) -> Result<PastSale> {
-        session.await_that("the sale is over and settled", limit, || {
-            self.check()?;
-            Ok(self.status().past(sale).cloned())
-        })
-    }
-
-    /// How many items of a sale are sold, in Postgres and in Redis; in Redis as far as it
-    /// still holds the sale.
-    pub fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)> {
-        // The id is one that the operator made: no quote can be in it.
-        let count = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
-        let in_postgres = self.postgres.query(&count)?;
-        let held = self.redis.ask(&["EXISTS", &format!("{{{sale}}}:meta")])?;
-        let bits = self.redis.ask(&["BITCOUNT", &format!("{{{sale}}}:sold")])?;
-        let number = |text: &str| {
-            let found = || format!("expected a number of sold items, found {text:?}");
-            text.parse().with_context(found)
-        };
-        let in_redis = (held == "1").then(|| number(&bits)).transpose()?;
-        Ok((number(&in_postgres)?, in_redis))
-    }
-
-    /// What the operator says now.
-    pub fn status(&self) -> Status {
-        Status::read(&fs::read_to_string(&self.status_file).unwrap_or_default())
-    }
-
-    /// Where everything is now.
-    pub fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            sale: self.status().sale().map(str::to_owned),
-            ..self.endpoints.clone()
-        }
-    }
-
-    /// Fails where one of its processes has ended.
-    pub fn check(&mut self) -> Result<()> {
-        let ended = self
-            .api
-            .iter_mut()
-            .chain([&mut self.operator])
-            .find_map(Process::ended)
-            .or_else(|| self.redis.ended())
-            .or_else(|| self.postgres.ended());
-        ended.map_or(Ok(()), |ended| Err(ended.into()))
-    }
-
     /// What has ended, and how.
     pub fn ended(&mut self) -> Vec<(Part, ServersError)> {
         let mut ended = Vec::new();
@@ -308,6 +209,44 @@ impl Stack {
         for process in self.api.iter_mut().chain([&mut self.operator]) {
             process.stop(Signal::Terminate, STOP_LIMIT);
         }
+    }
+}
+
+impl Shop for Stack {
+    fn check(&mut self) -> Result<()> {
+        let ended = self
+            .api
+            .iter_mut()
+            .chain([&mut self.operator])
+            .find_map(Process::ended)
+            .or_else(|| self.redis.ended())
+            .or_else(|| self.postgres.ended());
+        ended.map_or(Ok(()), |ended| Err(ended.into()))
+    }
+
+    fn status(&self) -> Status {
+        Status::read(&fs::read_to_string(&self.status_file).unwrap_or_default())
+    }
+
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            sale: self.status().sale().map(str::to_owned),
+            ..self.endpoints.clone()
+        }
+    }
+
+    fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)> {
+        // The id is one that the operator made: no quote can be in it.
+        let count = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
+        let in_postgres = self.postgres.query(&count)?;
+        let held = self.redis.ask(&["EXISTS", &format!("{{{sale}}}:meta")])?;
+        let bits = self.redis.ask(&["BITCOUNT", &format!("{{{sale}}}:sold")])?;
+        let number = |text: &str| {
+            let found = || format!("expected a number of sold items, found {text:?}");
+            text.parse().with_context(found)
+        };
+        let in_redis = (held == "1").then(|| number(&bits)).transpose()?;
+        Ok((number(&in_postgres)?, in_redis))
     }
 }
 
