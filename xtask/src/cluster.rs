@@ -29,7 +29,7 @@ use anyhow::{Context, Result};
 use clap::Subcommand;
 use flashsale_servers::go_program;
 
-use self::kubectl::Kubectl;
+pub use self::kubectl::Kubectl;
 use crate::session::Session;
 
 /// What to do with the cluster.
@@ -57,15 +57,42 @@ const PROGRAMS: [&str; 10] = [
 
 /// Carries `action` out.
 pub fn run(session: &Session, action: Action) -> Result<()> {
-    let given = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-    match (action, given) {
-        (Action::Up, Some(kubeconfig)) => use_given(session, &PathBuf::from(kubeconfig)),
-        (Action::Up, None) => up(session),
-        (Action::Down, _) => removal::run(session),
+    match action {
+        Action::Up => Cluster::up(session).map(drop),
+        Action::Down => removal::run(session),
     }
 }
 
-fn up(session: &Session) -> Result<()> {
+/// A cluster that is up, with Redis Cluster and Postgres.
+pub struct Cluster {
+    kubectl: Kubectl,
+    image: Option<String>,
+}
+
+impl Cluster {
+    /// What `cargo xtask cluster up` does.
+    pub fn up(session: &Session) -> Result<Self> {
+        let given = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
+        let (kubectl, image) = match given {
+            Some(kubeconfig) => (use_given(session, &PathBuf::from(kubeconfig))?, None),
+            None => (up(session)?, Some(images::imported(place::state())?)),
+        };
+        Ok(Self { kubectl, image })
+    }
+
+    /// kubectl with its kubeconfig.
+    pub fn kubectl(&self) -> &Kubectl {
+        &self.kubectl
+    }
+
+    /// What tells the image of the product that its node has from others of the same tag;
+    /// `None` where the cluster is not ours, and this machine not its node.
+    pub fn image(&self) -> Option<&str> {
+        self.image.as_deref()
+    }
+}
+
+fn up(session: &Session) -> Result<Kubectl> {
     let begun = Instant::now();
     packages::check_root("up")?;
     let _alone = place::lock()?;
@@ -93,11 +120,11 @@ fn up(session: &Session) -> Result<()> {
         begun.elapsed().as_secs_f64(),
         place::kubeconfig()?.display()
     ));
-    Ok(())
+    Ok(kubectl)
 }
 
 /// In a cluster that is not ours nothing can be put on its nodes.
-fn use_given(session: &Session, kubeconfig: &Path) -> Result<()> {
+fn use_given(session: &Session, kubeconfig: &Path) -> Result<Kubectl> {
     session.say(format_args!(
         "Using the cluster of KUBECONFIG ({})",
         kubeconfig.display()
@@ -110,7 +137,7 @@ fn use_given(session: &Session, kubeconfig: &Path) -> Result<()> {
          (`docker build -t <your registry>/flashsale:dev .`), push it to where this cluster \
          gets its images, and name it when you install the chart: `--set image.repository=…`",
     );
-    Ok(())
+    Ok(kubectl)
 }
 
 /// Writes a file unless it holds just that.

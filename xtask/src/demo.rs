@@ -102,7 +102,7 @@ fn print(endpoints: &Endpoints, file: &Path, logs: &Path) {
 }
 
 /// `target/demo/endpoints.json`; gone when this is dropped or this program ends.
-struct EndpointsFile {
+pub struct EndpointsFile {
     path: PathBuf,
     // Before the lock: fields are dropped in order, and the next demo must not begin before
     // the file of this one is gone.
@@ -112,7 +112,8 @@ struct EndpointsFile {
 }
 
 impl EndpointsFile {
-    fn new(session: &Session, folder: &Path) -> Result<Self> {
+    /// Fails where another demo has it.
+    pub fn new(session: &Session, folder: &Path) -> Result<Self> {
         let path = folder.join("endpoints.json");
         let lock = File::open(folder).context("could not open the demo's folder")?;
         let deadline = Instant::now() + LOCK_LIMIT;
@@ -146,8 +147,13 @@ impl EndpointsFile {
         })
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whoever reads it sees all of the old or all of the new.
-    fn write(&self, endpoints: &Endpoints) -> Result<()> {
+    pub fn write(&self, endpoints: &Endpoints) -> Result<()> {
         let partial = partial(&self.path);
         let text = serde_json::to_string_pretty(endpoints)?;
         fs::write(&partial, text + "\n")

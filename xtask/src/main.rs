@@ -6,6 +6,7 @@ mod bench;
 mod bench_plot;
 mod bench_report;
 mod cluster;
+mod cluster_demo;
 mod contract;
 mod crds;
 mod demo;
@@ -49,6 +50,9 @@ enum Command {
         /// Sell a sale out under load, check it until it is settled, write a report, and end.
         #[arg(long)]
         once: bool,
+        /// On Kubernetes: the cluster of `cargo xtask cluster up`, or that of KUBECONFIG.
+        #[arg(long)]
+        cluster: bool,
     },
     /// Check everything that a change must pass, set-up included.
     Test,
@@ -105,9 +109,17 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     let session = Session::begin()?;
     match command {
-        Command::Demo { manifest, once } => {
-            let run = if once { once::run } else { demo::run };
-            run(&session, manifest.as_deref())
+        Command::Demo {
+            manifest,
+            once,
+            cluster,
+        } => {
+            let manifest = manifest.as_deref();
+            match (cluster, once) {
+                (true, once) => cluster_demo::run(&session, manifest, once),
+                (false, true) => once::run(&session, manifest),
+                (false, false) => demo::run(&session, manifest),
+            }
         }
         Command::Test => test::run(&session),
         Command::Cluster { action } => cluster::run(&session, action),

@@ -70,6 +70,11 @@ impl Manifest {
         self.set(&["duration"], format!("{seconds}s"));
     }
 
+    /// With the FlashSale its rows in Postgres go too.
+    pub fn leave_no_rows(&mut self) {
+        self.set(&["deletionPolicy"], "Delete");
+    }
+
     /// The sale sells so many generated items, all of them.
     pub fn sell(&mut self, items: u32) {
         self.set(&["catalog", "generate", "count"], items);

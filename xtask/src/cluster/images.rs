@@ -69,6 +69,14 @@ pub fn build_and_import(
     Ok(())
 }
 
+/// What tells the product's image, as it was imported last, from others of its name.
+pub fn imported(folder: &Path) -> Result<String> {
+    let file = folder.join("images/flashsale.imported");
+    let key =
+        fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+    Ok(key.split(' ').next().unwrap_or_default().to_owned())
+}
+
 /// Holds a pod's namespaces open. Nothing is asked of it but to stay.
 fn pause() -> Result<Image> {
     let mut contents = Contents::default();

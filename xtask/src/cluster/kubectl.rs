@@ -25,6 +25,11 @@ impl Kubectl {
         })
     }
 
+    /// The file that says which cluster it is, and who asks.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     /// Its version, which is that of all programs of Kubernetes here.
     pub fn version(&self) -> Result<String> {
         let said = self.output(&["version", "--client", "-o", "json"])?;
@@ -38,13 +43,15 @@ impl Kubectl {
 
     /// Runs it with its output on the terminal; anything but success is an error.
     pub fn run(&self, session: &Session, args: &[&str]) -> Result<()> {
-        session.run(
-            Launch::new(format!("kubectl {}", args.join(" ")), &self.program)
-                .arg("--kubeconfig")
-                .arg(&self.kubeconfig)
-                .args(args)
-                .inherit_output(),
-        )
+        session.run(self.launch(args).inherit_output())
+    }
+
+    /// A call of it, to be run under a guard.
+    pub fn launch(&self, args: &[&str]) -> Launch {
+        Launch::new(format!("kubectl {}", args.join(" ")), &self.program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(args)
     }
 
     /// Applies a text.
