@@ -7,5 +7,6 @@ mod leading;
 mod life;
 mod many;
 mod resources;
+mod rights;
 mod support;
 mod wrong;

@@ -7,9 +7,11 @@ use flashsale_servers::KubeApi;
 use kube::api::ListParams;
 use serde_json::json;
 
-use super::support::{World, start_kubernetes};
+use super::support::{Operator, World, start_kubernetes};
 
-const MANY: usize = 50;
+const MANY: usize = 200;
+/// With so many FlashSales.
+const MOST_MEMORY_KIB: u64 = 64 * 1024;
 /// How long nothing may happen.
 const REST: Duration = Duration::from_secs(60);
 
@@ -35,8 +37,24 @@ fn writes(kubernetes: &KubeApi) -> f64 {
     counted.filter_map(value).sum()
 }
 
+/// Looks at FlashSales that led to something.
+async fn work(operator: &Operator) -> String {
+    let metrics = operator.ask("/metrics").await;
+    let counted = metrics.lines().filter(|line| {
+        line.starts_with("flashsale_operator_reconciliations_total") && !line.contains("idle")
+    });
+    counted.collect::<Vec<_>>().join("\n")
+}
+
+fn resident_kib(operator: &Operator) -> u64 {
+    let status = operator.proc("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_flash_sales_at_once_are_carried_out_and_at_rest_nothing_is_written() {
+async fn two_hundred_flash_sales_at_once_take_little_memory_and_at_rest_no_work() {
     let kubernetes = tokio::task::spawn_blocking(start_kubernetes).await.unwrap();
     let world = World::on("many", &kubernetes).await;
     world.put_secret(&world.redis, &world.postgres).await;
@@ -70,6 +88,11 @@ async fn fifty_flash_sales_at_once_are_carried_out_and_at_rest_nothing_is_writte
         }
         before = now;
     }
+    let worked = work(&operator).await;
     tokio::time::sleep(REST).await;
     assert_eq!(writes(&kubernetes), before, "{}", operator.log());
+    assert_eq!(work(&operator).await, worked, "it has looked at stores");
+    let memory = resident_kib(&operator);
+    println!("{MANY} FlashSales: {memory} KiB resident");
+    assert!(memory <= MOST_MEMORY_KIB, "{memory} KiB");
 }

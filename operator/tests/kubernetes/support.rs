@@ -76,7 +76,8 @@ pub struct World {
     pub client: Client,
     pub redis: String,
     pub postgres: String,
-    kubeconfig: PathBuf,
+    /// What operators reach the API server with: an administrator's, unless a test says otherwise.
+    pub kubeconfig: PathBuf,
     folder: tempfile::TempDir,
 }
 
@@ -345,6 +346,11 @@ impl Operator {
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What the kernel says of the process, in a file of its folder in /proc.
+    pub fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 
     /// What a path of its own port answers.
