@@ -13,6 +13,7 @@ use std::{
 use crate::{
     Guard, ServersError, go_program, ports,
     process::{Launch, Process, Signal},
+    programs::openssl,
 };
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -191,7 +192,7 @@ fn api_server(programs: &Programs, guard: &Guard, etcd: &str, port: u16) -> Laun
             "service-account-issuer",
             "https://kubernetes.default.svc.cluster.local",
         ),
-        ("service-account-key-file", &file("service-account.pub")),
+        ("service-account-key-file", &file("service-account.key")),
         (
             "service-account-signing-key-file",
             &file("service-account.key"),
@@ -241,13 +242,22 @@ current-context: test
     )
 }
 
-/// What the tokens of service accounts are signed with.
+/// What the tokens of service accounts are signed with. No library for it: all who build on this
+/// crate would wait for it.
 fn write_service_account_key(guard: &Guard) -> Result<(), ServersError> {
-    let key = rcgen::KeyPair::generate().map_err(|error| {
-        ServersError::io("make a key for service accounts")(std::io::Error::other(error))
-    })?;
-    write(guard, "service-account.key", &key.serialize_pem())?;
-    write(guard, "service-account.pub", &key.public_key_pem())
+    let output = Command::new(openssl()?)
+        .args(["ecparam", "-name", "prime256v1", "-genkey", "-noout"])
+        .output()
+        .map_err(ServersError::io("start openssl"))?;
+    if !output.status.success() {
+        return Err(ServersError::Ended {
+            name: "openssl".to_owned(),
+            status: output.status.to_string(),
+            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    let key = String::from_utf8_lossy(&output.stdout);
+    write(guard, "service-account.key", &key)
 }
 
 fn write(guard: &Guard, name: &str, text: &str) -> Result<(), ServersError> {

@@ -42,5 +42,5 @@ pub use guard::Guard;
 pub use kube_api::KubeApi;
 pub use postgres::{Postgres, PostgresSettings};
 pub use process::{Launch, Process, Signal};
-pub use programs::{postgres_programs, redis_server};
+pub use programs::{openssl, postgres_programs, redis_server};
 pub use redis_cluster::RedisCluster;

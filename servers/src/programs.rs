@@ -41,6 +41,20 @@ pub fn redis_server() -> Result<PathBuf, ServersError> {
         })
 }
 
+/// The program of OpenSSL.
+///
+/// # Errors
+/// [`ServersError::ProgramMissing`].
+pub fn openssl() -> Result<PathBuf, ServersError> {
+    path_folders()
+        .map(|folder| folder.join("openssl"))
+        .find(|program| program.is_file())
+        .ok_or(ServersError::ProgramMissing {
+            program: "openssl",
+            package: "openssl",
+        })
+}
+
 fn path_folders() -> impl Iterator<Item = PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).collect::<Vec<_>>().into_iter()

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use flashsale_servers::{postgres_programs, redis_server};
+use flashsale_servers::{openssl, postgres_programs, redis_server};
 
 use crate::{session::Interrupted, session::Session, versions};
 
@@ -21,7 +21,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
-    /// Those, Python for the contract test, and the Rust tools that check sources.
+    /// Those, OpenSSL for the API server, Python for the contract test, and the Rust tools that check sources.
     Tests,
 }
 
@@ -57,6 +57,9 @@ fn missing_packages(needs: Needs) -> Vec<&'static str> {
     if postgres_programs().is_err() {
         missing.push("postgresql");
     }
+    if needs == Needs::Tests && openssl().is_err() {
+        missing.push("openssl");
+    }
     if needs == Needs::Tests && !python_makes_venvs() {
         missing.extend(["python3", "python3-venv"]);
     }
@@ -77,6 +80,7 @@ fn describe(package: &str) -> String {
             let (major, minor) = versions::OLDEST_PYTHON;
             format!("Python {major}.{minor} or later (program python3)")
         }
+        "openssl" => "OpenSSL (program openssl)".into(),
         "python3-venv" => "Python's modules venv and ensurepip".into(),
         other => other.to_owned(),
     }
