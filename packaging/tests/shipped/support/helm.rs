@@ -1,4 +1,4 @@
-//! The real Helm.
+//! The real Helm, and kubectl where it renders as Helm does.
 
 use std::path::Path;
 use std::process::{Command, Output};
