@@ -115,6 +115,12 @@ impl Driver {
         }
     }
 
+    /// From now on brings to its end what has started, and takes back what has not: the FlashSale
+    /// has been changed to something that cannot be carried out.
+    pub fn begin_nothing_new(&mut self) {
+        self.settings.suspend = true;
+    }
+
     /// What is told about the FlashSale.
     pub fn status(&self) -> &FlashSaleStatus {
         &self.status

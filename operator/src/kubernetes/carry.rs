@@ -22,7 +22,7 @@ use super::{RequestError, cleanup, pods, tell};
 use crate::api::{FlashSale, FlashSaleStatus};
 use crate::driver::Driver;
 use crate::plan::Scale;
-use crate::report::{self, Change, Refusal, with_pods};
+use crate::report::{self, Change, with_pods};
 use crate::resources::{self, Inputs, PodDefaults, Resources};
 use crate::stores::{SharedStores, Stores};
 
@@ -94,6 +94,9 @@ struct Driving {
     stores: Arc<Stores>,
     revision: String,
     replicas: i32,
+    /// Why the FlashSale as it is now cannot be carried out. What has begun is brought to its end
+    /// as it was.
+    refused: Option<Refused>,
 }
 
 /// The versions of a FlashSale and of what it refers to.
@@ -186,11 +189,12 @@ impl Carried {
         let now = Timestamp::now();
         let Some(driving) = &mut self.driver else {
             self.publish(flash_sale, context).await?;
-            // Where a reference is wrong the watch tells when it changes.
+            // The watches tell when it changes, or what it refers to.
             self.next_at = None;
             self.failures = 0;
             return Ok(Outcome::Refused);
         };
+        let refused = driving.refused.is_some();
         if self.next_at.is_none_or(|due| due <= now) {
             let step = driving
                 .driver
@@ -204,7 +208,10 @@ impl Carried {
                     Scale::Sale => replicas.sale,
                 };
             }
-            self.untold.extend(step.changes);
+            // That nothing new is begun is told with the reason.
+            let told =
+                |change: &Change| !refused || !["Suspended", "Ready"].contains(&change.reason);
+            self.untold.extend(step.changes.into_iter().filter(told));
             let latest = Timestamp::now() + LOOK_EVERY;
             self.next_at = Some(step.next_at.map_or(latest, |next| next.min(latest)));
             outcome = Outcome::Done;
@@ -263,19 +270,21 @@ impl Carried {
                     stores: context.stores.at(&urls),
                     revision: referred.revision.clone(),
                     replicas,
+                    refused: None,
                 });
                 self.next_at = None;
                 Ok(Outcome::Done)
             }
-            Err(Refused { why, errors }) => {
-                self.driver = None;
+            Err(refused) => {
                 let generation = flash_sale.metadata.generation;
-                let status = report::refused(why, &errors, generation, &before, Timestamp::now());
+                let status = refused.status(generation, &before);
                 self.untold.extend(report::changes(&before, &status, &[]));
                 self.write(flash_sale, context, status).await?;
-                if why == Refusal::Reference {
-                    tracing::info!(flash_sale = flash_sale.name_any(), "waits for a reference");
+                if let Some(driving) = &mut self.driver {
+                    driving.driver.begin_nothing_new();
+                    driving.refused = Some(refused);
                 }
+                self.next_at = None;
                 Ok(Outcome::Refused)
             }
         }
@@ -301,6 +310,9 @@ impl Carried {
 
     fn resources(&self, flash_sale: &FlashSale, context: &Context) -> Option<Resources> {
         let driving = self.driver.as_ref()?;
+        if driving.refused.is_some() {
+            return None;
+        }
         Some(resources::build(&Inputs {
             flash_sale,
             defaults: &context.defaults,
@@ -362,7 +374,11 @@ impl Carried {
         };
         let now = Timestamp::now();
         let before = self.before(flash_sale);
-        let status = driving.driver.status().clone();
+        let mut status = driving.driver.status().clone();
+        if let Some(refused) = &driving.refused {
+            status.conditions.clone_from(&before.conditions);
+            status = refused.status(flash_sale.metadata.generation, &status);
+        }
         let (status, changes) = with_pods(status, &before, &pods, now);
         self.untold.extend(changes);
         let counts_alone = self.told.as_ref().is_some_and(|(told, at)| {

@@ -1,11 +1,12 @@
 //! Whether a FlashSale and what it refers to can be carried out: a pure function.
 
 use flashsale_engine::catalog::Catalog;
+use jiff::Timestamp;
 
 use super::fetch::{Found, Referred};
-use crate::api::{FlashSale, KeyRef};
+use crate::api::{FlashSale, FlashSaleStatus, KeyRef};
 use crate::driver::Goods;
-use crate::report::Refusal;
+use crate::report::{self, Refusal};
 use crate::settings::{CatalogChoice, FieldError, Settings, validate as validate_alone};
 use crate::stores::{PostgresUrl, RedisUrl, StoreUrls};
 
@@ -21,6 +22,17 @@ pub(super) struct Valid {
 pub(super) struct Refused {
     pub(super) why: Refusal,
     pub(super) errors: Vec<FieldError>,
+}
+
+impl Refused {
+    /// The status that tells it; the rest stays as it was.
+    pub(super) fn status(
+        &self,
+        generation: Option<i64>,
+        before: &FlashSaleStatus,
+    ) -> FlashSaleStatus {
+        report::refused(self.why, &self.errors, generation, before, Timestamp::now())
+    }
 }
 
 /// Checks a FlashSale alone, then what it refers to.
@@ -110,7 +122,7 @@ fn goods(settings: &Settings, referred: &Referred, errors: &mut Vec<FieldError>)
         }
     };
     // The first sale shows whether the total fits.
-    let window = settings.window(jiff::Timestamp::UNIX_EPOCH);
+    let window = settings.window(Timestamp::UNIX_EPOCH);
     match settings.sale(window, catalog.len() as u32) {
         Ok(_) => Some(Goods::Listed(catalog)),
         Err(error) => {

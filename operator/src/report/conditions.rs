@@ -47,6 +47,8 @@ impl Conditions<'_> {
 
     fn set_to(&mut self, type_: &str, status: &str, reason: &str, message: impl Into<String>) {
         let same = find(self.before, type_).filter(|before| before.status == status);
+        // The API server takes no two of a type.
+        self.list.retain(|condition| condition.type_ != type_);
         self.list.push(Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),

@@ -4,7 +4,7 @@ use flashsale_operator::api::{FlashSale, Phase};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
-use super::support::{World, condition, is_true, start_kubernetes};
+use super::support::{World, condition, is_true, soon, start_kubernetes};
 
 const YEARLY: &str = "30 3 1 1 *";
 
@@ -171,4 +171,51 @@ async fn an_object_that_is_malformed_keeps_no_other_waiting() {
         log.contains("this is no FlashSale of this version"),
         "{log}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flash_sale_that_is_made_wrong_in_the_middle_of_a_sale_brings_it_to_its_end() {
+    let world = World::new("made-wrong").await;
+    let _operator = world.operator("one");
+    let single = |duration| {
+        json!({
+            "startAt": soon(3), "duration": duration,
+            "api": {"replicas": {"idle": 1, "sale": 3}, "coolDown": "1s"},
+        })
+    };
+    world.flash_sale("deal", single("8s")).await;
+    world
+        .await_status("it sells", "deal", |status| status.phase == Phase::Selling)
+        .await;
+    // The API server cannot judge time zones.
+    let wrong =
+        json!({"spec": {"timeZone": "Mars/Olympus", "startAt": null, "schedule": "0 * * * *"}});
+    world.patch::<FlashSale>("deal", wrong).await;
+    let status = world.await_status("it is invalid", "deal", |status| {
+        status.phase == Phase::Invalid
+    });
+    let status = status.await;
+    assert!(status.active_sale.is_some(), "it goes on: {status:?}");
+    let deployment = world
+        .get::<k8s_openapi::api::apps::v1::Deployment>("deal-api")
+        .await
+        .unwrap();
+    assert_eq!(deployment.spec.unwrap().replicas, Some(3), "its pods stay");
+
+    let status = world.await_status("it is over", "deal", |status| {
+        status.history.len() == 1 && status.active_sale.is_none()
+    });
+    let status = status.await;
+    assert_eq!(status.phase, Phase::Invalid);
+    assert!(
+        condition(&status, "Ready")
+            .unwrap()
+            .message
+            .contains("Mars/Olympus")
+    );
+    world.await_event("deal", "Settled").await;
+    let [record] = &world.records("deal").await[..] else {
+        panic!("one sale was held")
+    };
+    assert!(record.settled_at.is_some());
 }
