@@ -52,5 +52,5 @@ seccompProfile:
 
 {{/* The namespace of the test's FlashSale: one that the operator looks after. */}}
 {{- define "flashsale.testNamespace" -}}
-{{- .Values.watchNamespace | default .Release.Namespace -}}
+{{- .Values.test.namespace | default .Values.watchNamespace | default .Release.Namespace -}}
 {{- end -}}

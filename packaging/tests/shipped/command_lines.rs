@@ -90,6 +90,7 @@ fn the_test_buys_through_the_service_that_the_operator_makes() {
     for (value, namespace) in [
         ("watchNamespace=", "sales"),
         ("watchNamespace=fair", "fair"),
+        ("test.namespace=fair", "fair"),
     ] {
         let chart = Rendered::with(&[value, "test.timeoutSeconds=77"]);
         let sale = &chart.one("FlashSale")["metadata"];
