@@ -42,7 +42,7 @@ pub enum Action {
 }
 
 /// In the order in which they are needed first.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 9] = [
     "kubectl",
     "kubeadm",
     "etcd",
@@ -52,7 +52,6 @@ const PROGRAMS: [&str; 10] = [
     "kubelet",
     "kube-proxy",
     "coredns",
-    "metrics-server",
 ];
 
 /// Carries `action` out.
@@ -98,7 +97,7 @@ fn up(session: &Session) -> Result<Kubectl> {
     let _alone = place::lock()?;
     packages::install(session)?;
     for program in PROGRAMS {
-        session.finish_work(session.begin_work(move || Ok(go_program(program)?)))?;
+        build(session, program)?;
     }
     for folder in [place::state(), place::run()] {
         fs::create_dir_all(folder)
@@ -110,17 +109,25 @@ fn up(session: &Session) -> Result<Kubectl> {
     containerd::ensure(session)?;
     control_plane::ensure(session, &kubectl)?;
     dns::ensure(session, &kubectl)?;
+    node::ensure(session, &kubectl)?;
     let import = |archive: &Path| containerd::import(session, archive);
     images::build_and_import(session, place::state(), &import)?;
-    node::ensure(session, &kubectl)?;
-    metrics::ensure(session, &kubectl)?;
     stores::apply(session, &kubectl, stores::Images::Local)?;
+    // Last: the cluster can be used while it is built.
+    build(session, "metrics-server")?;
+    metrics::ensure(session, &kubectl)?;
     session.say(format_args!(
         "The cluster is up after {:.0} s. Use it with\n    export KUBECONFIG={}",
         begun.elapsed().as_secs_f64(),
         place::kubeconfig()?.display()
     ));
     Ok(kubectl)
+}
+
+/// Builds a Go program where it is not cached; Ctrl-C breaks it off.
+fn build(session: &Session, program: &'static str) -> Result<()> {
+    let build = session.begin_work(move || Ok(go_program(program)?));
+    session.finish_work(build).map(drop)
 }
 
 /// In a cluster that is not ours nothing can be put on its nodes.
