@@ -83,6 +83,8 @@ fn install_chart(session: &Session, cluster: &Cluster) -> Result<()> {
             .arg(project::root().join("charts/flashsale"))
             .args(["--namespace", OPERATOR_NAMESPACE, "--create-namespace"])
             .args(["--set", "image.tag=dev"])
+            // Where k8s/dev has its Secrets.
+            .args(["--set", "test.namespace=default"])
             // The same tag may name another image than the last time.
             .args(["--set-string", &format!("podAnnotations.image={image}")])
             .args(["--wait", "--timeout", "3m"])
