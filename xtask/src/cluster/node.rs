@@ -12,7 +12,6 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Starts both unless they run, and waits until the node is ready.
 pub fn ensure(session: &Session, kubectl: &Kubectl) -> Result<()> {
-    proxy(session)?;
     let config = place::state().join("kubelet.yaml");
     write_if_other(&config, &kubelet_configuration())?;
     // Names outside the cluster are looked up as this machine does, without its search list.
@@ -31,7 +30,9 @@ pub fn ensure(session: &Session, kubectl: &Kubectl) -> Result<()> {
     session.await_that("the node is ready", START_LIMIT, || {
         let said = kubectl.output(&["get", "node", place::NODE, "-o", condition]);
         Ok(said.is_ok_and(|ready| ready == "True").then_some(()))
-    })
+    })?;
+    // It waits for the node, whose addresses it needs.
+    proxy(session)
 }
 
 fn kubelet_configuration() -> String {
