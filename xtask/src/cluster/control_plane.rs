@@ -10,10 +10,20 @@ use crate::session::Session;
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 
+/// Without it the API server is refused `kubectl logs` and `exec` by kubelet.
+const KUBELET_CLIENT: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: kube-apiserver-kubelet-client}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: "system:kubelet-api-admin"}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: kube-apiserver-kubelet-client}]
+"#;
+
 /// Starts them unless they run.
 pub fn ensure(session: &Session, kubectl: &Kubectl) -> Result<()> {
     etcd(session)?;
     api_server(session, kubectl)?;
+    kubectl.apply(session, "kubelet-client", KUBELET_CLIENT)?;
     let controllers = with_kubeconfigs("kube-controller-manager", "controller-manager")?
         .flag("bind-address", place::ADDRESS)
         .flag("leader-elect", "false")
