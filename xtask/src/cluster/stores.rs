@@ -28,7 +28,7 @@ const LIMIT: &str = "--timeout=300s";
 /// Applies `k8s/dev` and waits until all of it is ready.
 pub fn apply(session: &Session, kubectl: &Kubectl, images: Images) -> Result<()> {
     let folder = match images {
-        Images::Local => "k8s/dev/local-images",
+        Images::Local => "k8s/dev-local-images",
         Images::Public => "k8s/dev",
     };
     let path = project::root().join(folder).display().to_string();
