@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::Catalog;
 use crate::error::StoreError;
-use crate::keys::SaleKeys;
+use crate::keys::{SaleKeys, refusals};
 use crate::metrics::Metrics;
 use crate::postgres::Database;
 use crate::redis_cluster::{RELEASE, RedisCluster};
@@ -203,6 +203,16 @@ impl Admin {
         restore::forget(&self.redis, id, record.sale.partitions).await?;
         sales::delete_unseeded(&self.db, id).await?;
         Ok(true)
+    }
+
+    /// Deletes what Redis holds of a FlashSale beside its sales: refused attempts, once what dead
+    /// processes left of them is in Postgres. Who lives has its own in memory.
+    pub async fn forget(&self, flash_sale: &FlashSaleName) -> Result<(), AdminError> {
+        self.settler.refusals(flash_sale, GRACE).await?;
+        let mut unlink = redis::cmd("UNLINK");
+        unlink.arg(refusals(flash_sale));
+        self.redis.run::<i64>("registry", &unlink).await?;
+        Ok(())
     }
 
     /// Deletes what Postgres keeps of a FlashSale and of what it sold. Only for one whose sales are

@@ -81,7 +81,12 @@ pub async fn migrate(url: &str) -> Result<(), StoreError> {
         source,
     };
     let work = async {
-        let mut connection = options(url)?.connect().await.map_err(failed)?;
+        // Statements may take long; a server that does not even answer is away.
+        let options = options(url)?;
+        let mut connection = tokio::time::timeout(STATEMENT_TIMEOUT, options.connect())
+            .await
+            .map_err(|_| timed_out("connect", STATEMENT_TIMEOUT))?
+            .map_err(failed)?;
         // `run` takes whatever a connection can be got from, so generally that the compiler cannot
         // tell whether threads may share this future.
         let done = MIGRATOR.run_direct(None, &mut connection, false).await;

@@ -53,6 +53,8 @@ pub struct Driver {
     /// When Redis was last asked whether it is fit, and why it is not.
     fitness: Option<(Timestamp, Option<String>)>,
     failures: u32,
+    /// Whether no further sale is to be prepared.
+    nothing_new: bool,
 }
 
 /// What came of one step.
@@ -112,13 +114,28 @@ impl Driver {
             told: HashSet::new(),
             fitness: None,
             failures: 0,
+            nothing_new: false,
         }
     }
 
-    /// From now on brings to its end what has started, and takes back what has not: the FlashSale
-    /// has been changed to something that cannot be carried out.
+    /// Knows what another driver of the same FlashSale on the same stores has seen.
+    pub fn remembering(self, last: Self) -> Self {
+        Self {
+            observed: Observed {
+                failed: self.observed.failed,
+                ..last.observed
+            },
+            looked: last.looked,
+            told: last.told,
+            fitness: last.fitness,
+            ..self
+        }
+    }
+
+    /// From now on looks after what is prepared or has started, and prepares nothing: the
+    /// FlashSale has been changed to something that cannot be carried out.
     pub fn begin_nothing_new(&mut self) {
-        self.settings.suspend = true;
+        self.nothing_new = true;
     }
 
     /// What is told about the FlashSale.
@@ -220,6 +237,10 @@ impl Driver {
             let now = clock();
             let mut progress = false;
             for action in plan(&self.settings, now, &self.observed).actions {
+                if self.nothing_new && matches!(action, Action::Seed(_)) {
+                    done.tried.push(action);
+                    continue;
+                }
                 // A fault of one sale must not keep the others from being looked after.
                 match self.act(admin, &action, clock, done).await {
                     Ok(changed) => progress |= changed,

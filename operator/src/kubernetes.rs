@@ -10,6 +10,7 @@ mod carry;
 mod cleanup;
 mod cluster;
 mod config;
+mod context;
 mod controller;
 mod fetch;
 mod lease;
@@ -73,6 +74,14 @@ impl RequestError {
     fn is_not_found(&self) -> bool {
         // A path that is not served is answered without a reason.
         matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 404)
+    }
+
+    /// Whether the same request will be answered the same way.
+    fn is_refused(&self) -> bool {
+        let refused = 400..=499;
+        // A conflict and too many requests pass.
+        matches!(self, Self::Kube(kube::Error::Api(status))
+            if refused.contains(&status.code) && status.code != 409 && status.code != 429)
     }
 }
 

@@ -28,6 +28,7 @@ pub async fn remove(
         };
         let left = removal(&observed, clock());
         if left.is_empty() {
+            admin.forget(name).await?;
             if policy == DeletionPolicy::Delete {
                 admin.delete_rows(name).await?;
             }

@@ -114,6 +114,7 @@ pub fn unlooked(
     FlashSaleStatus {
         observed_generation: settings.generation,
         conditions: conditions.list,
+        active_sale: still_open(before, now),
         ..before.clone()
     }
 }
@@ -127,11 +128,13 @@ pub enum Refusal {
     Reference,
 }
 
-/// The status of a resource that cannot be carried out: what was, and why not.
+/// The status of a resource that cannot be carried out: why not, beside what is known of its sales.
+/// `before` is the status that was last told.
 pub fn refused(
     why: Refusal,
     errors: &[FieldError],
     generation: Option<i64>,
+    known: &FlashSaleStatus,
     before: &FlashSaleStatus,
     now: Timestamp,
 ) -> FlashSaleStatus {
@@ -145,21 +148,27 @@ pub fn refused(
     let (phase, reason) = match why {
         Refusal::Invalid => (Phase::Invalid, "Invalid"),
         // As far as it was known before.
-        Refusal::Reference if before.phase == Phase::Invalid => (Phase::Pending, "WrongReference"),
-        Refusal::Reference => (before.phase, "WrongReference"),
+        Refusal::Reference if known.phase == Phase::Invalid => (Phase::Pending, "WrongReference"),
+        Refusal::Reference => (known.phase, "WrongReference"),
     };
     conditions.set("Ready", false, reason, messages.join("; "));
-    for condition in &before.conditions {
-        if condition.type_ != "Ready" {
-            conditions.keep(&condition.type_);
-        }
-    }
+    let others = known.conditions.iter();
+    let others = others.filter(|condition| condition.type_ != "Ready");
+    conditions.list.extend(others.cloned());
     FlashSaleStatus {
         phase,
         observed_generation: generation,
         conditions: conditions.list,
-        ..before.clone()
+        active_sale: still_open(known, now),
+        ..known.clone()
     }
+}
+
+/// The open sale of a status that nobody can bring up to date: it is over by the clock at the
+/// latest, and its stores may then be changed.
+fn still_open(status: &FlashSaleStatus, now: Timestamp) -> Option<ActiveSale> {
+    let open = status.active_sale.as_ref();
+    open.filter(|sale| sale.ends_at.0 > now).cloned()
 }
 
 /// What a status tells of this FlashSale: nothing, where it tells of sales of another.

@@ -10,13 +10,15 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::cluster::{Copies, Versions, find, of_spec, version};
+use super::cluster::{Copies, Versions, of_spec, version};
 use super::{MANAGER, RequestError, request};
 use crate::resources::{Resources, service_monitor_kind};
 
@@ -37,6 +39,14 @@ pub(super) enum ApplyError {
         /// Its name.
         name: String,
     },
+    /// It is of an earlier FlashSale of the same name, and Kubernetes is about to delete it.
+    #[error("{kind} {name} is of an earlier FlashSale of this name, and about to be deleted")]
+    Leftover {
+        /// What it is.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
     /// The API server did not take it.
     #[error("{kind} {name}: {source}")]
     Request {
@@ -47,6 +57,13 @@ pub(super) enum ApplyError {
         /// What came of it.
         source: RequestError,
     },
+}
+
+impl ApplyError {
+    /// Whether it needs no one to do anything.
+    pub(super) fn passes_by_itself(&self) -> bool {
+        matches!(self, Self::Leftover { .. })
+    }
 }
 
 /// What was applied last.
@@ -105,20 +122,16 @@ pub(super) async fn apply(
         client,
         namespace: &namespace,
         name: &name,
-        owner: resources
-            .deployment
-            .owner_references()
-            .first()
-            .map(|owner| owner.uid.clone()),
+        owner: resources.deployment.owner_references().first(),
         first: before.is_none(),
     };
     let service_account = applier.put(&resources.service_account).await?;
     let network_policy = applier.put(&resources.network_policy).await?;
     let disruption_budget = applier.put(&resources.disruption_budget).await?;
     let service = applier.put(&resources.service).await?;
-    if resources.autoscaler.is_some() {
-        let live = find(&copies.deployments, &namespace, &name);
-        applier.hand_over_replicas(live.as_deref()).await?;
+    if let Some(autoscaler) = &resources.autoscaler {
+        let minimum = autoscaler.spec.as_ref().and_then(|spec| spec.min_replicas);
+        applier.hand_over_replicas(minimum.unwrap_or(1)).await?;
     }
     let deployment = applier.put(&resources.deployment).await?;
     let autoscaler = match &resources.autoscaler {
@@ -159,8 +172,8 @@ struct Applier<'a> {
     namespace: &'a str,
     /// All of a FlashSale's objects have the same.
     name: &'a str,
-    /// The FlashSale's uid.
-    owner: Option<String>,
+    /// The FlashSale.
+    owner: Option<&'a OwnerReference>,
     /// Nothing was applied yet by this process.
     first: bool,
 }
@@ -198,10 +211,14 @@ impl Applier<'_> {
         K: Resource + Serialize + DeserializeOwned + Clone + Debug,
     {
         // Later it is ours, or the first time has failed.
-        if self.first && self.found(api, kind).await? == Some(false) {
-            return Err(ApplyError::Taken {
-                kind: kind.to_owned(),
-                name: self.name.to_owned(),
+        if self.first
+            && let Some(found) = self.find(api, kind).await?
+            && !self.is_owned(&found)
+        {
+            let (kind, name) = (kind.to_owned(), self.name.to_owned());
+            return Err(match self.is_of_an_earlier_one(&found) {
+                true => ApplyError::Leftover { kind, name },
+                false => ApplyError::Taken { kind, name },
             });
         }
         let params = PatchParams::apply(MANAGER).force();
@@ -210,18 +227,30 @@ impl Applier<'_> {
             .map_err(|error| self.failed(kind, error))
     }
 
-    /// Whether it is there, and if so, whether it is ours.
-    async fn found<K>(&self, api: &Api<K>, kind: &str) -> Result<Option<bool>, ApplyError>
+    async fn find<K>(
+        &self,
+        api: &Api<K>,
+        kind: &str,
+    ) -> Result<Option<PartialObjectMeta<K>>, ApplyError>
     where
         K: Resource + DeserializeOwned + Clone + Debug,
     {
-        let found = request(api.get_metadata_opt(self.name))
+        request(api.get_metadata_opt(self.name))
             .await
-            .map_err(|error| self.failed(kind, error))?;
-        Ok(found.map(|found| {
-            let mut owners = found.owner_references().iter();
-            owners.any(|owner| Some(&owner.uid) == self.owner.as_ref())
-        }))
+            .map_err(|error| self.failed(kind, error))
+    }
+
+    fn is_owned(&self, found: &impl ResourceExt) -> bool {
+        let mut owners = found.owner_references().iter();
+        owners.any(|owner| Some(&owner.uid) == self.owner.map(|ours| &ours.uid))
+    }
+
+    fn is_of_an_earlier_one(&self, found: &impl ResourceExt) -> bool {
+        let same = |owner: &OwnerReference, ours: &OwnerReference| {
+            (&owner.kind, &owner.name) == (&ours.kind, &ours.name)
+        };
+        let mut owners = found.owner_references().iter();
+        owners.any(|owner| self.owner.is_some_and(|ours| same(owner, ours)))
     }
 
     async fn remove<K>(&self) -> Result<(), ApplyError>
@@ -238,34 +267,36 @@ impl Applier<'_> {
     where
         K: Resource + DeserializeOwned + Clone + Debug,
     {
-        let failed = |error| self.failed(kind, error);
-        let Some(found) = request(api.get_metadata_opt(self.name))
-            .await
-            .map_err(failed)?
-        else {
+        let found = self.find(api, kind).await?;
+        let Some(found) = found.filter(|found| self.is_owned(found)) else {
             return Ok(());
         };
-        let mut owners = found.owner_references().iter();
-        if !owners.any(|owner| Some(&owner.uid) == self.owner.as_ref()) {
-            return Ok(());
-        }
         let params = DeleteParams::background().preconditions(Preconditions {
             uid: found.uid(),
             resource_version: None,
         });
         match request(api.delete(self.name, &params)).await {
-            Err(error) if !error.is_not_found() => Err(failed(error)),
+            Err(error) if !error.is_not_found() => Err(self.failed(kind, error)),
             _ => Ok(()),
         }
     }
 
     /// Without this the number of pods, which the apply leaves out from now on, would belong to
-    /// nobody for a moment, and the API server would set it to its default of one.
-    async fn hand_over_replicas(&self, live: Option<&Deployment>) -> Result<(), ApplyError> {
-        let Some(live) = live.filter(|live| owns_replicas(live)) else {
+    /// nobody for a moment, and the API server would set it to its default of one. A Deployment
+    /// without pods is one that no autoscaler touches, so that it would stay at none.
+    async fn hand_over_replicas(&self, minimum: i32) -> Result<(), ApplyError> {
+        // Not the copy: what an autoscaler has set a moment ago must not be undone.
+        let live = request(self.api::<Deployment>().get_opt(self.name))
+            .await
+            .map_err(|error| self.failed("Deployment", error))?;
+        let Some(live) = live else {
             return Ok(());
         };
         let replicas = live.spec.as_ref().and_then(|spec| spec.replicas);
+        if !owns_replicas(&live) && replicas != Some(0) {
+            return Ok(());
+        }
+        let replicas = replicas.unwrap_or(1).max(minimum);
         let patch = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",

@@ -1,77 +1,42 @@
 //! Carries out one FlashSale: fetch, validate, plan and act, build, apply, tell.
 //!
 //! Where nothing is due, nothing has changed and nobody has touched what was made, it asks and
-//! writes nothing.
+//! writes nothing. Sales come first: what cannot be told or applied never keeps them waiting.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use kube::runtime::events::Recorder;
-use kube::{Client, ResourceExt};
 use tokio::time::Instant;
 
-use super::apply::{Applied, apply};
+use super::apply::{Applied, ApplyError, apply};
+use super::cleanup::{self, Ending};
 use super::cluster::{Copies, find};
+use super::context::Context;
 use super::fetch::{Referred, fetch};
+use super::tell::Told;
 use super::validate::{Refused, Valid, validate};
-use super::{RequestError, cleanup, pods, tell};
-use crate::api::{FlashSale, FlashSaleStatus};
+use super::{RequestError, pods};
+use crate::api::FlashSale;
 use crate::driver::Driver;
 use crate::plan::Scale;
-use crate::report::{self, Change, with_pods};
-use crate::resources::{self, Inputs, PodDefaults, Resources};
-use crate::stores::{SharedStores, Stores};
+use crate::report::{self, with_pods};
+use crate::resources::{self, Inputs};
+use crate::stores::{StoreUrls, Stores};
 
 /// How often stores are looked at where the schedule asks for nothing, so that the conditions say
 /// how they are.
 const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// The longest sleep: the clock of the machine may be set meanwhile.
-const LONGEST_SLEEP: Duration = Duration::from_secs(300);
+/// The longest sleep: a clock that is set forward, or a machine that was suspended, does not end a
+/// sleep. Much shorter than a warm-up.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// The wait after the first failure; it doubles with each.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// How often the count of sold items is written while nothing else changes.
-const COUNT_EVERY: SignedDuration = SignedDuration::from_secs(5);
-/// Events that wait for the API server at the most.
-const MAX_UNTOLD: usize = 100;
-
-/// What every FlashSale is carried out with.
-pub(super) struct Context {
-    pub(super) client: Client,
-    pub(super) recorder: Recorder,
-    pub(super) defaults: PodDefaults,
-    pub(super) copies: Copies,
-    pub(super) stores: SharedStores,
-    /// By uid.
-    pub(super) carried: Mutex<HashMap<String, Carried>>,
-    /// Whether the cluster has ServiceMonitors.
-    pub(super) service_monitors: bool,
-}
-
-impl Context {
-    fn take(&self, uid: &str) -> Carried {
-        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-        carried.remove(uid).unwrap_or_default()
-    }
-
-    fn keep(&self, uid: String, this: Carried) {
-        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-        carried.insert(uid, this);
-    }
-
-    /// How many are carried out.
-    pub(super) fn count(&self) -> usize {
-        self.carried
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
-    }
-}
 
 /// What this process remembers of a FlashSale. All of it can be lost.
 #[derive(Default)]
@@ -82,20 +47,21 @@ pub(super) struct Carried {
     /// When the driver is to take its next step.
     next_at: Option<Timestamp>,
     applied: Option<Applied>,
-    /// What was last told, and when.
-    told: Option<(FlashSaleStatus, Timestamp)>,
-    /// What is yet to be published.
-    untold: Vec<Change>,
+    told: Told,
     failures: u32,
+    /// Of one that is deleted.
+    ending: Ending,
 }
 
 struct Driving {
     driver: Driver,
+    urls: StoreUrls,
     stores: Arc<Stores>,
     revision: String,
     replicas: i32,
-    /// Why the FlashSale as it is now cannot be carried out. What has begun is brought to its end
-    /// as it was.
+    /// The FlashSale as it was when it could last be carried out.
+    valid: FlashSale,
+    /// Why, as it is now, it cannot be. What has begun is brought to its end as it was.
     refused: Option<Refused>,
 }
 
@@ -154,12 +120,20 @@ pub(super) async fn carry_out(
     let uid = flash_sale.uid().unwrap_or_default();
     let mut carried = context.take(&uid);
     if flash_sale.metadata.deletion_timestamp.is_some() {
-        return cleanup::clean_up(flash_sale, context, &mut carried.failures).await;
+        let stores = carried.driver.as_ref().map(|driving| &driving.stores);
+        let ending = &mut carried.ending;
+        let (outcome, action) = cleanup::clean_up(flash_sale, context, stores, ending).await;
+        if !ending.is_over() {
+            context.keep(uid, carried);
+        }
+        return (outcome, action);
     }
     let outcome = carried.look(flash_sale, context).await;
+    let due = carried.wait(Timestamp::now());
     let wait = match outcome {
-        Ok(_) => carried.wait(Timestamp::now()),
-        Err(_) => back_off(&mut carried.failures),
+        Ok(_) => due,
+        // What is due for a sale does not wait longer because something else fails.
+        Err(_) => back_off(&mut carried.failures).min(due.max(FIRST_RETRY)),
     };
     context.keep(uid, carried);
     (outcome, Action::requeue(wait))
@@ -186,37 +160,16 @@ impl Carried {
             outcome = self.begin(flash_sale, &referred, context).await?;
             self.inputs = Some(inputs);
         }
-        let now = Timestamp::now();
-        let Some(driving) = &mut self.driver else {
-            self.publish(flash_sale, context).await?;
+        if self.driver.is_none() {
+            self.told.publish(flash_sale, context).await;
             // The watches tell when it changes, or what it refers to.
-            self.next_at = None;
             self.failures = 0;
             return Ok(Outcome::Refused);
-        };
-        let refused = driving.refused.is_some();
-        if self.next_at.is_none_or(|due| due <= now) {
-            let step = driving
-                .driver
-                .step(&driving.stores, Timestamp::now)
-                .boxed()
-                .await;
-            let replicas = &flash_sale.spec.api.replicas;
-            if let Some(scale) = step.scale {
-                driving.replicas = match scale {
-                    Scale::Idle => replicas.idle,
-                    Scale::Sale => replicas.sale,
-                };
-            }
-            // That nothing new is begun is told with the reason.
-            let told =
-                |change: &Change| !refused || !["Suspended", "Ready"].contains(&change.reason);
-            self.untold.extend(step.changes.into_iter().filter(told));
-            let latest = Timestamp::now() + LOOK_EVERY;
-            self.next_at = Some(step.next_at.map_or(latest, |next| next.min(latest)));
+        }
+        if self.step().await {
             outcome = Outcome::Done;
         }
-        let fault = match self.apply(flash_sale, context).await {
+        let fault = match self.apply(context).await {
             Ok(changed) => {
                 if changed {
                     outcome = Outcome::Done;
@@ -228,22 +181,16 @@ impl Carried {
                 Some(error)
             }
         };
-        self.tell(flash_sale, context, fault.as_ref().map(ToString::to_string))
-            .await?;
-        match fault {
-            None => {
-                self.failures = 0;
-                Ok(outcome)
-            }
-            Some(_) => {
-                // The status says it; the next look tries again.
-                let retry = back_off(&mut self.failures);
-                let retry =
-                    Timestamp::now() + SignedDuration::try_from(retry).unwrap_or(LOOK_EVERY);
-                self.next_at = Some(self.next_at.map_or(retry, |next| next.min(retry)));
-                Ok(Outcome::Done)
-            }
+        self.tell(flash_sale, context, fault.as_ref()).await?;
+        if fault.is_none() {
+            self.failures = 0;
+            return Ok(outcome);
         }
+        // The status says it; the next look tries again.
+        let retry = back_off(&mut self.failures);
+        let retry = Timestamp::now() + SignedDuration::try_from(retry).unwrap_or(LOOK_EVERY);
+        self.next_at = Some(self.next_at.map_or(retry, |next| next.min(retry)));
+        Ok(Outcome::Done)
     }
 
     /// Begins anew with what the FlashSale and what it refers to are now, and goes on from what
@@ -254,83 +201,99 @@ impl Carried {
         referred: &Referred,
         context: &Context,
     ) -> Result<Outcome, RequestError> {
-        let before = self.before(flash_sale);
+        let before = self.told.before(flash_sale);
+        self.next_at = None;
         match validate(flash_sale, referred) {
             Ok(Valid {
                 settings,
                 goods,
                 urls,
             }) => {
-                let replicas = match &self.driver {
-                    Some(driving) => driving.replicas,
-                    None => self.replicas_now(flash_sale, context),
+                let last = self.driver.take();
+                let replicas = match &last {
+                    Some(last) => last.replicas,
+                    None => replicas_now(flash_sale, context),
                 };
+                let stores = context.stores.at(&urls);
+                let mut driver = Driver::resumed(settings, goods, before);
+                let mut revision = referred.revision.clone();
+                if let Some(last) = last.filter(|last| last.urls == urls) {
+                    driver = driver.remembering(last.driver);
+                    // The Secret has a new label, or another key.
+                    revision = last.revision;
+                }
                 self.driver = Some(Driving {
-                    driver: Driver::resumed(settings, goods, before),
-                    stores: context.stores.at(&urls),
-                    revision: referred.revision.clone(),
+                    driver,
+                    urls,
+                    stores,
+                    revision,
                     replicas,
+                    valid: flash_sale.clone(),
                     refused: None,
                 });
-                self.next_at = None;
                 Ok(Outcome::Done)
             }
             Err(refused) => {
                 let generation = flash_sale.metadata.generation;
-                let status = refused.status(generation, &before);
-                self.untold.extend(report::changes(&before, &status, &[]));
-                self.write(flash_sale, context, status).await?;
+                let status = refused.status(generation, &before, &before);
+                let changes = report::changes(&before, &status, &[]);
+                self.told
+                    .write(flash_sale, context, status, changes)
+                    .await?;
                 if let Some(driving) = &mut self.driver {
                     driving.driver.begin_nothing_new();
                     driving.refused = Some(refused);
                 }
-                self.next_at = None;
                 Ok(Outcome::Refused)
             }
         }
     }
 
-    /// The status that was last told, by this process or by another.
-    fn before(&self, flash_sale: &FlashSale) -> FlashSaleStatus {
-        match &self.told {
-            Some((status, _)) => status.clone(),
-            None => flash_sale.status.clone().unwrap_or_default(),
+    /// Has the driver do what is due; answers whether anything was.
+    async fn step(&mut self) -> bool {
+        let now = Timestamp::now();
+        let Some(driving) = &mut self.driver else {
+            return false;
+        };
+        // What seems further away than it ever is was planned by a clock that has been set back.
+        let due = |at: Timestamp| at <= now || at > now + LOOK_EVERY;
+        if !self.next_at.is_none_or(due) {
+            return false;
         }
+        let step = driving
+            .driver
+            .step(&driving.stores, Timestamp::now)
+            .boxed()
+            .await;
+        let replicas = &driving.valid.spec.api.replicas;
+        if let Some(scale) = step.scale {
+            driving.replicas = match scale {
+                Scale::Idle => replicas.idle,
+                Scale::Sale => replicas.sale,
+            };
+        }
+        // A driver that does as it was told before does not know that this is not well.
+        let refused = driving.refused.is_some();
+        let changes = step.changes.into_iter();
+        self.told
+            .add(changes.filter(|change| !(refused && change.reason == "Ready")));
+        let latest = Timestamp::now() + LOOK_EVERY;
+        self.next_at = Some(step.next_at.map_or(latest, |next| next.min(latest)));
+        true
     }
 
-    /// As many pods as there are, until the plan tells how many there should be.
-    fn replicas_now(&self, flash_sale: &FlashSale, context: &Context) -> i32 {
-        let namespace = flash_sale.namespace().unwrap_or_default();
-        let name = resources::child_name(&flash_sale.name_any());
-        let autoscaler = find(&context.copies.autoscalers, &namespace, &name);
-        let minimum = autoscaler.and_then(|autoscaler| autoscaler.spec.as_ref()?.min_replicas);
-        let deployment = find(&context.copies.deployments, &namespace, &name);
-        pods::current(deployment.as_deref(), minimum).unwrap_or(flash_sale.spec.api.replicas.idle)
-    }
-
-    fn resources(&self, flash_sale: &FlashSale, context: &Context) -> Option<Resources> {
-        let driving = self.driver.as_ref()?;
-        if driving.refused.is_some() {
-            return None;
-        }
-        Some(resources::build(&Inputs {
-            flash_sale,
+    /// Answers whether anything was to be applied.
+    async fn apply(&mut self, context: &Context) -> Result<bool, ApplyError> {
+        let Some(driving) = &self.driver else {
+            return Ok(false);
+        };
+        let resources = resources::build(&Inputs {
+            flash_sale: &driving.valid,
             defaults: &context.defaults,
             replicas: driving.replicas,
             revision: driving.revision.clone(),
             service_monitors: context.service_monitors,
-        }))
-    }
-
-    /// Answers whether anything was to be applied.
-    async fn apply(
-        &mut self,
-        flash_sale: &FlashSale,
-        context: &Context,
-    ) -> Result<bool, super::apply::ApplyError> {
-        let Some(resources) = self.resources(flash_sale, context) else {
-            return Ok(false);
-        };
+        });
         let applied = apply(
             &context.client,
             &resources,
@@ -352,68 +315,30 @@ impl Carried {
         &mut self,
         flash_sale: &FlashSale,
         context: &Context,
-        fault: Option<String>,
+        fault: Option<&ApplyError>,
     ) -> Result<(), RequestError> {
         let Some(driving) = &self.driver else {
             return Ok(());
         };
         let namespace = flash_sale.namespace().unwrap_or_default();
         let name = flash_sale.name_any();
-        let deployment = find(
-            &context.copies.deployments,
-            &namespace,
-            &resources::child_name(&name),
-        );
-        let pods = report::Pods {
-            fault,
-            ..pods::pods(
-                deployment.as_deref(),
-                driving.replicas,
-                resources::selector_text(&name),
-            )
-        };
-        let now = Timestamp::now();
-        let before = self.before(flash_sale);
+        let child = resources::child_name(&name);
+        let deployment = find(&context.copies.deployments, &namespace, &child);
+        let selector = resources::selector_text(&name);
+        let mut pods = pods::pods(deployment.as_deref(), driving.replicas, selector);
+        pods.fault = fault
+            .filter(|fault| !fault.passes_by_itself())
+            .map(ToString::to_string);
+        let before = self.told.before(flash_sale);
         let mut status = driving.driver.status().clone();
         if let Some(refused) = &driving.refused {
-            status.conditions.clone_from(&before.conditions);
-            status = refused.status(flash_sale.metadata.generation, &status);
+            status = refused.status(flash_sale.metadata.generation, &status, &before);
         }
-        let (status, changes) = with_pods(status, &before, &pods, now);
-        self.untold.extend(changes);
-        let counts_alone = self.told.as_ref().is_some_and(|(told, at)| {
-            same_but_for_counts(told, &status) && now < *at + COUNT_EVERY
-        });
-        if before != status && !counts_alone {
-            self.write(flash_sale, context, status).await?;
-        }
-        self.publish(flash_sale, context).await
-    }
-
-    async fn write(
-        &mut self,
-        flash_sale: &FlashSale,
-        context: &Context,
-        status: FlashSaleStatus,
-    ) -> Result<(), RequestError> {
-        if self.before(flash_sale) != status {
-            tell::status(&context.client, flash_sale, &status).await?;
-        }
-        self.told = Some((status, Timestamp::now()));
-        Ok(())
-    }
-
-    async fn publish(
-        &mut self,
-        flash_sale: &FlashSale,
-        context: &Context,
-    ) -> Result<(), RequestError> {
-        let too_many = self.untold.len().saturating_sub(MAX_UNTOLD);
-        self.untold.drain(..too_many);
-        while let Some(change) = self.untold.first() {
-            tell::event(&context.recorder, flash_sale, change).await?;
-            self.untold.remove(0);
-        }
+        let (status, changes) = with_pods(status, &before, &pods, Timestamp::now());
+        self.told
+            .write(flash_sale, context, status, changes)
+            .await?;
+        self.told.publish(flash_sale, context).await;
         Ok(())
     }
 
@@ -424,14 +349,14 @@ impl Carried {
     }
 }
 
-/// Whether nothing differs but how much is sold.
-fn same_but_for_counts(told: &FlashSaleStatus, status: &FlashSaleStatus) -> bool {
-    let mut counted = told.clone();
-    if let (Some(counted), Some(now)) = (&mut counted.active_sale, &status.active_sale) {
-        counted.sold = now.sold;
-        counted.sold_of_total.clone_from(&now.sold_of_total);
-    }
-    counted == *status
+/// As many pods as there are, until the plan tells how many there should be.
+fn replicas_now(flash_sale: &FlashSale, context: &Context) -> i32 {
+    let namespace = flash_sale.namespace().unwrap_or_default();
+    let name = resources::child_name(&flash_sale.name_any());
+    let autoscaler = find(&context.copies.autoscalers, &namespace, &name);
+    let minimum = autoscaler.and_then(|autoscaler| autoscaler.spec.as_ref()?.min_replicas);
+    let deployment = find(&context.copies.deployments, &namespace, &name);
+    pods::current(deployment.as_deref(), minimum).unwrap_or(flash_sale.spec.api.replicas.idle)
 }
 
 /// Measures a look; see [`carry_out`].

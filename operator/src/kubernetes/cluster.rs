@@ -137,11 +137,8 @@ where
         .default_backoff()
         .modify(|object| {
             let meta = object.meta_mut();
-            // There may be tens of thousands, and of these nothing is used. Of a Deployment's
-            // managed fields something is; those of what we have made are few.
-            if K::kind(&()) != Deployment::kind(&()) {
-                meta.managed_fields = None;
-            }
+            // There may be tens of thousands, and of these nothing is used.
+            meta.managed_fields = None;
             meta.annotations = None;
             meta.labels = None;
         });

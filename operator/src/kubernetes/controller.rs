@@ -3,26 +3,33 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::controller::{Action, Config};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::controller::{Action, Config, Error};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Client, Resource, ResourceExt};
 
-use super::carry::{Context, timed};
+use super::carry::timed;
+use super::cleanup::take_finalizer_away;
 use super::cluster::{Scope, watch};
+use super::context::Context;
 use super::probes::Metrics;
-use super::{MANAGER, RunSettings, request};
+use super::{MANAGER, RunSettings, request, tell};
 use crate::api::FlashSale;
+use crate::report::Change;
 use crate::resources::service_monitor_kind;
 use crate::stores::SharedStores;
 
 /// FlashSales that are looked at at the same time. A catalogue of a million items takes a while to
 /// seed, and must not keep many others waiting.
 const AT_ONCE: u16 = 64;
+
+/// The next try to let a malformed FlashSale go.
+const MALFORMED_RETRY: Duration = Duration::from_secs(10);
 
 type Guarded = DeserializeGuard<FlashSale>;
 
@@ -36,7 +43,7 @@ pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<M
     };
     let context = Arc::new(Context {
         client: client.clone(),
-        recorder: Recorder::new(client.clone(), reporter),
+        reporter,
         defaults: settings.pod_defaults(),
         copies,
         stores: SharedStores::default(),
@@ -51,6 +58,7 @@ pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<M
     let controller = Controller::new(scope.api::<Guarded>(), watcher::Config::default())
         .with_config(Config::default().concurrency(AT_ONCE));
     let flash_sales = controller.store();
+    let (there, remembering) = (controller.store(), context.clone());
     let referring = move |namespace: Option<String>, name: String, secret: bool| {
         let refers = flash_sales.state_filter(|flash_sale: &Guarded| {
             flash_sale.namespace() == namespace
@@ -82,11 +90,17 @@ pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<M
         .owns_stream(watches.network_policies)
         .owns_stream(watches.ingresses)
         .run(reconcile, |_, never, _| match *never {}, context)
-        .for_each(|looked| async move {
+        .for_each(|looked| {
             match looked {
-                Ok(_) | Err(kube::runtime::controller::Error::ObjectNotFound(_)) => {}
+                Ok(_) => {}
+                Err(Error::ObjectNotFound(_)) => {
+                    let there = there.state();
+                    let uids = there.iter().filter_map(|flash_sale| flash_sale.uid());
+                    remembering.forget_others(&uids.collect());
+                }
                 Err(error) => tracing::warn!(%error, "watching goes on after a failure"),
             }
+            std::future::ready(())
         })
         .await;
 }
@@ -98,21 +112,43 @@ async fn look(object: &Guarded, context: &Context, metrics: &Metrics) -> Action 
     match &object.0 {
         Ok(flash_sale) => timed(flash_sale, context, metrics).boxed().await,
         Err(malformed) => {
-            // Only an API server with another definition of the resource lets it pass.
-            tracing::warn!(
-                namespace = object.meta().namespace,
-                flash_sale = object.meta().name,
-                error = malformed.error,
-                "this is no FlashSale of this version; expected the operator and its \
-                 CustomResourceDefinition to be of the same version"
-            );
             metrics
                 .reconciliations
                 .with_label_values(&["refused"])
                 .inc();
-            Action::await_change()
+            malformed_one(object, &malformed.error, context).await
         }
     }
+}
+
+/// Only an API server with another definition of the resource lets it pass.
+async fn malformed_one(object: &Guarded, error: &str, context: &Context) -> Action {
+    let change = Change {
+        reason: "Malformed",
+        message: format!(
+            "found no FlashSale of this version ({error}); expected the operator and the \
+             CustomResourceDefinition to be of the same version"
+        ),
+        warning: true,
+    };
+    let meta = object.meta();
+    tracing::warn!(
+        namespace = meta.namespace,
+        flash_sale = meta.name,
+        "{}",
+        change.message
+    );
+    if let Err(error) = tell::event(context, object, &change).await {
+        tracing::warn!(%error, "no event");
+    }
+    // Nobody can tell where its stores are, and it must not be there for ever.
+    if meta.deletion_timestamp.is_some()
+        && let Err(error) = take_finalizer_away(&context.client, meta).await
+    {
+        tracing::warn!(%error, "the malformed FlashSale cannot be let go; trying again");
+        return Action::requeue(MALFORMED_RETRY);
+    }
+    Action::await_change()
 }
 
 fn refers_to(flash_sale: &FlashSale, name: &str, secret: bool) -> bool {

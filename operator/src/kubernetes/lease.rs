@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::RunSettings;
 
+/// A pod that is to end has half a minute.
+const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Holds the Lease, or waits for it.
 pub struct Elector {
     api: Api<Lease>,
@@ -179,7 +182,7 @@ impl Elector {
             };
             self.replace(found, spec).await.map(drop)
         };
-        match timeout(self.duration / 3, given_back).await {
+        match timeout((self.duration / 3).min(RELEASE_LIMIT), given_back).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be given back"),
             Err(_) => tracing::warn!("the API server does not take the Lease back"),

@@ -7,15 +7,10 @@ use crate::report::Pods;
 /// What the Deployment says. `wanted` of them are.
 pub(super) fn pods(deployment: Option<&Deployment>, wanted: i32, selector: String) -> Pods {
     let status = deployment.and_then(|deployment| deployment.status.as_ref());
-    // What the status says of an earlier spec is not about these pods.
-    let generation = deployment.and_then(|deployment| deployment.metadata.generation);
-    let current = status.filter(|status| status.observed_generation >= generation);
     Pods {
         wanted,
         total: status.and_then(|status| status.replicas).unwrap_or(0),
-        ready: current
-            .and_then(|status| status.ready_replicas)
-            .unwrap_or(0),
+        ready: status.and_then(|status| status.ready_replicas).unwrap_or(0),
         fault: None,
         selector,
     }

@@ -1,25 +1,107 @@
 //! Tells about a FlashSale: its status, and events.
 
+use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 
+use super::context::Context;
 use super::{MANAGER, RequestError, request};
 use crate::api::{FlashSale, FlashSaleStatus};
 use crate::report::Change;
 
 /// The API server takes no longer notes.
 const MAX_NOTE_BYTES: usize = 1024;
+/// Events that wait for the API server at the most.
+const MAX_UNTOLD: usize = 100;
+/// How often the count of sold items is written while nothing else changes.
+const COUNT_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
-/// Writes a status.
-pub(super) async fn status(
-    client: &Client,
+/// What was told of a FlashSale, and what is yet to be.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The status that was last written, and when.
+    status: Option<(FlashSaleStatus, Timestamp)>,
+    untold: Vec<Change>,
+}
+
+impl Told {
+    /// The status that was last told, by this process or by another.
+    pub(super) fn before(&self, flash_sale: &FlashSale) -> FlashSaleStatus {
+        match &self.status {
+            Some((status, _)) => status.clone(),
+            None => flash_sale.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Remembers what is to be published.
+    pub(super) fn add(&mut self, changes: impl IntoIterator<Item = Change>) {
+        self.untold.extend(changes);
+        let too_many = self.untold.len().saturating_sub(MAX_UNTOLD);
+        self.untold.drain(..too_many);
+    }
+
+    /// Writes a status, if it is new, with the changes that it shows.
+    pub(super) async fn write(
+        &mut self,
+        flash_sale: &FlashSale,
+        context: &Context,
+        status: FlashSaleStatus,
+        changes: Vec<Change>,
+    ) -> Result<(), RequestError> {
+        let now = Timestamp::now();
+        let before = self.before(flash_sale);
+        let counts_alone = self.status.as_ref().is_some_and(|(told, at)| {
+            same_but_for_counts(told, &status) && now < *at + COUNT_EVERY
+        });
+        if counts_alone && changes.is_empty() {
+            return Ok(());
+        }
+        if before != status {
+            write_status(context, flash_sale, &status).await?;
+        }
+        self.status = Some((status, now));
+        self.add(changes);
+        Ok(())
+    }
+
+    /// Publishes what is yet to be told. Sales do not wait for it: what cannot be published now is
+    /// tried again, what may not be is dropped.
+    pub(super) async fn publish(&mut self, flash_sale: &FlashSale, context: &Context) {
+        while let Some(change) = self.untold.first() {
+            match event(context, flash_sale, change).await {
+                Ok(()) => {}
+                Err(error) if error.is_refused() => {
+                    tracing::warn!(%error, ?change, "an event is refused");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "events wait for the API server");
+                    return;
+                }
+            }
+            self.untold.remove(0);
+        }
+    }
+}
+
+/// Whether nothing differs but how much is sold.
+fn same_but_for_counts(told: &FlashSaleStatus, status: &FlashSaleStatus) -> bool {
+    let mut counted = told.clone();
+    if let (Some(counted), Some(now)) = (&mut counted.active_sale, &status.active_sale) {
+        counted.sold = now.sold;
+        counted.sold_of_total.clone_from(&now.sold_of_total);
+    }
+    counted == *status
+}
+
+async fn write_status(
+    context: &Context,
     flash_sale: &FlashSale,
     status: &FlashSaleStatus,
 ) -> Result<(), RequestError> {
     let namespace = flash_sale.namespace().unwrap_or_default();
-    let api: Api<FlashSale> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<FlashSale> = Api::namespaced(context.client.clone(), &namespace);
     let name = flash_sale.name_any();
     let patch = json!({
         "apiVersion": FlashSale::api_version(&()),
@@ -34,10 +116,10 @@ pub(super) async fn status(
         .map(drop)
 }
 
-/// Publishes what has changed as an event.
+/// Publishes a change as an event.
 pub(super) async fn event(
-    recorder: &Recorder,
-    flash_sale: &FlashSale,
+    context: &Context,
+    about: &impl Resource<DynamicType = ()>,
     change: &Change,
 ) -> Result<(), RequestError> {
     let event = Event {
@@ -50,7 +132,10 @@ pub(super) async fn event(
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    request(recorder.publish(&event, &flash_sale.object_ref(&()))).await
+    // A recorder that has seen the same reason before keeps the note of that time, and these
+    // notes differ: another sale, another count.
+    let recorder = Recorder::new(context.client.clone(), context.reporter.clone());
+    request(recorder.publish(&event, &about.object_ref(&()))).await
 }
 
 fn shortened(text: &str) -> String {

@@ -25,13 +25,15 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// The status that tells it; the rest stays as it was.
+    /// The status that tells it, beside what is known of the sales. `before` is what was last told.
     pub(super) fn status(
         &self,
         generation: Option<i64>,
+        known: &FlashSaleStatus,
         before: &FlashSaleStatus,
     ) -> FlashSaleStatus {
-        report::refused(self.why, &self.errors, generation, before, Timestamp::now())
+        let Self { why, errors } = self;
+        report::refused(*why, errors, generation, known, before, Timestamp::now())
     }
 }
 

@@ -62,7 +62,7 @@ async fn with_the_policy_to_delete_its_rows_go_too_and_those_of_others_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_secret_it_goes_and_says_what_stays() {
     let world = World::new("hopeless").await;
-    let _operator = world.operator("one");
+    let mut operator = world.operator("one");
     let more = json!({"schedule": "30 3 1 1 *"});
     world.flash_sale("deal", more).await;
     world
@@ -70,6 +70,9 @@ async fn without_its_secret_it_goes_and_says_what_stays() {
             status.phase == Phase::Scheduled
         })
         .await;
+    // The next one has never seen the Secret.
+    operator.kill();
+    let _next = world.operator("two");
     let params = DeleteParams::default();
     let secrets = world.api::<Secret>();
     secrets.delete("stores", &params).await.unwrap();
@@ -77,4 +80,23 @@ async fn without_its_secret_it_goes_and_says_what_stays() {
     world.await_gone::<FlashSale>("deal").await;
     let note = world.await_event("deal", "NotCleanedUp").await;
     assert!(note.contains("no Secret stores"), "{note}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_together_with_its_secret_it_still_stops_and_cleans_up() {
+    let world = World::new("together").await;
+    let _operator = world.operator("one");
+    let more = json!({"startAt": soon(2), "duration": "1h"});
+    world.flash_sale("deal", more).await;
+    world
+        .await_status("it sells", "deal", |status| status.phase == Phase::Selling)
+        .await;
+    let params = DeleteParams::default();
+    let secrets = world.api::<Secret>();
+    secrets.delete("stores", &params).await.unwrap();
+    delete(&world, "deal").await;
+    world.await_gone::<FlashSale>("deal").await;
+    assert!(!world.redis_holds("deal"), "nothing is left in Redis");
+    let record = world.records("deal").await.pop().unwrap();
+    assert!(record.settled_at.is_some(), "{record:?}");
 }

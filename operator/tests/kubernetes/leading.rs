@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::json;
 
-use super::support::{World, is_true, soon, start_kubernetes};
+use super::support::{LEASE_SECONDS, World, is_true, soon, start_kubernetes};
 
 const LEASE: &str = "flashsale-operator";
-/// As the operators are told here.
-const LEASE_SECONDS: u64 = 3;
 
 fn holder(lease: &Lease) -> Option<&str> {
     lease.spec.as_ref()?.holder_identity.as_deref()

@@ -214,3 +214,32 @@ async fn what_belongs_to_somebody_else_is_not_taken_over() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autoscaler_finds_pods_also_where_there_were_none() {
+    let world = World::new("from-none").await;
+    let _operator = world.operator("one");
+    let spec = |api: Value| json!({"schedule": YEARLY, "api": api});
+    let none = json!({"replicas": {"idle": 0, "sale": 8}});
+    world.flash_sale("deal", spec(none.clone())).await;
+    world
+        .await_that("it has no pods", "deal-api", |found| {
+            replicas(found) == Some(0)
+        })
+        .await;
+    // Kubernetes' autoscaler leaves alone what has none.
+    let mut autoscaled = none;
+    autoscaled["autoscaling"] = json!({"maxReplicas": 20});
+    world.flash_sale("deal", spec(autoscaled)).await;
+    world
+        .await_that("it has one", "deal-api", |found| replicas(found) == Some(1))
+        .await;
+    world
+        .patch::<Deployment>("deal-api", json!({"spec": {"replicas": 0}}))
+        .await;
+    world
+        .await_that("it has one again", "deal-api", |found| {
+            replicas(found) == Some(1)
+        })
+        .await;
+}

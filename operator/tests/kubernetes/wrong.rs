@@ -1,7 +1,8 @@
 //! FlashSales that cannot be carried out, and what they refer to.
 
 use flashsale_operator::api::{FlashSale, Phase};
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::support::{World, condition, is_true, soon, start_kubernetes};
@@ -166,11 +167,22 @@ async fn an_object_that_is_malformed_keeps_no_other_waiting() {
             is_true(status, "Ready")
         })
         .await;
-    let log = operator.log();
+    let note = world.await_event("malformed", "Malformed").await;
     assert!(
-        log.contains("this is no FlashSale of this version"),
-        "{log}"
+        note.starts_with("found no FlashSale of this version"),
+        "{note}"
     );
+
+    // It can be deleted, too, also where an operator that knew it had kept it for a clean-up.
+    let kept = Patch::Merge(json!({"metadata": {"finalizers": ["flashsale.dev/stores"]}}));
+    let params = PatchParams::default();
+    api.patch("malformed", &params, &kept).await.unwrap();
+    api.delete("malformed", &Default::default()).await.unwrap();
+    let begun = std::time::Instant::now();
+    while api.get_opt("malformed").await.unwrap().is_some() {
+        assert!(begun.elapsed().as_secs() < 60, "{}", operator.log());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,4 +230,39 @@ async fn a_flash_sale_that_is_made_wrong_in_the_middle_of_a_sale_brings_it_to_it
         panic!("one sale was held")
     };
     assert!(record.settled_at.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_sale_opens_although_its_secret_is_gone_and_its_stores_may_change_once_it_is_over()
+ {
+    let world = World::new("prepared").await;
+    let _operator = world.operator("one");
+    let more = json!({"startAt": soon(5), "duration": "5s", "api": {"coolDown": "1s"}});
+    world.flash_sale("deal", more).await;
+    world
+        .await_status("it is seeded", "deal", |status| is_true(status, "Seeded"))
+        .await;
+    let secrets = world.api::<Secret>();
+    secrets.delete("stores", &Default::default()).await.unwrap();
+    world
+        .await_status("it is refused", "deal", |status| {
+            condition(status, "Ready").is_some_and(|ready| ready.reason == "WrongReference")
+        })
+        .await;
+    let status = world.await_status("it sells", "deal", |status| status.phase == Phase::Selling);
+    assert!(is_true(&status.await, "Selling"));
+    // While it sells, its stores are where they are.
+    let elsewhere = json!({"spec": {"redis": {"secretKeyRef": {"name": "other"}}}});
+    let (params, elsewhere) = (PatchParams::default(), Patch::Merge(elsewhere));
+    let flash_sales = world.api::<FlashSale>();
+    let refused = flash_sales.patch("deal", &params, &elsewhere).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("spec.redis"), "{refused}");
+
+    let status = world.await_status("it is over", "deal", |status| status.history.len() == 1);
+    assert!(!is_true(&status.await, "Selling"));
+    flash_sales
+        .patch("deal", &params, &elsewhere)
+        .await
+        .unwrap();
 }

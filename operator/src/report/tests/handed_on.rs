@@ -66,7 +66,14 @@ fn when_a_suspension_ended_is_remembered_as_long_as_it_matters() {
         found: "x".into(),
         expected: "y".into(),
     };
-    let invalid = refused(Refusal::Invalid, &[error], None, &later, at("10:02:00"));
+    let invalid = refused(
+        Refusal::Invalid,
+        &[error],
+        None,
+        &later,
+        &later,
+        at("10:02:00"),
+    );
     assert_eq!(told(&invalid, "10:03:00"), Some(at("08:30:00")));
 }
 
@@ -107,6 +114,7 @@ fn an_invalid_resource_keeps_what_was_and_says_every_fault() {
         Refusal::Invalid,
         &[error("spec.a"), error("spec.b")],
         Some(8),
+        &well,
         &well,
         at("08:11:00"),
     );
