@@ -48,7 +48,9 @@ impl Kubectl {
 
     /// A call of it, to be run under a guard.
     pub fn launch(&self, args: &[&str]) -> Launch {
-        Launch::new(format!("kubectl {}", args.join(" ")), &self.program)
+        // The name is also that of a log's file.
+        let name = format!("kubectl-{}", args.first().unwrap_or(&""));
+        Launch::new(name, &self.program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(args)
