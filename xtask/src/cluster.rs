@@ -22,6 +22,7 @@ mod packages;
 mod place;
 mod removal;
 mod stores;
+mod traces;
 
 use std::{env, fs, path::Path, path::PathBuf, time::Instant};
 
@@ -103,6 +104,7 @@ fn up(session: &Session) -> Result<Kubectl> {
         fs::create_dir_all(folder)
             .with_context(|| format!("could not make {}", folder.display()))?;
     }
+    traces::note_absent()?;
     let kubectl = Kubectl::new(place::kubeconfig()?)?;
     network::make(session)?;
     certificates::make(session, &kubectl.version()?)?;

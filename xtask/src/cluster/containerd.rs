@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use flashsale_servers::Launch;
 
 use super::{
@@ -128,19 +128,4 @@ fn snapshotter() -> &'static str {
     } else {
         "native"
     }
-}
-
-/// What is left in the machine's own folder by network plugins.
-pub fn remove_traces() -> Result<()> {
-    let results = Path::new("/var/lib/cni/results");
-    for file in fs::read_dir(results).into_iter().flatten().flatten() {
-        if file.file_name().to_string_lossy().starts_with("flashsale-") {
-            fs::remove_file(file.path()).context("could not remove a network plugin's file")?;
-        }
-    }
-    // Only where they are empty.
-    for folder in ["/var/lib/cni/results", "/var/lib/cni/cache", "/var/lib/cni"] {
-        let _ = fs::remove_dir(folder);
-    }
-    Ok(())
 }

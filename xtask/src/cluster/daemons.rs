@@ -17,7 +17,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::place;
 use crate::session::Session;
 
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// The API server would wait a minute for those who watch it, who are ended too.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 const LOG_LINES: usize = 20;
 /// One who looks for the cause of something wants this much of the last run.

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-use super::{containerd, daemons, network, node, packages, place};
+use super::{containerd, daemons, network, node, packages, place, traces};
 use crate::session::Session;
 
 /// Those that would start again what is being ended come first.
@@ -26,7 +26,7 @@ pub fn run(session: &Session) -> Result<()> {
     unmount()?;
     network::remove()?;
     node::remove_traces()?;
-    containerd::remove_traces()?;
+    traces::remove()?;
     for folder in [place::run(), place::state()] {
         remove(folder)?;
     }
