@@ -129,11 +129,21 @@ pub(super) async fn apply(
     let network_policy = applier.put(&resources.network_policy).await?;
     let disruption_budget = applier.put(&resources.disruption_budget).await?;
     let service = applier.put(&resources.service).await?;
-    if let Some(autoscaler) = &resources.autoscaler {
-        let minimum = autoscaler.spec.as_ref().and_then(|spec| spec.min_replicas);
-        applier.hand_over_replicas(minimum.unwrap_or(1)).await?;
+    let autoscaled = resources.autoscaler.as_ref();
+    let minimum = autoscaled.map(|autoscaler| {
+        let spec = autoscaler.spec.as_ref();
+        spec.and_then(|spec| spec.min_replicas).unwrap_or(1)
+    });
+    if minimum.is_some() {
+        applier.hand_over_replicas().await?;
     }
-    let deployment = applier.put(&resources.deployment).await?;
+    let mut deployment = applier.put(&resources.deployment).await?;
+    if let Some(minimum) = minimum
+        && replicas(&deployment) == Some(0)
+    {
+        // One without pods is none that an autoscaler touches: it would stay at none.
+        deployment = applier.scale(minimum).await?;
+    }
     let autoscaler = match &resources.autoscaler {
         Some(autoscaler) => Some(applier.put(autoscaler).await?),
         None if there.autoscaler.is_some() => {
@@ -282,35 +292,33 @@ impl Applier<'_> {
     }
 
     /// Without this the number of pods, which the apply leaves out from now on, would belong to
-    /// nobody for a moment, and the API server would set it to its default of one. A Deployment
-    /// without pods is one that no autoscaler touches, so that it would stay at none.
-    async fn hand_over_replicas(&self, minimum: i32) -> Result<(), ApplyError> {
+    /// nobody for a moment, and the API server would set it to its default of one.
+    async fn hand_over_replicas(&self) -> Result<(), ApplyError> {
         // Not the copy: what an autoscaler has set a moment ago must not be undone.
         let live = request(self.api::<Deployment>().get_opt(self.name))
             .await
             .map_err(|error| self.failed("Deployment", error))?;
-        let Some(live) = live else {
-            return Ok(());
-        };
-        let replicas = live.spec.as_ref().and_then(|spec| spec.replicas);
-        if !owns_replicas(&live) && replicas != Some(0) {
-            return Ok(());
+        match live {
+            Some(live) if owns_replicas(&live) => {
+                self.scale(replicas(&live).unwrap_or(1)).await.map(drop)
+            }
+            _ => Ok(()),
         }
-        let replicas = replicas.unwrap_or(1).max(minimum);
+    }
+
+    /// Sets the number of pods, as somebody whom an autoscaler may overrule.
+    async fn scale(&self, replicas: i32) -> Result<Deployment, ApplyError> {
         let patch = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": self.name},
             "spec": {"replicas": replicas},
         });
+        let (api, patch) = (self.api::<Deployment>(), Patch::Apply(patch));
         let params = PatchParams::apply(SCALE_MANAGER).force();
-        request(
-            self.api::<Deployment>()
-                .patch(self.name, &params, &Patch::Apply(patch)),
-        )
-        .await
-        .map(drop)
-        .map_err(|error| self.failed("Deployment", error))
+        request(api.patch(self.name, &params, &patch))
+            .await
+            .map_err(|error| self.failed("Deployment", error))
     }
 
     async fn service_monitor(&self, resources: &Resources) -> Result<(), ApplyError> {
@@ -322,6 +330,10 @@ impl Applier<'_> {
             None => self.remove_in(&api, &kind.kind).await,
         }
     }
+}
+
+fn replicas(deployment: &Deployment) -> Option<i32> {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas)
 }
 
 /// Whether the number of pods is one that we have applied.

@@ -35,9 +35,9 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
         .flash_sale(
             "deal",
             json!({
-                "startAt": soon(8),
-                "duration": "4s",
-                "api": {"replicas": {"idle": 1, "sale": 3}, "warmUp": "4s", "coolDown": "3s"},
+                "startAt": soon(18),
+                "duration": "8s",
+                "api": {"replicas": {"idle": 1, "sale": 3}, "warmUp": "8s", "coolDown": "3s"},
             }),
         )
         .await;

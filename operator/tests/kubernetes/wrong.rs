@@ -195,7 +195,7 @@ async fn a_flash_sale_that_is_made_wrong_in_the_middle_of_a_sale_brings_it_to_it
             "api": {"replicas": {"idle": 1, "sale": 3}, "coolDown": "1s"},
         })
     };
-    world.flash_sale("deal", single("8s")).await;
+    world.flash_sale("deal", single("15s")).await;
     world
         .await_status("it sells", "deal", |status| status.phase == Phase::Selling)
         .await;
@@ -237,7 +237,7 @@ async fn a_prepared_sale_opens_although_its_secret_is_gone_and_its_stores_may_ch
  {
     let world = World::new("prepared").await;
     let _operator = world.operator("one");
-    let more = json!({"startAt": soon(5), "duration": "5s", "api": {"coolDown": "1s"}});
+    let more = json!({"startAt": soon(8), "duration": "12s", "api": {"coolDown": "1s"}});
     world.flash_sale("deal", more).await;
     world
         .await_status("it is seeded", "deal", |status| is_true(status, "Seeded"))
