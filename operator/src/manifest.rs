@@ -211,9 +211,7 @@ impl Reading<'_> {
                 return None;
             }
         };
-        // The first sale shows whether the total fits.
-        let window = settings?.window(jiff::Timestamp::UNIX_EPOCH);
-        match settings?.sale(window, catalog.len() as u32) {
+        match settings?.total_of(catalog.len() as u32) {
             Ok(_) => Some(catalog),
             Err(error) => {
                 self.errors.push(error);

@@ -24,6 +24,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, OwnerReference};
 use kube::api::DynamicObject;
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
 
 use crate::api::FlashSale;
 pub use names::{child_name, labels, selector, selector_text};
@@ -62,7 +63,7 @@ pub struct Inputs<'a> {
 }
 
 /// All objects of one FlashSale. What is `None` is not wanted, and to be deleted where it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Resources {
     /// Whom the pods run as.
     pub service_account: ServiceAccount,

@@ -245,8 +245,8 @@ impl Settings {
         }
     }
 
-    /// The sale in this window, once the number of its items is known.
-    pub fn sale(&self, window: Window, items: u32) -> Result<Sale, FieldError> {
+    /// How many of so many items are sold, if the catalogue has as many.
+    pub fn total_of(&self, items: u32) -> Result<u32, FieldError> {
         let total = self.total.unwrap_or(items);
         if total > items {
             return Err(FieldError {
@@ -255,6 +255,12 @@ impl Settings {
                 expected: format!("at most the {items} items of the catalogue"),
             });
         }
+        Ok(total)
+    }
+
+    /// The sale in this window, once the number of its items is known.
+    pub fn sale(&self, window: Window, items: u32) -> Result<Sale, FieldError> {
+        let total = self.total_of(items)?;
         Ok(Sale {
             id: SaleId::new(&self.name, window.starts_at),
             window,

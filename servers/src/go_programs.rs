@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Guard, Launch, ServersError};
+use crate::{Guard, Launch, ServersError, in_path};
 
 /// On two slow cores the API server takes ten minutes from an empty cache.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
@@ -235,13 +235,11 @@ fn go_version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn find_go(source: &Path, oldest: (u32, u32)) -> Result<PathBuf, ServersError> {
-    let path = env::var_os("PATH").unwrap_or_default();
     let expected = format!("Go {}.{} or later", oldest.0, oldest.1);
-    let go = env::split_paths(&path)
-        // Where Go's own archive is unpacked to; a login shell may not have it in PATH.
-        .chain([PathBuf::from("/usr/local/go/bin")])
-        .map(|folder| folder.join("go"))
-        .find(|program| program.is_file())
+    // Where Go's own archive is unpacked to; a login shell may not have it in PATH.
+    let unpacked = PathBuf::from("/usr/local/go/bin/go");
+    let go = in_path("go")
+        .or_else(|| unpacked.is_file().then_some(unpacked))
         .ok_or_else(|| ServersError::Go {
             expected: expected.clone(),
             found: "no program `go`".into(),

@@ -124,20 +124,7 @@ impl Postgres {
     /// # Errors
     /// Where the server is down or does not understand it.
     pub fn query(&self, statement: &str) -> Result<String, ServersError> {
-        let output = Command::new(self.programs.join("psql"))
-            .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
-            .arg(self.url())
-            .env("PGCONNECT_TIMEOUT", "10")
-            .output()
-            .map_err(ServersError::io("run psql"))?;
-        if !output.status.success() {
-            return Err(ServersError::Ended {
-                name: format!("psql -c {statement:?}"),
-                status: output.status.to_string(),
-                log: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        run_psql(&self.programs, &self.url(), statement)
     }
 
     /// Process id of the postmaster.
@@ -295,4 +282,29 @@ fn ready(process: &mut Process, data: &Path) -> Result<(), ServersError> {
             _ => Err("it says nothing yet".into()),
         }
     })
+}
+
+/// What one statement prints at any server's URL, as [`Postgres::query`] has it.
+///
+/// # Errors
+/// Where psql is missing, or ends with a failure.
+pub fn query(url: &str, statement: &str) -> Result<String, ServersError> {
+    run_psql(&postgres_programs()?, url, statement)
+}
+
+fn run_psql(programs: &Path, url: &str, statement: &str) -> Result<String, ServersError> {
+    let output = Command::new(programs.join("psql"))
+        .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
+        .arg(url)
+        .env("PGCONNECT_TIMEOUT", "10")
+        .output()
+        .map_err(ServersError::io("run psql"))?;
+    if !output.status.success() {
+        return Err(ServersError::Ended {
+            name: format!("psql -c {statement:?}"),
+            status: output.status.to_string(),
+            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -46,13 +46,17 @@ pub fn redis_server() -> Result<PathBuf, ServersError> {
 /// # Errors
 /// [`ServersError::ProgramMissing`].
 pub fn openssl() -> Result<PathBuf, ServersError> {
+    in_path("openssl").ok_or(ServersError::ProgramMissing {
+        program: "openssl",
+        package: "openssl",
+    })
+}
+
+/// The file of a program in PATH.
+pub fn in_path(name: &str) -> Option<PathBuf> {
     path_folders()
-        .map(|folder| folder.join("openssl"))
+        .map(|folder| folder.join(name))
         .find(|program| program.is_file())
-        .ok_or(ServersError::ProgramMissing {
-            program: "openssl",
-            package: "openssl",
-        })
 }
 
 fn path_folders() -> impl Iterator<Item = PathBuf> {

@@ -24,7 +24,7 @@ mod removal;
 mod stores;
 mod traces;
 
-use std::{env, fs, path::Path, path::PathBuf, time::Instant};
+use std::{env, fs, path::Path, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -147,6 +147,25 @@ fn use_given(session: &Session, kubeconfig: &Path) -> Result<Kubectl> {
          gets its images, and name it when you install the chart: `--set image.repository=…`",
     );
     Ok(kubectl)
+}
+
+/// What a program prints; anything but success is an error with what it said.
+fn output(command: &mut Command) -> Result<String> {
+    let program = Path::new(command.get_program()).file_name();
+    let program = program.unwrap_or_default().display().to_string();
+    let output = command.output();
+    let output = output.with_context(|| format!("could not run {program}"))?;
+    anyhow::ensure!(
+        output.status.success(),
+        "`{program} {}` failed: {}",
+        command
+            .get_args()
+            .map(|argument| argument.display().to_string())
+            .collect::<Vec<_>>()
+            .join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Writes a file unless it holds just that.

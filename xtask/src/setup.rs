@@ -2,7 +2,6 @@
 //! saying so. What is there already is not touched.
 
 use std::{
-    env,
     path::Path,
     process::{Command, ExitStatus},
     thread,
@@ -10,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use flashsale_servers::{openssl, postgres_programs, redis_server};
+use flashsale_servers::{in_path, openssl, postgres_programs, redis_server};
 
 use crate::{session::Interrupted, session::Session, versions};
 
@@ -21,7 +20,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
-    /// Those, OpenSSL for the API server, Python for the contract test, and the Rust tools that check sources.
+    /// Those, OpenSSL for the API server, Python for the contract test, and the Rust tools that
+    /// check sources.
     Tests,
 }
 
@@ -97,8 +97,8 @@ fn python_makes_venvs() -> bool {
 pub fn install(session: &Session, missing: &[&str]) -> Result<()> {
     let list = missing.join(" ");
     let root = is_root();
-    let debian = Path::new("/etc/debian_version").exists() && in_path("apt-get");
-    if !debian || !(root || in_path("sudo")) {
+    let debian = Path::new("/etc/debian_version").exists() && in_path("apt-get").is_some();
+    if !debian || !(root || in_path("sudo").is_some()) {
         bail!(
             "these are missing: {}.\n\
              They can only be installed automatically on Debian, as root or with sudo. \
@@ -159,10 +159,4 @@ fn finish(session: &Session, install: &mut Command) -> Result<ExitStatus> {
         }
         thread::sleep(LOOK_PAUSE);
     }
-}
-
-/// Whether a program is in PATH.
-pub fn in_path(program: &str) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

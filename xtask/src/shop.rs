@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use flashsale_servers::query;
 use serde::Serialize;
 
 use crate::{
@@ -38,12 +39,35 @@ pub trait Shop {
     /// What the operator says now.
     fn status(&self) -> Status;
 
+    /// Where everything is; the sale is filled in by [`Shop::endpoints`].
+    fn places(&self) -> &Endpoints;
+
+    /// What Redis answers to a command about a key.
+    fn ask_redis(&self, words: &[&str]) -> Result<String>;
+
     /// Where everything is now.
-    fn endpoints(&self) -> Endpoints;
+    fn endpoints(&self) -> Endpoints {
+        Endpoints {
+            sale: self.status().sale().map(str::to_owned),
+            ..self.places().clone()
+        }
+    }
 
     /// How many items of a sale are sold, in Postgres and in Redis; in Redis as far as it
     /// still holds the sale.
-    fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)>;
+    fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)> {
+        // The id is one that the operator made: no quote can be in it.
+        let count = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
+        let in_postgres = query(&self.places().postgres, &count)?;
+        let held = self.ask_redis(&["EXISTS", &format!("{{{sale}}}:meta")])?;
+        let bits = self.ask_redis(&["BITCOUNT", &format!("{{{sale}}}:sold")])?;
+        let number = |text: &str| {
+            let found = || format!("expected a number of sold items, found {text:?}");
+            text.parse().with_context(found)
+        };
+        let in_redis = (held == "1").then(|| number(&bits)).transpose()?;
+        Ok((number(&in_postgres)?, in_redis))
+    }
 
     /// Waits until the sale is open wherever people buy and returns its id.
     fn await_open(&mut self, session: &Session, limit: Duration) -> Result<String> {
@@ -59,7 +83,7 @@ pub trait Shop {
             (200, sale) => Some(sale.get("id")?.as_str()?.to_owned()),
             _ => None,
         };
-        let open: Option<Vec<String>> = self.endpoints().api.iter().map(at).collect();
+        let open: Option<Vec<String>> = self.places().api.iter().map(at).collect();
         open?.into_iter().next()
     }
 

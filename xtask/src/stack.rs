@@ -228,25 +228,12 @@ impl Shop for Stack {
         Status::read(&fs::read_to_string(&self.status_file).unwrap_or_default())
     }
 
-    fn endpoints(&self) -> Endpoints {
-        Endpoints {
-            sale: self.status().sale().map(str::to_owned),
-            ..self.endpoints.clone()
-        }
+    fn places(&self) -> &Endpoints {
+        &self.endpoints
     }
 
-    fn sold(&self, sale: &str) -> Result<(u64, Option<u64>)> {
-        // The id is one that the operator made: no quote can be in it.
-        let count = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
-        let in_postgres = self.postgres.query(&count)?;
-        let held = self.redis.ask(&["EXISTS", &format!("{{{sale}}}:meta")])?;
-        let bits = self.redis.ask(&["BITCOUNT", &format!("{{{sale}}}:sold")])?;
-        let number = |text: &str| {
-            let found = || format!("expected a number of sold items, found {text:?}");
-            text.parse().with_context(found)
-        };
-        let in_redis = (held == "1").then(|| number(&bits)).transpose()?;
-        Ok((number(&in_postgres)?, in_redis))
+    fn ask_redis(&self, words: &[&str]) -> Result<String> {
+        Ok(self.redis.ask(words)?)
     }
 }
 

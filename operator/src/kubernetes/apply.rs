@@ -4,7 +4,6 @@
 //! is a fault that is told.
 
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -18,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::cluster::{Copies, Versions, of_spec, version};
+use super::cluster::{Copies, Versions, digest, of_spec, version};
 use super::{MANAGER, RequestError, request};
 use crate::resources::{Resources, service_monitor_kind};
 
@@ -72,34 +71,7 @@ pub(super) struct Applied {
     /// A digest of it.
     wanted: u64,
     /// What the API server made of it.
-    pub(super) versions: Versions,
-}
-
-/// A digest of what is wanted.
-fn digest(resources: &Resources) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let Resources {
-        service_account,
-        deployment,
-        service,
-        disruption_budget,
-        network_policy,
-        autoscaler,
-        ingress,
-        service_monitor,
-    } = resources;
-    let text = json!([
-        service_account,
-        deployment,
-        service,
-        disruption_budget,
-        network_policy,
-        autoscaler,
-        ingress,
-        service_monitor
-    ]);
-    text.to_string().hash(&mut hasher);
-    hasher.finish()
+    versions: Versions,
 }
 
 /// Makes the cluster have these resources, if it has not or if somebody changed them. Answers how

@@ -20,7 +20,7 @@ use super::fetch::{Referred, fetch};
 use super::tell::Told;
 use super::validate::{Refused, Valid, validate};
 use super::{RequestError, pods};
-use crate::api::FlashSale;
+use crate::api::{FlashSale, FlashSaleStatus};
 use crate::driver::Driver;
 use crate::plan::Scale;
 use crate::report::{self, with_pods};
@@ -42,19 +42,20 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Carried {
     /// What the rest was made from.
-    inputs: Option<Versions>,
-    driver: Option<Driving>,
-    /// When the driver is to take its next step.
-    next_at: Option<Timestamp>,
-    applied: Option<Applied>,
+    sources: Option<Sources>,
+    driving: Option<Driving>,
     told: Told,
     failures: u32,
     /// Of one that is deleted.
     ending: Ending,
 }
 
+/// A FlashSale that can be carried out, or could be.
 struct Driving {
     driver: Driver,
+    /// When the driver is to take its next step; `None`: now.
+    next_at: Option<Timestamp>,
+    applied: Option<Applied>,
     urls: StoreUrls,
     stores: Arc<Stores>,
     revision: String,
@@ -67,14 +68,14 @@ struct Driving {
 
 /// The versions of a FlashSale and of what it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Versions {
+struct Sources {
     generation: Option<i64>,
     redis: Option<String>,
     postgres: Option<String>,
     catalog: Option<String>,
 }
 
-impl Versions {
+impl Sources {
     fn of(flash_sale: &FlashSale, copies: &Copies) -> Self {
         let namespace = flash_sale.namespace().unwrap_or_default();
         let spec = &flash_sale.spec;
@@ -103,7 +104,7 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    pub(super) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Done => "done",
@@ -113,14 +114,14 @@ impl Outcome {
 }
 
 /// Looks at a FlashSale and does what is due. Answers when to look again.
-pub(super) async fn carry_out(
+async fn carry_out(
     flash_sale: &FlashSale,
     context: &Context,
 ) -> (Result<Outcome, RequestError>, Action) {
     let uid = flash_sale.uid().unwrap_or_default();
     let mut carried = context.take(&uid);
     if flash_sale.metadata.deletion_timestamp.is_some() {
-        let stores = carried.driver.as_ref().map(|driving| &driving.stores);
+        let stores = carried.driving.as_ref().map(|driving| &driving.stores);
         let ending = &mut carried.ending;
         let (outcome, action) = cleanup::clean_up(flash_sale, context, stores, ending).await;
         if !ending.is_over() {
@@ -153,23 +154,23 @@ impl Carried {
         context: &Context,
     ) -> Result<Outcome, RequestError> {
         cleanup::keep_until_cleaned_up(&context.client, flash_sale).await?;
-        let inputs = Versions::of(flash_sale, &context.copies);
+        let sources = Sources::of(flash_sale, &context.copies);
         let mut outcome = Outcome::Idle;
-        if self.inputs.as_ref() != Some(&inputs) {
+        if self.sources.as_ref() != Some(&sources) {
             let referred = fetch(&context.client, flash_sale).await?;
             outcome = self.begin(flash_sale, &referred, context).await?;
-            self.inputs = Some(inputs);
+            self.sources = Some(sources);
         }
-        if self.driver.is_none() {
+        let Some(driving) = &mut self.driving else {
             self.told.publish(flash_sale, context).await;
             // The watches tell when it changes, or what it refers to.
             self.failures = 0;
             return Ok(Outcome::Refused);
-        }
-        if self.step().await {
+        };
+        if driving.step(&mut self.told).await {
             outcome = Outcome::Done;
         }
-        let fault = match self.apply(context).await {
+        let fault = match driving.apply(context).await {
             Ok(changed) => {
                 if changed {
                     outcome = Outcome::Done;
@@ -181,7 +182,9 @@ impl Carried {
                 Some(error)
             }
         };
-        self.tell(flash_sale, context, fault.as_ref()).await?;
+        driving
+            .tell(flash_sale, context, fault.as_ref(), &mut self.told)
+            .await?;
         if fault.is_none() {
             self.failures = 0;
             return Ok(outcome);
@@ -189,7 +192,7 @@ impl Carried {
         // The status says it; the next look tries again.
         let retry = back_off(&mut self.failures);
         let retry = Timestamp::now() + SignedDuration::try_from(retry).unwrap_or(LOOK_EVERY);
-        self.next_at = Some(self.next_at.map_or(retry, |next| next.min(retry)));
+        driving.next_at = Some(driving.next_at.map_or(retry, |next| next.min(retry)));
         Ok(Outcome::Done)
     }
 
@@ -202,35 +205,11 @@ impl Carried {
         context: &Context,
     ) -> Result<Outcome, RequestError> {
         let before = self.told.before(flash_sale);
-        self.next_at = None;
         match validate(flash_sale, referred) {
-            Ok(Valid {
-                settings,
-                goods,
-                urls,
-            }) => {
-                let last = self.driver.take();
-                let replicas = match &last {
-                    Some(last) => last.replicas,
-                    None => replicas_now(flash_sale, context),
-                };
-                let stores = context.stores.at(&urls);
-                let mut driver = Driver::resumed(settings, goods, before);
-                let mut revision = referred.revision.clone();
-                if let Some(last) = last.filter(|last| last.urls == urls) {
-                    driver = driver.remembering(last.driver);
-                    // The Secret has a new label, or another key.
-                    revision = last.revision;
-                }
-                self.driver = Some(Driving {
-                    driver,
-                    urls,
-                    stores,
-                    revision,
-                    replicas,
-                    valid: flash_sale.clone(),
-                    refused: None,
-                });
+            Ok(valid) => {
+                let last = self.driving.take();
+                let driving = Driving::begin(flash_sale, valid, referred, before, context, last);
+                self.driving = Some(driving);
                 Ok(Outcome::Done)
             }
             Err(refused) => {
@@ -240,43 +219,84 @@ impl Carried {
                 self.told
                     .write(flash_sale, context, status, changes)
                     .await?;
-                if let Some(driving) = &mut self.driver {
+                if let Some(driving) = &mut self.driving {
                     driving.driver.begin_nothing_new();
                     driving.refused = Some(refused);
+                    driving.next_at = None;
                 }
                 Ok(Outcome::Refused)
             }
         }
     }
 
-    /// Has the driver do what is due; answers whether anything was.
-    async fn step(&mut self) -> bool {
-        let now = Timestamp::now();
-        let Some(driving) = &mut self.driver else {
-            return false;
+    fn wait(&self, now: Timestamp) -> Duration {
+        let next_at = self.driving.as_ref().and_then(|driving| driving.next_at);
+        let left = next_at.map(|next| next.duration_since(now));
+        let left = left.map(|left| Duration::try_from(left).unwrap_or(Duration::ZERO));
+        left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+    }
+}
+
+impl Driving {
+    /// Takes over what `last` knows of the same stores.
+    fn begin(
+        flash_sale: &FlashSale,
+        valid: Valid,
+        referred: &Referred,
+        before: FlashSaleStatus,
+        context: &Context,
+        last: Option<Self>,
+    ) -> Self {
+        let Valid {
+            settings,
+            goods,
+            urls,
+        } = valid;
+        let mut this = Self {
+            driver: Driver::resumed(settings, goods, before),
+            next_at: None,
+            applied: None,
+            stores: context.stores.at(&urls),
+            urls,
+            revision: referred.revision.clone(),
+            replicas: 0,
+            valid: flash_sale.clone(),
+            refused: None,
         };
+        let Some(last) = last else {
+            this.replicas = replicas_now(flash_sale, context);
+            return this;
+        };
+        this.replicas = last.replicas;
+        this.applied = last.applied;
+        if last.urls == this.urls {
+            this.driver = this.driver.remembering(last.driver);
+            // The Secret has a new label, or another key.
+            this.revision = last.revision;
+        }
+        this
+    }
+
+    /// Has the driver do what is due; answers whether anything was.
+    async fn step(&mut self, told: &mut Told) -> bool {
+        let now = Timestamp::now();
         // What seems further away than it ever is was planned by a clock that has been set back.
         let due = |at: Timestamp| at <= now || at > now + LOOK_EVERY;
         if !self.next_at.is_none_or(due) {
             return false;
         }
-        let step = driving
-            .driver
-            .step(&driving.stores, Timestamp::now)
-            .boxed()
-            .await;
-        let replicas = &driving.valid.spec.api.replicas;
+        let step = self.driver.step(&self.stores, Timestamp::now).boxed().await;
+        let replicas = &self.valid.spec.api.replicas;
         if let Some(scale) = step.scale {
-            driving.replicas = match scale {
+            self.replicas = match scale {
                 Scale::Idle => replicas.idle,
                 Scale::Sale => replicas.sale,
             };
         }
         // A driver that does as it was told before does not know that this is not well.
-        let refused = driving.refused.is_some();
+        let refused = self.refused.is_some();
         let changes = step.changes.into_iter();
-        self.told
-            .add(changes.filter(|change| !(refused && change.reason == "Ready")));
+        told.add(changes.filter(|change| !(refused && change.reason == "Ready")));
         let latest = Timestamp::now() + LOOK_EVERY;
         self.next_at = Some(step.next_at.map_or(latest, |next| next.min(latest)));
         true
@@ -284,14 +304,11 @@ impl Carried {
 
     /// Answers whether anything was to be applied.
     async fn apply(&mut self, context: &Context) -> Result<bool, ApplyError> {
-        let Some(driving) = &self.driver else {
-            return Ok(false);
-        };
         let resources = resources::build(&Inputs {
-            flash_sale: &driving.valid,
+            flash_sale: &self.valid,
             defaults: &context.defaults,
-            replicas: driving.replicas,
-            revision: driving.revision.clone(),
+            replicas: self.replicas,
+            revision: self.revision.clone(),
             service_monitors: context.service_monitors,
         });
         let applied = apply(
@@ -301,51 +318,39 @@ impl Carried {
             context.service_monitors,
             self.applied.as_ref(),
         );
-        match applied.await? {
-            Some(applied) => {
-                self.applied = Some(applied);
-                Ok(true)
-            }
-            None => Ok(false),
-        }
+        let Some(applied) = applied.await? else {
+            return Ok(false);
+        };
+        self.applied = Some(applied);
+        Ok(true)
     }
 
     /// Writes the status if it is new, and publishes what has changed.
     async fn tell(
-        &mut self,
+        &self,
         flash_sale: &FlashSale,
         context: &Context,
         fault: Option<&ApplyError>,
+        told: &mut Told,
     ) -> Result<(), RequestError> {
-        let Some(driving) = &self.driver else {
-            return Ok(());
-        };
         let namespace = flash_sale.namespace().unwrap_or_default();
         let name = flash_sale.name_any();
         let child = resources::child_name(&name);
         let deployment = find(&context.copies.deployments, &namespace, &child);
         let selector = resources::selector_text(&name);
-        let mut pods = pods::pods(deployment.as_deref(), driving.replicas, selector);
+        let mut pods = pods::pods(deployment.as_deref(), self.replicas, selector);
         pods.fault = fault
             .filter(|fault| !fault.passes_by_itself())
             .map(ToString::to_string);
-        let before = self.told.before(flash_sale);
-        let mut status = driving.driver.status().clone();
-        if let Some(refused) = &driving.refused {
+        let before = told.before(flash_sale);
+        let mut status = self.driver.status().clone();
+        if let Some(refused) = &self.refused {
             status = refused.status(flash_sale.metadata.generation, &status, &before);
         }
         let (status, changes) = with_pods(status, &before, &pods, Timestamp::now());
-        self.told
-            .write(flash_sale, context, status, changes)
-            .await?;
-        self.told.publish(flash_sale, context).await;
+        told.write(flash_sale, context, status, changes).await?;
+        told.publish(flash_sale, context).await;
         Ok(())
-    }
-
-    fn wait(&self, now: Timestamp) -> Duration {
-        let left = self.next_at.map(|next| next.duration_since(now));
-        let left = left.map(|left| Duration::try_from(left).unwrap_or(Duration::ZERO));
-        left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
     }
 }
 

@@ -4,22 +4,27 @@
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::PartialObjectMeta;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use super::MANAGER;
+use crate::api::{FlashSale, FlashSaleSpec};
+
+/// A FlashSale, or what is none of this version.
+pub(super) type Guarded = DeserializeGuard<FlashSale>;
 
 /// Where FlashSales are looked after: one namespace, or all.
 #[derive(Clone)]
@@ -50,10 +55,6 @@ impl Scope {
 /// Of these only metadata is asked for: the values of Secrets are not kept here.
 type Meta<K> = PartialObjectMeta<K>;
 
-/// Changes of objects, each of which asks for another look.
-pub(super) type Changes<K> =
-    std::pin::Pin<Box<dyn Stream<Item = Result<K, watcher::Error>> + Send>>;
-
 /// Copies of objects.
 pub(super) struct Copies {
     pub(super) secrets: Store<Meta<Secret>>,
@@ -69,33 +70,22 @@ pub(super) struct Copies {
     listed: OnceCell<()>,
 }
 
-/// What keeps [`Copies`] up to date while it is polled.
-pub(super) struct Watches {
-    pub(super) secrets: Changes<Meta<Secret>>,
-    pub(super) config_maps: Changes<Meta<ConfigMap>>,
-    pub(super) deployments: Changes<Deployment>,
-    pub(super) autoscalers: Changes<HorizontalPodAutoscaler>,
-    pub(super) services: Changes<Meta<Service>>,
-    pub(super) service_accounts: Changes<Meta<ServiceAccount>>,
-    pub(super) disruption_budgets: Changes<Meta<PodDisruptionBudget>>,
-    pub(super) network_policies: Changes<Meta<NetworkPolicy>>,
-    pub(super) ingresses: Changes<Meta<Ingress>>,
-}
-
-/// Begins to watch.
-pub(super) fn watch(scope: &Scope) -> (Copies, Watches) {
-    let all = watcher::Config::default();
-    let ours =
-        watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"));
-    let (secrets, of_secrets) = reflect(scope, &all);
-    let (config_maps, of_config_maps) = reflect(scope, &all);
-    let (deployments, of_deployments) = reflect(scope, &ours);
-    let (autoscalers, of_autoscalers) = reflect(scope, &ours);
-    let (services, of_services) = reflect(scope, &ours);
-    let (service_accounts, of_service_accounts) = reflect(scope, &ours);
-    let (disruption_budgets, of_disruption_budgets) = reflect(scope, &ours);
-    let (network_policies, of_network_policies) = reflect(scope, &ours);
-    let (ingresses, of_ingresses) = reflect(scope, &ours);
+/// Has a controller watch what FlashSales refer to and what was made for them: it keeps the copies
+/// up to date, and looks again at whoever a change concerns.
+pub(super) fn watch(
+    scope: &Scope,
+    controller: Controller<Guarded>,
+) -> (Copies, Controller<Guarded>) {
+    let flash_sales = controller.store();
+    let (secrets, controller) = referred(scope, controller, &flash_sales, uses_secret);
+    let (config_maps, controller) = referred(scope, controller, &flash_sales, uses_config_map);
+    let (deployments, controller) = owned(scope, controller);
+    let (autoscalers, controller) = owned(scope, controller);
+    let (services, controller) = owned(scope, controller);
+    let (service_accounts, controller) = owned(scope, controller);
+    let (disruption_budgets, controller) = owned(scope, controller);
+    let (network_policies, controller) = owned(scope, controller);
+    let (ingresses, controller) = owned(scope, controller);
     let copies = Copies {
         secrets,
         config_maps,
@@ -108,32 +98,72 @@ pub(super) fn watch(scope: &Scope) -> (Copies, Watches) {
         ingresses,
         listed: OnceCell::new(),
     };
-    let watches = Watches {
-        secrets: of_secrets,
-        config_maps: of_config_maps,
-        deployments: of_deployments,
-        autoscalers: of_autoscalers,
-        services: of_services,
-        service_accounts: of_service_accounts,
-        disruption_budgets: of_disruption_budgets,
-        network_policies: of_network_policies,
-        ingresses: of_ingresses,
-    };
-    (copies, watches)
+    (copies, controller)
 }
 
-fn reflect<K>(scope: &Scope, config: &watcher::Config) -> (Store<K>, Changes<K>)
-where
+/// What can be copied.
+trait Copied:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + DeserializeOwned
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Copied for K where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
         + DeserializeOwned
         + Debug
         + Send
         + Sync
-        + 'static,
+        + 'static
 {
+}
+
+/// Of what somebody else has made; `uses` tells which FlashSale refers to it by its name.
+fn referred<K: Copied>(
+    scope: &Scope,
+    controller: Controller<Guarded>,
+    flash_sales: &Store<Guarded>,
+    uses: fn(&FlashSaleSpec, &str) -> bool,
+) -> (Store<K>, Controller<Guarded>) {
+    let (copies, changes) = reflect(scope, watcher::Config::default());
+    let flash_sales = flash_sales.clone();
+    let concerned = move |object: K| {
+        let (namespace, name) = (object.namespace(), object.name_any());
+        let concerned = flash_sales.state_filter(|flash_sale: &Guarded| {
+            let valid = flash_sale.0.as_ref();
+            flash_sale.namespace() == namespace && valid.is_ok_and(|it| uses(&it.spec, &name))
+        });
+        let references = concerned.iter().map(|found| ObjectRef::from_obj(&**found));
+        references.collect::<Vec<_>>()
+    };
+    (copies, controller.watches_stream(changes, concerned))
+}
+
+/// Of what was made for FlashSales.
+fn owned<K: Copied>(
+    scope: &Scope,
+    controller: Controller<Guarded>,
+) -> (Store<K>, Controller<Guarded>) {
+    let ours = format!("app.kubernetes.io/managed-by={MANAGER}");
+    let (copies, changes) = reflect(scope, watcher::Config::default().labels(&ours));
+    (copies, controller.owns_stream(changes))
+}
+
+fn reflect<K: Copied>(
+    scope: &Scope,
+    config: watcher::Config,
+) -> (
+    Store<K>,
+    impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+) {
     let (reader, writer) = store();
-    let events = watcher(scope.api::<K>(), config.clone())
+    let events = watcher(scope.api::<K>(), config)
         .default_backoff()
         .modify(|object| {
             let meta = object.meta_mut();
@@ -142,7 +172,18 @@ where
             meta.annotations = None;
             meta.labels = None;
         });
-    (reader, reflector(writer, events).touched_objects().boxed())
+    (reader, reflector(writer, events).touched_objects())
+}
+
+fn uses_secret(spec: &FlashSaleSpec, name: &str) -> bool {
+    [&spec.redis, &spec.postgres]
+        .iter()
+        .any(|store| store.secret_key_ref.name == name)
+}
+
+fn uses_config_map(spec: &FlashSaleSpec, name: &str) -> bool {
+    let reference = spec.catalog.config_map_ref.as_ref();
+    reference.is_some_and(|reference| reference.name == name)
 }
 
 impl Copies {
@@ -217,13 +258,15 @@ pub(super) fn version<K: Resource>(object: &K) -> String {
 
 /// An autoscaler has no generation, and a status that changes all the time.
 pub(super) fn of_spec(autoscaler: &HorizontalPodAutoscaler) -> String {
+    let spec = digest(&autoscaler.spec);
+    format!("{}/{spec:x}", autoscaler.uid().unwrap_or_default())
+}
+
+/// A number that changes with a value; for this process alone.
+pub(super) fn digest(value: &impl Serialize) -> u64 {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(&autoscaler.spec)
-        .unwrap_or_default()
-        .hash(&mut hasher);
-    format!(
-        "{}/{:x}",
-        autoscaler.uid().unwrap_or_default(),
-        hasher.finish()
-    )
+    // What Kubernetes is sent can be written as JSON.
+    let text = serde_json::to_string(value).unwrap_or_default();
+    text.hash(&mut hasher);
+    hasher.finish()
 }

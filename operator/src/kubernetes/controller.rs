@@ -6,20 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::{Action, Config, Error};
 use kube::runtime::events::Reporter;
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Client, Resource, ResourceExt};
 
 use super::carry::timed;
 use super::cleanup::take_finalizer_away;
-use super::cluster::{Scope, watch};
+use super::cluster::{Guarded, Scope, watch};
 use super::context::Context;
 use super::probes::Metrics;
 use super::{MANAGER, RunSettings, request, tell};
-use crate::api::FlashSale;
 use crate::report::Change;
 use crate::resources::service_monitor_kind;
 use crate::stores::SharedStores;
@@ -31,12 +28,13 @@ const AT_ONCE: u16 = 64;
 /// The next try to let a malformed FlashSale go.
 const MALFORMED_RETRY: Duration = Duration::from_secs(10);
 
-type Guarded = DeserializeGuard<FlashSale>;
-
 /// Carries out all FlashSales until it is dropped.
 pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<Metrics>) {
     let scope = Scope::new(client, &settings.namespace);
-    let (copies, watches) = watch(&scope);
+    let controller = Controller::new(scope.api::<Guarded>(), watcher::Config::default())
+        .with_config(Config::default().concurrency(AT_ONCE));
+    let flash_sales = controller.store();
+    let (copies, controller) = watch(&scope, controller);
     let reporter = Reporter {
         controller: MANAGER.to_owned(),
         instance: Some(settings.identity.clone()),
@@ -55,46 +53,14 @@ pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<M
         let metrics = metrics.clone();
         async move { Ok::<_, Infallible>(look(&object, &context, &metrics).await) }
     };
-    let controller = Controller::new(scope.api::<Guarded>(), watcher::Config::default())
-        .with_config(Config::default().concurrency(AT_ONCE));
-    let flash_sales = controller.store();
-    let (there, remembering) = (controller.store(), context.clone());
-    let referring = move |namespace: Option<String>, name: String, secret: bool| {
-        let refers = flash_sales.state_filter(|flash_sale: &Guarded| {
-            flash_sale.namespace() == namespace
-                && flash_sale
-                    .0
-                    .as_ref()
-                    .is_ok_and(|flash_sale| refers_to(flash_sale, &name, secret))
-        });
-        let refs: Vec<_> = refers
-            .iter()
-            .map(|found| ObjectRef::from_obj(&**found))
-            .collect();
-        refs
-    };
-    let of_secret = referring.clone();
-    let of_config_map = referring;
+    let remembering = context.clone();
     controller
-        .watches_stream(watches.secrets, move |secret: PartialObjectMeta<_>| {
-            of_secret(secret.namespace(), secret.name_any(), true)
-        })
-        .watches_stream(watches.config_maps, move |map: PartialObjectMeta<_>| {
-            of_config_map(map.namespace(), map.name_any(), false)
-        })
-        .owns_stream(watches.deployments)
-        .owns_stream(watches.autoscalers)
-        .owns_stream(watches.services)
-        .owns_stream(watches.service_accounts)
-        .owns_stream(watches.disruption_budgets)
-        .owns_stream(watches.network_policies)
-        .owns_stream(watches.ingresses)
         .run(reconcile, |_, never, _| match *never {}, context)
         .for_each(|looked| {
             match looked {
                 Ok(_) => {}
                 Err(Error::ObjectNotFound(_)) => {
-                    let there = there.state();
+                    let there = flash_sales.state();
                     let uids = there.iter().filter_map(|flash_sale| flash_sale.uid());
                     remembering.forget_others(&uids.collect());
                 }
@@ -149,20 +115,6 @@ async fn malformed_one(object: &Guarded, error: &str, context: &Context) -> Acti
         return Action::requeue(MALFORMED_RETRY);
     }
     Action::await_change()
-}
-
-fn refers_to(flash_sale: &FlashSale, name: &str, secret: bool) -> bool {
-    let spec = &flash_sale.spec;
-    match secret {
-        true => [&spec.redis, &spec.postgres]
-            .iter()
-            .any(|store| store.secret_key_ref.name == name),
-        false => spec
-            .catalog
-            .config_map_ref
-            .as_ref()
-            .is_some_and(|reference| reference.name == name),
-    }
 }
 
 /// Whether the cluster has the kind, when the operator begins to lead.

@@ -123,9 +123,7 @@ fn goods(settings: &Settings, referred: &Referred, errors: &mut Vec<FieldError>)
             return None;
         }
     };
-    // The first sale shows whether the total fits.
-    let window = settings.window(Timestamp::UNIX_EPOCH);
-    match settings.sale(window, catalog.len() as u32) {
+    match settings.total_of(catalog.len() as u32) {
         Ok(_) => Some(Goods::Listed(catalog)),
         Err(error) => {
             errors.push(error);

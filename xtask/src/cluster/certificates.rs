@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 use anyhow::{Context, Result};
 use flashsale_servers::{Launch, go_program};
 
-use super::{place, write_if_other};
+use super::{output, place, write_if_other};
 use crate::session::Session;
 
 /// Users that kubeadm has no step for.
@@ -46,17 +46,12 @@ pub fn make(session: &Session, version: &str) -> Result<()> {
         if file.is_file() {
             continue;
         }
-        let output = Command::new(&kubeadm)
-            .args(["kubeconfig", "user", "--client-name", user, "--config"])
-            .arg(&config)
-            .output()
-            .context("could not run kubeadm")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "could not make a kubeconfig for {user}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        write_secret(&file, &output.stdout)?;
+        let kubeconfig = output(
+            Command::new(&kubeadm)
+                .args(["kubeconfig", "user", "--client-name", user, "--config"])
+                .arg(&config),
+        )?;
+        write_secret(&file, kubeconfig.as_bytes())?;
     }
     let admin = fs::read(place::kubeconfig_of("super-admin"));
     write_secret(

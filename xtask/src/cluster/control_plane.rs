@@ -118,7 +118,8 @@ fn api_server(session: &Session, kubectl: &Kubectl) -> Result<()> {
     })
 }
 
-fn with_kubeconfigs(program: &'static str, component: &str) -> Result<Daemon> {
+/// A server of Kubernetes' own, which asks the API server whom it may answer.
+pub fn with_kubeconfigs(program: &'static str, component: &str) -> Result<Daemon> {
     let kubeconfig = place::kubeconfig_of(component);
     Ok(Daemon::new(program, go_program(program)?)
         .flag("kubeconfig", &kubeconfig)

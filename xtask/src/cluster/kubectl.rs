@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use flashsale_servers::{Launch, go_program};
 
+use super::output;
 use crate::session::Session;
 
 /// See the module.
@@ -66,20 +67,13 @@ impl Kubectl {
 
     /// What it prints; anything but success is an error with what it said.
     pub fn output(&self, args: &[&str]) -> Result<String> {
-        let output = Command::new(&self.program)
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--request-timeout=20s")
-            .args(args)
-            .output()
-            .context("could not run kubectl")?;
-        anyhow::ensure!(
-            output.status.success(),
-            "`kubectl {}` failed: {}",
-            args.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        output(
+            Command::new(&self.program)
+                .arg("--kubeconfig")
+                .arg(&self.kubeconfig)
+                .arg("--request-timeout=20s")
+                .args(args),
+        )
     }
 }
 

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use flashsale_servers::go_program;
 
-use super::{control_plane::accepts, daemons::Daemon, kubectl::Kubectl, place};
+use super::{
+    control_plane::{accepts, with_kubeconfigs},
+    kubectl::Kubectl,
+    place,
+};
 use crate::session::Session;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -74,14 +77,9 @@ pub fn ensure(session: &Session, kubectl: &Kubectl) -> Result<()> {
         .replace("<port>", &PORT.to_string())
         .replace("<address>", place::ADDRESS);
     kubectl.apply(session, "metrics-server", &manifest)?;
-    let kubeconfig = place::kubeconfig_of("metrics-server");
-    let daemon = Daemon::new("metrics-server", go_program("metrics-server")?)
-        .flag("kubeconfig", &kubeconfig)
-        .flag("authentication-kubeconfig", &kubeconfig)
-        .flag("authorization-kubeconfig", &kubeconfig)
+    let daemon = with_kubeconfigs("metrics-server", "metrics-server")?
         .flag("bind-address", place::ADDRESS)
         .flag("secure-port", PORT.to_string())
-        .flag("cert-dir", place::state().join("metrics-server"))
         // kubelet's certificate is of its own making too.
         .arg("--kubelet-insecure-tls")
         .flag("kubelet-preferred-address-types", "InternalIP")

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{place, write_if_other};
+use super::{output, place, write_if_other};
 use crate::session::Session;
 
 /// Our table of packet rules; kube-proxy has its own.
@@ -171,13 +171,5 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn call(program: &str, args: &[&str]) -> Result<String> {
-    let output = Command::new(program).args(args).output();
-    let output = output.with_context(|| format!("could not run {program}"))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "`{program} {}` failed: {}",
-        args.join(" "),
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    output(Command::new(program).args(args))
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use flashsale_servers::in_path;
 
 use crate::{
     session::Session,
@@ -55,7 +56,7 @@ pub fn install(session: &Session) -> Result<()> {
 fn missing() -> Vec<&'static str> {
     let there = |what: &str| match what.strip_prefix('/') {
         Some(_) => Path::new(what).exists(),
-        None => setup::in_path(what),
+        None => in_path(what).is_some(),
     };
     PACKAGES
         .iter()

@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
     os::unix::{
         ffi::OsStrExt,
@@ -131,10 +131,7 @@ pub fn libraries_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// A program of this machine.
 pub fn in_path(name: &str) -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file())
+    flashsale_servers::in_path(name)
         .with_context(|| format!("expected the program `{name}` in PATH, found none"))
 }
 
