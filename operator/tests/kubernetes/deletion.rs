@@ -20,11 +20,7 @@ async fn delete(world: &World, name: &str) {
 async fn a_flash_sale_that_is_deleted_in_the_middle_of_a_sale_stops_selling_then_cleans_up() {
     let world = World::new("deleted").await;
     let _operator = world.operator("one");
-    let more = json!({"startAt": soon(2), "duration": "1h"});
-    world.flash_sale("deal", more).await;
-    world
-        .await_status("it sells", "deal", |status| status.phase == Phase::Selling)
-        .await;
+    world.open_sale("deal").await;
     assert!(world.redis_holds("deal"));
     delete(&world, "deal").await;
     world.await_gone::<FlashSale>("deal").await;
@@ -86,11 +82,7 @@ async fn without_its_secret_it_goes_and_says_what_stays() {
 async fn deleted_together_with_its_secret_it_still_stops_and_cleans_up() {
     let world = World::new("together").await;
     let _operator = world.operator("one");
-    let more = json!({"startAt": soon(2), "duration": "1h"});
-    world.flash_sale("deal", more).await;
-    world
-        .await_status("it sells", "deal", |status| status.phase == Phase::Selling)
-        .await;
+    world.open_sale("deal").await;
     let params = DeleteParams::default();
     let secrets = world.api::<Secret>();
     secrets.delete("stores", &params).await.unwrap();

@@ -8,5 +8,7 @@ mod life;
 mod many;
 mod resources;
 mod rights;
+#[path = "../stores/mod.rs"]
+mod stores;
 mod support;
 mod wrong;

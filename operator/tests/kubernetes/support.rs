@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 
 use flashsale_engine::sale::FlashSaleName;
 use flashsale_engine::sales::SaleRecord;
-use flashsale_operator::api::{FlashSale, FlashSaleStatus};
-use flashsale_operator::stores::{PostgresUrl, RedisUrl, StoreUrls, Stores};
-use flashsale_servers::{KubeApi, Postgres, PostgresSettings, RedisCluster};
+use flashsale_operator::api::{FlashSale, FlashSaleStatus, Phase};
+use flashsale_servers::{KubeApi, Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -25,6 +24,8 @@ use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use super::stores::{self, start_postgres};
 
 /// How long the Lease of an operator is good for here.
 pub const LEASE_SECONDS: u64 = 3;
@@ -43,13 +44,8 @@ fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         let kubernetes = std::thread::spawn(start_kubernetes);
-        let settings = PostgresSettings {
-            // No test takes the power away.
-            fsync: false,
-            ..PostgresSettings::default()
-        };
         Shared {
-            postgres: Postgres::start_with(settings).unwrap(),
+            postgres: start_postgres(),
             redis: RedisCluster::single().unwrap(),
             kubernetes: kubernetes.join().unwrap(),
         }
@@ -206,17 +202,11 @@ impl World {
             + Debug
             + DeserializeOwned,
     {
-        let begun = Instant::now();
-        loop {
-            let found = self.get::<K>(name).await;
-            match found {
-                Some(found) if is(&found) => return found,
-                found if begun.elapsed() > LIMIT => {
-                    panic!("never: {what}; found {found:#?}\n{}", self.logs())
-                }
-                _ => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
+        let as_it_should_be = |found: Option<K>| match found {
+            Some(found) if is(&found) => Ok(found),
+            other => Err(other),
+        };
+        self.look_until(what, name, as_it_should_be).await
     }
 
     pub async fn await_gone<K>(&self, name: &str)
@@ -226,15 +216,42 @@ impl World {
             + Debug
             + DeserializeOwned,
     {
+        let gone = |found: Option<K>| found.map_or(Ok(()), |found| Err(Some(found)));
+        self.look_until("it is gone", name, gone).await;
+    }
+
+    async fn look_until<K, T>(
+        &self,
+        what: &str,
+        name: &str,
+        take: impl Fn(Option<K>) -> Result<T, Option<K>>,
+    ) -> T
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
         let begun = Instant::now();
-        while let Some(found) = self.get::<K>(name).await {
-            assert!(
-                begun.elapsed() < LIMIT,
-                "never gone: {found:#?}\n{}",
-                self.logs()
-            );
+        loop {
+            match take(self.get(name).await) {
+                Ok(taken) => return taken,
+                Err(found) => assert!(
+                    begun.elapsed() <= LIMIT,
+                    "never: {what}; found {found:#?}\n{}",
+                    self.logs()
+                ),
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// A FlashSale with this name whose one sale is open, for an hour.
+    pub async fn open_sale(&self, name: &str) {
+        let more = json!({"startAt": soon(2), "duration": "1h"});
+        self.flash_sale(name, more).await;
+        self.await_status("it sells", name, |status| status.phase == Phase::Selling)
+            .await;
     }
 
     /// Waits until the status of a FlashSale is as it should be.
@@ -314,22 +331,14 @@ impl World {
 
     /// What Postgres knows of the sales of a FlashSale.
     pub async fn records(&self, name: &str) -> Vec<SaleRecord> {
-        let stores = Stores::new(StoreUrls {
-            redis: RedisUrl::parse("", &self.redis).unwrap(),
-            postgres: PostgresUrl::parse("", &self.postgres).unwrap(),
-        });
         let name = FlashSaleName::new(self.namespace, name).unwrap();
-        stores.look(&name).await.unwrap().sales
+        stores::records(&self.redis, &self.postgres, &name).await
     }
 
     /// Whether Redis holds anything of a FlashSale.
     pub fn redis_holds(&self, name: &str) -> bool {
-        let address = self.redis.strip_prefix("redis://").unwrap();
-        let mut redis = TcpStream::connect(address).unwrap();
-        redis.write_all(b"KEYS *\r\nQUIT\r\n").unwrap();
-        let mut answer = String::new();
-        redis.read_to_string(&mut answer).unwrap();
-        answer.contains(&format!("{{{}.{name}", self.namespace))
+        let keys = stores::ask_redis(&self.redis, "KEYS *");
+        keys.contains(&format!("{{{}.{name}", self.namespace))
     }
 }
 

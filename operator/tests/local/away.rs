@@ -5,7 +5,8 @@ use std::time::Duration;
 use flashsale_operator::api::Phase;
 use flashsale_servers::RedisCluster;
 
-use crate::support::{World, in_seconds, start_postgres};
+use crate::stores::start_postgres;
+use crate::support::{World, in_seconds};
 
 #[test]
 fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {

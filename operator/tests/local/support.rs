@@ -1,8 +1,6 @@
 //! Stores, a folder for the files of one test, and operators that run in it.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -11,9 +9,10 @@ use std::time::{Duration, Instant};
 use flashsale_engine::sale::FlashSaleName;
 use flashsale_engine::sales::SaleRecord;
 use flashsale_operator::api::{FlashSaleStatus, Phase};
-use flashsale_operator::stores::{PostgresUrl, RedisUrl, StoreUrls, Stores};
-use flashsale_servers::{Postgres, PostgresSettings, RedisCluster};
+use flashsale_servers::{Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};
+
+use super::stores::{self, start_postgres};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flashsale-operator");
 
@@ -32,15 +31,6 @@ fn shared() -> &'static Shared {
         let postgres = postgres.join().unwrap();
         Shared { redis, postgres }
     })
-}
-
-/// No test takes the power away.
-pub fn start_postgres() -> Postgres {
-    let settings = PostgresSettings {
-        fsync: false,
-        ..PostgresSettings::default()
-    };
-    Postgres::start_with(settings).unwrap()
 }
 
 /// The stores of one FlashSale and a folder for the files of one test.
@@ -151,14 +141,7 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
 
     /// What Redis answers to a command, as its plain protocol prints it.
     pub fn ask_redis(&self, command: &str) -> String {
-        let address = self.redis.strip_prefix("redis://").unwrap();
-        let mut redis = TcpStream::connect(address).unwrap();
-        redis
-            .write_all(format!("{command}\r\nQUIT\r\n").as_bytes())
-            .unwrap();
-        let mut answer = String::new();
-        redis.read_to_string(&mut answer).unwrap();
-        answer
+        stores::ask_redis(&self.redis, command)
     }
 
     /// Whether Redis holds the state of a sale, and a place in the registry for it.
@@ -183,13 +166,12 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
 
     /// What Postgres knows of the sales.
     pub fn records(&self) -> Vec<SaleRecord> {
-        let stores = Stores::new(StoreUrls {
-            redis: RedisUrl::parse("", &self.redis).unwrap(),
-            postgres: PostgresUrl::parse("", &self.postgres).unwrap(),
-        });
-        let name = self.flash_sale();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async { stores.look(&name).await.unwrap().sales })
+        runtime.block_on(stores::records(
+            &self.redis,
+            &self.postgres,
+            &self.flash_sale(),
+        ))
     }
 
     /// Of each sale in Postgres: whether it is seeded, closed, settled and retired.
