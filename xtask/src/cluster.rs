@@ -1,4 +1,4 @@
-//! `cargo xtask cluster up` and `down`: a real single-node Kubernetes on this machine, of
+//! `cargo xtask cluster up`, `test` and `down`: a real single-node Kubernetes on this machine, of
 //! Debian packages and of Go programs that are built from pinned modules.
 //!
 //! Promises:
@@ -31,13 +31,16 @@ use clap::Subcommand;
 use flashsale_servers::go_program;
 
 pub use self::kubectl::Kubectl;
-use crate::session::Session;
+use crate::{cluster_test, session::Session};
 
 /// What to do with the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub enum Action {
     /// Start it, with the images, Redis Cluster and Postgres; goes on where it was broken off.
     Up,
+    /// Sell on it as a user would, through upgrades and the loss of the operator, and check
+    /// what comes of it; starts it where it does not run.
+    Test,
     /// End and remove all of it.
     Down,
 }
@@ -59,6 +62,7 @@ const PROGRAMS: [&str; 9] = [
 pub fn run(session: &Session, action: Action) -> Result<()> {
     match action {
         Action::Up => Cluster::up(session).map(drop),
+        Action::Test => cluster_test::run(session),
         Action::Down => removal::run(session),
     }
 }
@@ -89,6 +93,12 @@ impl Cluster {
     /// `None` where the cluster is not ours, and this machine not its node.
     pub fn image(&self) -> Option<&str> {
         self.image.as_deref()
+    }
+
+    /// Kills the containers that run `program`, all at once and without a warning; returns
+    /// how many. Only where this machine is the node.
+    pub fn kill_program(&self, session: &Session, program: &str) -> Result<usize> {
+        containerd::kill_program(session, program)
     }
 }
 

@@ -5,8 +5,11 @@
 mod bench;
 mod bench_plot;
 mod bench_report;
+mod chart;
 mod cluster;
 mod cluster_demo;
+mod cluster_shop;
+mod cluster_test;
 mod contract;
 mod crds;
 mod demo;
@@ -23,6 +26,7 @@ mod setup;
 mod shop;
 mod stack;
 mod status;
+mod steps;
 mod test;
 mod versions;
 

@@ -81,6 +81,25 @@ impl Manifest {
         self.set(&["limits", "total"], items);
     }
 
+    /// The FlashSale has this name.
+    pub fn call(&mut self, namespace: &str, name: &str) {
+        let metadata = &mut self.documents[self.flash_sale]["metadata"];
+        metadata["namespace"] = namespace.into();
+        metadata["name"] = name.into();
+    }
+
+    /// So many API pods, while no sale is near and for a sale.
+    pub fn replicas(&mut self, idle: u32, sale: u32) {
+        self.set(&["api", "replicas", "idle"], idle);
+        self.set(&["api", "replicas", "sale"], sale);
+    }
+
+    /// From so many seconds before the start to so many after the end.
+    pub fn prepared(&mut self, warm_up_seconds: u32, cool_down_seconds: u32) {
+        self.set(&["api", "warmUp"], format!("{warm_up_seconds}s"));
+        self.set(&["api", "coolDown"], format!("{cool_down_seconds}s"));
+    }
+
     fn set(&mut self, path: &[&str], value: impl Into<Value>) {
         let mut place = &mut self.documents[self.flash_sale]["spec"];
         for field in path {

@@ -28,6 +28,9 @@ pub struct ActiveSale {
     pub ends_at: Timestamp,
     /// How many items it may sell.
     pub total: u64,
+    /// How many of them are sold.
+    #[serde(default)]
+    pub sold: u64,
 }
 
 /// The sale that opens next.
@@ -38,6 +41,9 @@ pub struct NextSale {
     pub id: String,
     /// When it opens.
     pub starts_at: Timestamp,
+    /// Whether it is prepared: it then opens by itself.
+    #[serde(default)]
+    pub seeded: bool,
 }
 
 /// A sale that is over.

@@ -1,8 +1,6 @@
 //! `cargo xtask test`: everything that a change must pass. Nothing is skipped:
 //! what is missing is installed, or the step fails.
 
-use std::time::Instant;
-
 use anyhow::Result;
 use flashsale_servers::go_program;
 
@@ -10,17 +8,15 @@ use crate::{
     contract, crds, once,
     project::{self, cargo},
     python,
-    session::{Interrupted, Session},
+    session::Session,
     setup::{self, Needs},
+    steps::{self, Step},
 };
 
 /// What tests run of it. Each costs minutes where the cache is empty, so no more than needed.
 const GO_PROGRAMS: [&str; 5] = ["etcd", "kube-apiserver", "kubectl", "helm", "starlark"];
 
-/// A step: its name, what it does, and what to do when it fails.
-type Step = (&'static str, fn(&Session) -> Result<()>, &'static str);
-
-const STEPS: &[Step] = &[
+const STEPS: &[Step<Session>] = &[
     (
         "set-up",
         |session| {
@@ -82,27 +78,5 @@ const STEPS: &[Step] = &[
 
 /// Runs all steps; stops at the first that fails.
 pub fn run(session: &Session) -> Result<()> {
-    let begun = Instant::now();
-    for (index, (name, step, advice)) in STEPS.iter().enumerate() {
-        let title = format!("[{}/{}] {name}", index + 1, STEPS.len());
-        println!("\n{title}");
-        let step_begun = Instant::now();
-        let result = step(session);
-        let seconds = step_begun.elapsed().as_secs_f64();
-        match result {
-            Ok(()) => println!("{title}: passed in {seconds:.1} s"),
-            Err(error) if error.is::<Interrupted>() => return Err(error),
-            Err(error) => {
-                println!("{title}: FAILED after {seconds:.1} s\nWhat to do: {advice}");
-                println!(
-                    "\n{index} passed, 1 failed, {} not run",
-                    STEPS.len() - index - 1
-                );
-                return Err(error.context(*name));
-            }
-        }
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    println!("\n{} passed, 0 failed in {seconds:.1} s", STEPS.len());
-    Ok(())
+    steps::run(STEPS, session)
 }

@@ -60,6 +60,23 @@ pub fn kill_containers(session: &Session) -> Result<()> {
     Ok(())
 }
 
+/// Kills the containers that run `program`, as a crash would: the pods stay, and kubelet starts
+/// them again. Returns how many.
+pub fn kill_program(session: &Session, program: &str) -> Result<usize> {
+    let is_it = |pid: &u32| {
+        // Read as the kernel has it: in a container its path means nothing here.
+        let name = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let name = name.split('\0').next().unwrap_or_default();
+        let parent = daemons::stat(*pid).map(|stat| stat.parent);
+        Path::new(name).ends_with(program) && parent.is_some_and(is_our_shim)
+    };
+    let pids: Vec<u32> = processes().filter(is_it).collect();
+    for pid in &pids {
+        daemons::kill(session, *pid)?;
+    }
+    Ok(pids.len())
+}
+
 fn processes() -> impl Iterator<Item = u32> {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok())

@@ -1,0 +1,98 @@
+//! A sale that is prepared needs no operator to open.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::SignedDuration;
+
+use super::scene::{Scene, first, until};
+use crate::{
+    chart::{NAMESPACE, OPERATOR, OPERATOR_PODS},
+    project::{self, Profile},
+    shop::Shop,
+    stack::product,
+};
+
+const STARTS_IN: SignedDuration = SignedDuration::from_secs(45);
+const OPEN_SECONDS: u32 = 60;
+/// The same moment by two clocks, and a look every 50 ms.
+const LATE_AT_MOST: SignedDuration = SignedDuration::from_secs(1);
+const GONE_LIMIT: Duration = Duration::from_secs(40);
+/// Purchases are settled within a second or so; the operator looks every few seconds.
+const TOLD_LIMIT: Duration = Duration::from_secs(40);
+const SETTLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// See the module.
+pub fn before_the_start(scene: &Scene) -> Result<()> {
+    let session = scene.session;
+    let kubectl = scene.cluster.kubectl();
+    let mut manifest = scene.manifest("alone")?;
+    manifest.last(OPEN_SECONDS);
+    manifest.start_in(STARTS_IN)?;
+    let mut shop = scene.shop("alone")?;
+    shop.apply(session, &manifest)?;
+    shop.await_ready(session)?;
+    let limit = Duration::try_from(STARTS_IN)?;
+    let next = session.await_that("the sale is seeded", limit, || {
+        Ok(shop.status().next_sale.filter(|next| next.seeded))
+    })?;
+
+    let killed = scene.cluster.kill_program(session, "flashsale-operator")?;
+    anyhow::ensure!(killed == 2, "expected two operators, found {killed}");
+    // And the new ones that kubelet starts in their place.
+    kubectl.output(&["scale", OPERATOR, "-n", NAMESPACE, "--replicas=0"])?;
+    let pods = [
+        "get",
+        "pods",
+        "-n",
+        NAMESPACE,
+        "-l",
+        OPERATOR_PODS,
+        "-o",
+        "name",
+    ];
+    session.await_that("no operator is left", GONE_LIMIT, || {
+        Ok(kubectl.output(&pods)?.trim().is_empty().then_some(()))
+    })?;
+    let left = until(next.starts_at);
+    anyhow::ensure!(
+        left.is_positive(),
+        "expected the operators to be gone before the start, found that this was {left:#} too late"
+    );
+    session.say(format_args!(
+        "Both operators are killed; none is there {left:#} before the start"
+    ));
+
+    let limit = Duration::try_from(left + LATE_AT_MOST)?;
+    let sale = shop.await_open(session, limit)?;
+    let late = -until(next.starts_at);
+    session.say(format_args!("{sale} is open {late:#} after its start"));
+    let program = project::program(Profile::Release, "flashsale-load")?;
+    let load = product("flashsale-load", program)
+        .inherit_output()
+        .args(["--profile", "light", "--duration", "5", "--quiet"])
+        .args(["--target", first(&shop)?])
+        .args(["--postgres", &shop.places().postgres]);
+    session.run(load)?;
+
+    session.say("The operators come back");
+    kubectl.output(&["scale", OPERATOR, "-n", NAMESPACE, "--replicas=2"])?;
+    let told = session.await_that("the operator tells how much is sold", TOLD_LIMIT, || {
+        let (in_postgres, _) = shop.sold(&sale)?;
+        let open = shop.status().active_sale.filter(|open| open.id == sale);
+        Ok(open.filter(|open| open.sold > 0 && open.sold == in_postgres))
+    })?;
+    session.say(format_args!(
+        "status: {} of {} are sold",
+        told.sold, told.total
+    ));
+    let past = shop.await_settled(session, &sale, SETTLE_LIMIT)?;
+    let (in_postgres, in_redis) = shop.sold(&sale)?;
+    anyhow::ensure!(
+        past.result == "Successful" && past.sold == in_postgres && past.sold == told.sold,
+        "expected the history to tell the {} items that are sold, found {past:?}, {in_postgres} \
+         in Postgres and {in_redis:?} in Redis",
+        told.sold
+    );
+    shop.delete(session)
+}
