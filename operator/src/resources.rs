@@ -58,8 +58,6 @@ pub struct Inputs<'a> {
     pub replicas: i32,
     /// Of the Secrets that are referred to: pods are replaced when it changes.
     pub revision: String,
-    /// Whether the cluster has the kind ServiceMonitor.
-    pub service_monitors: bool,
 }
 
 /// All objects of one FlashSale. What is `None` is not wanted, and to be deleted where it is.
@@ -79,7 +77,7 @@ pub struct Resources {
     pub autoscaler: Option<HorizontalPodAutoscaler>,
     /// Their address from outside.
     pub ingress: Option<Ingress>,
-    /// Their metrics.
+    /// Their metrics, for clusters that have the kind.
     pub service_monitor: Option<DynamicObject>,
 }
 

@@ -17,7 +17,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::cluster::{Copies, Versions, digest, of_spec, version};
+use super::cluster::{Versions, digest, of_spec, version};
+use super::context::Context;
 use super::{MANAGER, RequestError, request};
 use crate::resources::{Resources, service_monitor_kind};
 
@@ -77,21 +78,19 @@ pub(super) struct Applied {
 /// Makes the cluster have these resources, if it has not or if somebody changed them. Answers how
 /// they are now.
 pub(super) async fn apply(
-    client: &Client,
+    context: &Context,
     resources: &Resources,
-    copies: &Copies,
-    service_monitors: bool,
     before: Option<&Applied>,
 ) -> Result<Option<Applied>, ApplyError> {
     let wanted = digest(resources);
     let namespace = resources.deployment.namespace().unwrap_or_default();
     let name = resources.deployment.name_any();
-    let there = copies.versions(&namespace, &name);
+    let there = context.copies.versions(&namespace, &name);
     if before.is_some_and(|before| before.wanted == wanted && before.versions == there) {
         return Ok(None);
     }
     let applier = Applier {
-        client,
+        client: &context.client,
         namespace: &namespace,
         name: &name,
         owner: resources.deployment.owner_references().first(),
@@ -132,7 +131,7 @@ pub(super) async fn apply(
         }
         None => None,
     };
-    if service_monitors {
+    if applier.has_service_monitors().await? {
         applier.service_monitor(resources).await?;
     }
     Ok(Some(Applied {
@@ -291,6 +290,16 @@ impl Applier<'_> {
         request(api.patch(self.name, &params, &patch))
             .await
             .map_err(|error| self.failed("Deployment", error))
+    }
+
+    /// Asked every time: the Prometheus Operator may come after this one, and go before it.
+    async fn has_service_monitors(&self) -> Result<bool, ApplyError> {
+        let kind = service_monitor_kind();
+        match request(self.client.list_api_group_resources(&kind.api_version)).await {
+            Ok(list) => Ok(list.resources.iter().any(|found| found.kind == kind.kind)),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(self.failed(&kind.kind, error)),
+        }
     }
 
     async fn service_monitor(&self, resources: &Resources) -> Result<(), ApplyError> {

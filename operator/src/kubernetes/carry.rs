@@ -309,15 +309,8 @@ impl Driving {
             defaults: &context.defaults,
             replicas: self.replicas,
             revision: self.revision.clone(),
-            service_monitors: context.service_monitors,
         });
-        let applied = apply(
-            &context.client,
-            &resources,
-            &context.copies,
-            context.service_monitors,
-            self.applied.as_ref(),
-        );
+        let applied = apply(context, &resources, self.applied.as_ref());
         let Some(applied) = applied.await? else {
             return Ok(false);
         };

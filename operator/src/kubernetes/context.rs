@@ -18,8 +18,6 @@ pub(super) struct Context {
     pub(super) defaults: PodDefaults,
     pub(super) copies: Copies,
     pub(super) stores: SharedStores,
-    /// Whether the cluster has ServiceMonitors.
-    pub(super) service_monitors: bool,
     /// By uid.
     pub(super) carried: Mutex<HashMap<String, Carried>>,
 }

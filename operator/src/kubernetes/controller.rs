@@ -16,9 +16,8 @@ use super::cleanup::take_finalizer_away;
 use super::cluster::{Guarded, Scope, watch};
 use super::context::Context;
 use super::probes::Metrics;
-use super::{MANAGER, RunSettings, request, tell};
+use super::{MANAGER, RunSettings, tell};
 use crate::report::Change;
-use crate::resources::service_monitor_kind;
 use crate::stores::SharedStores;
 
 /// FlashSales that are looked at at the same time. A catalogue of a million items takes a while to
@@ -46,7 +45,6 @@ pub(super) async fn run(client: &Client, settings: &RunSettings, metrics: &Arc<M
         copies,
         stores: SharedStores::default(),
         carried: Mutex::default(),
-        service_monitors: has_service_monitors(client).await,
     });
     let metrics = metrics.clone();
     let reconcile = move |object: Arc<Guarded>, context: Arc<Context>| {
@@ -115,18 +113,4 @@ async fn malformed_one(object: &Guarded, error: &str, context: &Context) -> Acti
         return Action::requeue(MALFORMED_RETRY);
     }
     Action::await_change()
-}
-
-/// Whether the cluster has the kind, when the operator begins to lead.
-async fn has_service_monitors(client: &Client) -> bool {
-    let kind = service_monitor_kind();
-    match request(client.list_api_group_resources(&kind.api_version)).await {
-        Ok(list) => list.resources.iter().any(|found| found.kind == kind.kind),
-        Err(error) => {
-            if !error.is_not_found() {
-                tracing::warn!(%error, "whether there are ServiceMonitors is not known; none is made");
-            }
-            false
-        }
-    }
 }

@@ -14,7 +14,7 @@ pub fn service_monitor_kind() -> ApiResource {
 }
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Option<DynamicObject> {
-    if !inputs.service_monitors || !inputs.flash_sale.spec.api.service_monitor {
+    if !inputs.flash_sale.spec.api.service_monitor {
         return None;
     }
     let mut monitor = DynamicObject::new(&inputs.child_name(), &service_monitor_kind());

@@ -44,7 +44,6 @@ fn inputs<'a>(flash_sale: &'a FlashSale, defaults: &'a PodDefaults) -> Inputs<'a
         defaults,
         replicas: 2,
         revision: "stores/17".to_owned(),
-        service_monitors: true,
     }
 }
 
@@ -280,18 +279,14 @@ fn other_secrets_replace_the_pods_and_change_nothing_else() {
 }
 
 #[test]
-fn a_cluster_without_prometheus_operator_or_a_user_without_wish_gets_no_service_monitor() {
-    for (kind_is_there, wanted) in [(true, true), (true, false), (false, true)] {
+fn a_user_without_wish_gets_no_service_monitor() {
+    for wanted in [true, false] {
         let (flash_sale, defaults) = (
             flash_sale("shop", json!({"serviceMonitor": wanted})),
             defaults(),
         );
-        let inputs = Inputs {
-            service_monitors: kind_is_there,
-            ..inputs(&flash_sale, &defaults)
-        };
-        let made = build(&inputs).service_monitor;
-        assert_eq!(made.is_some(), kind_is_there && wanted);
+        let made = build(&inputs(&flash_sale, &defaults)).service_monitor;
+        assert_eq!(made.is_some(), wanted);
         if let Some(made) = made {
             let types = made.types.unwrap();
             assert_eq!(types.api_version, "monitoring.coreos.com/v1");

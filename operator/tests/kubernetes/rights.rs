@@ -1,10 +1,10 @@
 //! The rights that the chart gives the operator are enough for all that it does.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flashsale_operator::api::{FlashSale, Phase};
-use flashsale_servers::go_program;
+use flashsale_servers::{KubeApi, go_program};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -34,29 +34,20 @@ fn rights(namespace: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+fn apply(kubernetes: &KubeApi, file: &Path) {
+    let mut kubectl = kubernetes.kubectl();
+    let applied = kubectl.args(["apply", "-f"]).arg(file).output().unwrap();
+    assert!(applied.status.success(), "{applied:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidden() {
     let kubernetes = tokio::task::spawn_blocking(start_kubernetes).await.unwrap();
     let mut world = World::on("rights", &kubernetes).await;
     world.put_secret(&world.redis, &world.postgres).await;
-    let monitors = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/kubernetes/monitors.yaml"
-    );
     let file = kubernetes.kubeconfig().with_file_name("rights.yaml");
     std::fs::write(&file, rights(world.namespace)).unwrap();
-    for file in [file, monitors.into()] {
-        let applied = kubernetes
-            .kubectl()
-            .args(["apply", "-f"])
-            .arg(file)
-            .output();
-        let applied = applied.unwrap();
-        assert!(applied.status.success(), "{applied:?}");
-    }
-    let established = ["wait", "--for=condition=Established", "crd", "--all"];
-    let waited = kubernetes.kubectl().args(established).output().unwrap();
-    assert!(waited.status.success(), "{waited:?}");
+    apply(&kubernetes, &file);
 
     let account = format!(
         "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
@@ -74,11 +65,29 @@ async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidde
     status.await;
     world.await_event("deal", "Opened").await;
 
-    // A ServiceMonitor too, where there are such.
+    // A ServiceMonitor too, once there are such and something is applied.
+    let monitors = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/kubernetes/monitors.yaml"
+    );
+    apply(&kubernetes, monitors.as_ref());
+    let established = ["wait", "--for=condition=Established", "crd", "--all"];
+    let waited = kubernetes.kubectl().args(established).output().unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+    let template = json!({"labels": {"team": "shoes"}});
+    let patch = json!({"spec": {"api": {"podTemplate": template}}});
+    world.patch::<FlashSale>("deal", patch).await;
     let kind = flashsale_operator::resources::service_monitor_kind();
     let api: Api<DynamicObject> =
         Api::namespaced_with(world.client.clone(), world.namespace, &kind);
-    let monitor = api.get("deal-api").await.unwrap();
+    let begun = std::time::Instant::now();
+    let monitor = loop {
+        if let Some(monitor) = api.get_opt("deal-api").await.unwrap() {
+            break monitor;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{}", operator.log());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
     assert_eq!(monitor.owner_references()[0].name, "deal");
 
     // What is not wanted any more goes.

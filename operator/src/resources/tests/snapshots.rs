@@ -49,11 +49,7 @@ fn check(name: &str, inputs: &Inputs<'_>) {
 #[test]
 fn a_short_manifest() {
     let (flash_sale, defaults) = (flash_sale("shop", json!({})), defaults());
-    let inputs = Inputs {
-        service_monitors: false,
-        ..inputs(&flash_sale, &defaults)
-    };
-    check("short", &inputs);
+    check("short", &inputs(&flash_sale, &defaults));
 }
 
 #[test]
