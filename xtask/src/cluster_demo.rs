@@ -60,11 +60,14 @@ pub fn run(session: &Session, manifest: Option<&Path>, once: bool) -> Result<()>
     let close = shop.delete(session);
     result?;
     close?;
+    let kubeconfig = cluster.kubectl().kubeconfig().display();
     session.say(format_args!(
-        "The FlashSale is deleted. The cluster stays, with the chart: \
-         `kubectl --kubeconfig {}`; `cargo xtask cluster down` removes it",
-        cluster.kubectl().kubeconfig().display()
+        "The FlashSale is deleted. The cluster stays, with the chart: `kubectl --kubeconfig \
+         {kubeconfig}`"
     ));
+    if cluster.image().is_some() {
+        session.say("`cargo xtask cluster down` removes it");
+    }
     Ok(())
 }
 
