@@ -110,9 +110,8 @@ pub(super) async fn apply(
     }
     let mut deployment = applier.put(&resources.deployment).await?;
     if let Some(minimum) = minimum
-        && replicas(&deployment) == Some(0)
+        && needs_pods(&deployment, minimum)
     {
-        // One without pods is none that an autoscaler touches: it would stay at none.
         deployment = applier.scale(minimum).await?;
     }
     let autoscaler = match &resources.autoscaler {
@@ -315,6 +314,13 @@ impl Applier<'_> {
 
 fn replicas(deployment: &Deployment) -> Option<i32> {
     deployment.spec.as_ref().and_then(|spec| spec.replicas)
+}
+
+/// Whether an autoscaler would leave it with too few pods: one without any is none that it touches,
+/// and a new one gets its second pod when the autoscaler looks, a quarter of a minute later.
+fn needs_pods(deployment: &Deployment, minimum: i32) -> bool {
+    let is_new = deployment.metadata.generation == Some(1);
+    replicas(deployment).is_some_and(|now| now == 0 || (is_new && now < minimum))
 }
 
 /// Whether the number of pods is one that we have applied.

@@ -1,5 +1,6 @@
 //! What stands in the cluster for a FlashSale follows it.
 
+use flashsale_operator::api::FlashSale;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -213,6 +214,43 @@ async fn what_belongs_to_somebody_else_is_not_taken_over() {
                 .is_some_and(|found| found.reason != "NotApplied")
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_autoscaler_all_pods_are_there_at_once() {
+    let world = World::new("at-once").await;
+    let _operator = world.operator("one");
+    let api = json!({"replicas": {"idle": 3, "sale": 8}, "autoscaling": {"maxReplicas": 20}});
+    let spec = json!({"schedule": YEARLY, "api": api});
+    world.flash_sale("deal", spec).await;
+    // No autoscaler works here.
+    world
+        .await_that("it has its pods", "deal-api", |found| {
+            replicas(found) == Some(3)
+        })
+        .await;
+    // One that takes some away may do so.
+    world
+        .patch::<Deployment>("deal-api", json!({"spec": {"replicas": 2}}))
+        .await;
+    world
+        .patch::<FlashSale>(
+            "deal",
+            json!({"spec": {"api": {"podTemplate": {"labels": {"a": "b"}}}}}),
+        )
+        .await;
+    let deployment = world.await_that("it has changed", "deal-api", |found: &Deployment| {
+        let template = &found.spec.as_ref().unwrap().template;
+        template
+            .metadata
+            .as_ref()
+            .unwrap()
+            .labels
+            .as_ref()
+            .unwrap()
+            .contains_key("a")
+    });
+    assert_eq!(replicas(&deployment.await), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
