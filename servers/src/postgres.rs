@@ -100,22 +100,14 @@ impl Postgres {
     /// # Errors
     /// Where there is one of this name, or the server is down.
     pub fn create_database(&self, name: &str) -> Result<String, ServersError> {
-        let output = Command::new(self.programs.join("createdb"))
+        let mut createdb = Command::new(self.programs.join("createdb"));
+        createdb
             .args(["--host=127.0.0.1", "--no-password"])
             .arg(format!("--port={}", self.port))
             .arg(format!("--username={USER}"))
             .arg("--maintenance-db=postgres")
-            .arg(name)
-            .env("PGCONNECT_TIMEOUT", "10")
-            .output()
-            .map_err(ServersError::io("run createdb"))?;
-        if !output.status.success() {
-            return Err(ServersError::Ended {
-                name: format!("createdb {name}"),
-                status: output.status.to_string(),
-                log: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
-        }
+            .arg(name);
+        printed(&mut createdb, format!("createdb {name}"))?;
         Ok(self.url_of(name))
     }
 
@@ -293,15 +285,21 @@ pub fn query(url: &str, statement: &str) -> Result<String, ServersError> {
 }
 
 fn run_psql(programs: &Path, url: &str, statement: &str) -> Result<String, ServersError> {
-    let output = Command::new(programs.join("psql"))
-        .args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
-        .arg(url)
+    let mut psql = Command::new(programs.join("psql"));
+    psql.args(["-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement])
+        .arg(url);
+    printed(&mut psql, format!("psql -c {statement:?}"))
+}
+
+/// What a client of Postgres prints.
+fn printed(client: &mut Command, name: String) -> Result<String, ServersError> {
+    let output = client
         .env("PGCONNECT_TIMEOUT", "10")
         .output()
-        .map_err(ServersError::io("run psql"))?;
+        .map_err(ServersError::io(format!("run {name}")))?;
     if !output.status.success() {
         return Err(ServersError::Ended {
-            name: format!("psql -c {statement:?}"),
+            name,
             status: output.status.to_string(),
             log: String::from_utf8_lossy(&output.stderr).into_owned(),
         });

@@ -24,7 +24,7 @@ mod removal;
 mod stores;
 mod traces;
 
-use std::{env, fs, path::Path, path::PathBuf, process::Command, time::Instant};
+use std::{env, ffi::OsString, fs, path::Path, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -67,6 +67,11 @@ pub fn run(session: &Session, action: Action) -> Result<()> {
     }
 }
 
+/// The kubeconfig of a cluster that the user has already.
+pub fn given() -> Option<OsString> {
+    env::var_os("KUBECONFIG").filter(|value| !value.is_empty())
+}
+
 /// A cluster that is up, with Redis Cluster and Postgres.
 pub struct Cluster {
     kubectl: Kubectl,
@@ -76,8 +81,7 @@ pub struct Cluster {
 impl Cluster {
     /// What `cargo xtask cluster up` does.
     pub fn up(session: &Session) -> Result<Self> {
-        let given = env::var_os("KUBECONFIG").filter(|value| !value.is_empty());
-        let (kubectl, image) = match given {
+        let (kubectl, image) = match given() {
             Some(kubeconfig) => (use_given(session, &PathBuf::from(kubeconfig))?, None),
             None => (up(session)?, Some(images::imported(place::state())?)),
         };

@@ -11,14 +11,12 @@ mod rolling_update;
 mod scene;
 mod whole_sale;
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
 use self::scene::Scene;
 use crate::{
     chart::Chart,
-    cluster::Cluster,
+    cluster::{self, Cluster},
     project,
     session::Session,
     steps::{self, Step},
@@ -67,18 +65,17 @@ fn stories<'a>() -> [Step<Scene<'a>>; 6] {
 /// Runs all stories, in the cluster of `cargo xtask cluster up`, which stays.
 pub fn run(session: &Session) -> Result<()> {
     anyhow::ensure!(
-        std::env::var_os("KUBECONFIG").is_none_or(|value| value.is_empty()),
+        cluster::given().is_none(),
         "expected no KUBECONFIG: this kills, upgrades and uninstalls the operator, which is not \
          done to a cluster of yours; `env -u KUBECONFIG cargo xtask cluster test` uses one of its own"
     );
     let cluster = Cluster::up(session)?;
     let chart = Chart::new(session, &cluster)?;
-    let logs: PathBuf = project::output_folder("cluster/test")?;
     let scene = Scene {
         session,
         cluster: &cluster,
         chart,
-        logs,
+        logs: project::output_folder("cluster/test")?,
     };
     scene.clear()?;
     let result = steps::run(&stories(), &scene);

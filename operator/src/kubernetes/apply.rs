@@ -130,7 +130,7 @@ pub(super) async fn apply(
         }
         None => None,
     };
-    if applier.has_service_monitors().await? {
+    if applier.has_service_monitors().await {
         applier.service_monitor(resources).await?;
     }
     Ok(Some(Applied {
@@ -292,12 +292,17 @@ impl Applier<'_> {
     }
 
     /// Asked every time: the Prometheus Operator may come after this one, and go before it.
-    async fn has_service_monitors(&self) -> Result<bool, ApplyError> {
+    async fn has_service_monitors(&self) -> bool {
         let kind = service_monitor_kind();
         match request(self.client.list_api_group_resources(&kind.api_version)).await {
-            Ok(list) => Ok(list.resources.iter().any(|found| found.kind == kind.kind)),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(self.failed(&kind.kind, error)),
+            Ok(list) => list.resources.iter().any(|found| found.kind == kind.kind),
+            Err(error) => {
+                if !error.is_not_found() {
+                    // Nothing that sells depends on it.
+                    tracing::warn!(%error, "whether there are ServiceMonitors is not known; none is made");
+                }
+                false
+            }
         }
     }
 

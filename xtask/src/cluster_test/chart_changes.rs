@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flashsale_servers::query;
 
 use super::scene::Scene;
 use crate::{cluster_shop::ClusterShop, shop::Shop};
@@ -49,10 +48,9 @@ pub fn is_uninstalled_under_load(scene: &Scene) -> Result<()> {
         has_the_same_pods(&shop, &pods)
     })?;
     shop.delete(session)?;
-    let rows = format!("SELECT count(*) FROM purchases WHERE sale_id = '{sale}'");
-    let left = query(&shop.places().postgres, &rows)?;
+    let (left, _) = shop.sold(&sale)?;
     anyhow::ensure!(
-        left == "0",
+        left == 0,
         "expected `deletionPolicy: Delete` to leave no row of {sale}, found {left} purchases"
     );
     Ok(())

@@ -5,12 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use jiff::SignedDuration;
 
-use super::scene::{Scene, first, until};
+use super::scene::{Scene, until};
 use crate::{
     chart::{NAMESPACE, OPERATOR, OPERATOR_PODS},
-    project::{self, Profile},
     shop::Shop,
-    stack::product,
 };
 
 const STARTS_IN: SignedDuration = SignedDuration::from_secs(45);
@@ -67,13 +65,8 @@ pub fn before_the_start(scene: &Scene) -> Result<()> {
     let sale = shop.await_open(session, limit)?;
     let late = -until(next.starts_at);
     session.say(format_args!("{sale} is open {late:#} after its start"));
-    let program = project::program(Profile::Release, "flashsale-load")?;
-    let load = product("flashsale-load", program)
-        .inherit_output()
-        .args(["--profile", "light", "--duration", "5", "--quiet"])
-        .args(["--target", first(&shop)?])
-        .args(["--postgres", &shop.places().postgres]);
-    session.run(load)?;
+    let load = scene.load(&shop)?.args(["--duration", "5"]);
+    session.run(load.inherit_output())?;
 
     session.say("The operators come back");
     kubectl.output(&["scale", OPERATOR, "-n", NAMESPACE, "--replicas=2"])?;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
-use flashsale_servers::Process;
+use flashsale_servers::{Launch, Process};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
@@ -149,22 +149,29 @@ impl<'a> Scene<'a> {
     }
 
     fn start_load(&self, shop: &ClusterShop<'_>, sale: &str) -> Result<Process> {
-        let program = project::program(Profile::Release, "flashsale-load")?;
-        let load = product("flashsale-load", program)
+        let load = self
+            .load(shop)?
             .log(self.logs.join(format!("{sale}.log")))
             // No faster than leaves two cores time for Kubernetes, and over many connections, each
             // of which may be idle just when its pod ends.
-            .args(["--profile", "light", "--quiet", "--rate", "200"])
+            .args(["--rate", "200"])
             .args(["--users", "64", "--connections", "64"])
-            .args(["--duration", &LOAD_SECONDS.to_string()])
-            .args(["--target", first(shop)?])
-            .args(["--postgres", &shop.places().postgres]);
+            .args(["--duration", &LOAD_SECONDS.to_string()]);
         Ok(self.session.guard().launch(&load)?)
+    }
+
+    /// A call of the load generator, with light load and a check of the answers.
+    pub fn load(&self, shop: &ClusterShop<'_>) -> Result<Launch> {
+        let program = project::program(Profile::Release, "flashsale-load")?;
+        Ok(product("flashsale-load", program)
+            .args(["--profile", "light", "--quiet"])
+            .args(["--target", first(shop)?])
+            .args(["--postgres", &shop.places().postgres]))
     }
 }
 
 /// The base URL of the Service.
-pub fn first<'s>(shop: &'s ClusterShop<'_>) -> Result<&'s str> {
+fn first<'s>(shop: &'s ClusterShop<'_>) -> Result<&'s str> {
     let url = shop.places().api.first();
     url.map(String::as_str)
         .context("the Service was not reached yet")
