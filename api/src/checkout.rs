@@ -1,13 +1,13 @@
 //! `POST /checkout` and `GET /checkout/{code}`.
 
-use flashsale_engine::checkout::{Checkout, Refusal};
-use flashsale_engine::ids::{ItemId, RequestId, UserId};
-use flashsale_engine::purchase::{Cart, NoOrder};
-use flashsale_engine::shop::Shop;
+use flashsale_engine::{
+    BackendError, Checkout, InvalidCheckout, ItemId, NoOrder, Refusal, RequestId, ShownCart, UserId,
+};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::Selling;
 use crate::faults::Unavailable;
 use crate::params::{Checked, CodeShape, ItemIdShape, UserIdShape};
 use crate::problem::Problem;
@@ -73,7 +73,7 @@ pub enum CartResponse {
 
 /// Serves POST /checkout.
 pub async fn post(
-    shop: &Shop,
+    selling: &Selling,
     user: &Checked<UserIdShape>,
     item: &Checked<ItemIdShape>,
     request_id: &RequestId,
@@ -81,13 +81,27 @@ pub async fn post(
     let (valid_user, valid_item) = match (user.get(), item.get()) {
         (Ok(user), Ok(item)) => (user, item),
         (Err(why), item) => {
-            return invalid(shop, "invalid_user_id", why, (None, item.ok()), request_id).await;
+            return invalid(
+                selling,
+                InvalidCheckout::UserId,
+                why,
+                (None, item.ok()),
+                request_id,
+            )
+            .await;
         }
         (user, Err(why)) => {
-            return invalid(shop, "invalid_item_id", why, (user.ok(), None), request_id).await;
+            return invalid(
+                selling,
+                InvalidCheckout::ItemId,
+                why,
+                (user.ok(), None),
+                request_id,
+            )
+            .await;
         }
     };
-    match shop.checkout(valid_user, valid_item, request_id).await {
+    match selling.checkout(valid_user, valid_item, request_id).await {
         Ok(Checkout::InCart {
             code,
             items_count,
@@ -103,17 +117,17 @@ pub async fn post(
 }
 
 async fn invalid(
-    shop: &Shop,
-    code: &'static str,
+    selling: &Selling,
+    invalid: InvalidCheckout,
     why: &str,
     (user, item): (Option<&UserId>, Option<&ItemId>),
     request_id: &RequestId,
 ) -> Result<CheckoutResponse, Unavailable> {
-    let logged = shop.log_invalid_checkout(user, item, code, request_id);
+    let logged = selling.log_invalid_checkout(user, item, invalid, request_id);
     logged
         .await
         .map_err(|error| unavailable(&error, request_id))?;
-    let problem = Problem::new(StatusCode::BAD_REQUEST, code, why, request_id);
+    let problem = Problem::new(StatusCode::BAD_REQUEST, invalid.code(), why, request_id);
     Ok(CheckoutResponse::BadRequest(Json(problem)))
 }
 
@@ -157,14 +171,14 @@ fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
     }
 }
 
-fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> Unavailable {
+fn unavailable(error: &BackendError, request_id: &RequestId) -> Unavailable {
     tracing::warn!(request_id = request_id.as_str(), error = %error, "checkout unavailable");
     Unavailable::new("the cart could not be reached: ask again", request_id)
 }
 
 /// Serves GET /checkout/{code}.
 pub async fn get(
-    shop: &Shop,
+    selling: &Selling,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
 ) -> Result<CartResponse, Unavailable> {
@@ -176,14 +190,14 @@ pub async fn get(
             return Ok(CartResponse::BadRequest(problem));
         }
     };
-    match shop.cart(code).await {
-        Ok(Cart {
+    match selling.cart(code).await {
+        Ok(ShownCart {
             user,
             items,
             ends_at,
         }) => {
-            let view = shop.known(&code.sale);
-            let sold = |idx| view.as_ref().is_some_and(|open| open.view.is_sold(idx));
+            let view = selling.known(&code.sale);
+            let sold = |idx| view.as_ref().is_some_and(|served| served.is_sold(idx));
             Ok(CartResponse::Cart(Json(CartBody {
                 code: code.to_string(),
                 user_id: user,

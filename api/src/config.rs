@@ -1,12 +1,11 @@
-//! What an API process is told: flags, each with an environment variable.
+//! The configuration of an API process: flags, each with an environment variable.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::shop::ShopConfig;
+use flashsale_engine::{BackendUrls, FlashSaleName, SellingOptions};
 
 use crate::connection::Patience;
 use crate::serve::Limits;
@@ -81,13 +80,19 @@ pub struct Config {
 
 impl Config {
     /// What the engine needs of it.
-    pub fn shop(&self) -> ShopConfig {
-        ShopConfig {
+    pub fn selling(&self) -> SellingOptions {
+        SellingOptions {
             flash_sale: self.flash_sale.clone(),
-            redis_url: self.redis_url.clone(),
-            postgres_url: self.postgres_url.clone(),
-            postgres_connections: self.postgres_connections,
             attempts_backlog: self.attempts_backlog,
+        }
+    }
+
+    /// Where the backends are.
+    pub fn backends(&self) -> BackendUrls {
+        BackendUrls {
+            redis: self.redis_url.clone(),
+            postgres: self.postgres_url.clone(),
+            postgres_connections: self.postgres_connections,
         }
     }
 

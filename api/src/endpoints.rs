@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flashsale_engine::ids::RequestId;
+use flashsale_engine::RequestId;
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
@@ -53,8 +53,8 @@ impl Api {
         id: Query<Checked<ItemIdShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<checkout::CheckoutResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        checkout::post(shop, &user_id, &id, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        checkout::post(selling, &user_id, &id, &request_id).await
     }
 
     /// Look at a cart
@@ -65,8 +65,8 @@ impl Api {
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<checkout::CartResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        checkout::get(shop, &code, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        checkout::get(selling, &code, &request_id).await
     }
 
     /// Buy a cart
@@ -80,8 +80,8 @@ impl Api {
         code: Query<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<purchase::PurchaseResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        purchase::post(shop, &code, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        purchase::post(selling, &code, &request_id).await
     }
 
     /// Look at what a code bought
@@ -92,8 +92,8 @@ impl Api {
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<purchase::OutcomeResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        purchase::get(shop, &code, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        purchase::get(selling, &code, &request_id).await
     }
 
     /// The sale that is selling
@@ -102,8 +102,8 @@ impl Api {
         &self,
         request_id: Data<&RequestId>,
     ) -> Result<sales::ActiveResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        sales::active(shop, &request_id)
+        let selling = self.readiness.selling_for(&request_id)?;
+        sales::active(selling, &request_id)
     }
 
     /// A sale
@@ -114,8 +114,8 @@ impl Api {
         id: Path<Checked<SaleIdShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<sales::SaleResponse, Unavailable> {
-        let shop = self.readiness.shop_for(&request_id)?;
-        sales::get(shop, &id, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        sales::get(selling, &id, &request_id).await
     }
 
     /// The items of a sale, page by page
@@ -139,8 +139,8 @@ impl Api {
             cursor: cursor.0.0,
             available: available.0.0,
         };
-        let shop = self.readiness.shop_for(&request_id)?;
-        sales::items(shop, &id, query, &request_id).await
+        let selling = self.readiness.selling_for(&request_id)?;
+        sales::items(selling, &id, query, &request_id).await
     }
 
     /// The state and latency of each dependency

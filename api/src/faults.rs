@@ -3,7 +3,7 @@
 //! Most of it is answered around the endpoints ([`crate::observe`]); it is part of their types
 //! so that the document is whole.
 
-use flashsale_engine::ids::RequestId;
+use flashsale_engine::RequestId;
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;

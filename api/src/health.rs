@@ -1,19 +1,17 @@
 //! `GET /health`: the state and latency of each dependency.
 //!
-//! Promises: an answer within [`PING_LIMIT`] and a little, also where a store hangs.
+//! Promises: an answer within [`PING_LIMIT`] and a little, also where a backend hangs.
 
 use std::time::Duration;
 
-use flashsale_engine::StoreError;
-use flashsale_engine::ids::RequestId;
-use flashsale_engine::redis_cluster::CALL_TIMEOUT;
+use flashsale_engine::{BackendError, CALL_TIMEOUT, RequestId};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::problem::{Problem, RETRY_AFTER_SECONDS};
-use crate::readiness::{Readiness, Store};
+use crate::readiness::{Backend, Readiness};
 
-/// The longest that the stores are waited for.
+/// The longest that the backends are waited for.
 pub const PING_LIMIT: Duration = Duration::from_millis(1_900);
 
 // A ping that takes longer is one of Postgres.
@@ -98,7 +96,7 @@ impl Dependency {
         }
     }
 
-    fn pinged(pinged: Result<Duration, StoreError>, request_id: &RequestId) -> Self {
+    fn pinged(pinged: Result<Duration, BackendError>, request_id: &RequestId) -> Self {
         match pinged {
             Ok(took) => Self {
                 status: State::Up,
@@ -117,15 +115,15 @@ impl Dependency {
 
 /// The state of Redis and of Postgres.
 async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Dependency, Dependency) {
-    let Some(shop) = readiness.shop() else {
+    let Some(selling) = readiness.selling() else {
         // Which of them it waits for is in the log already, once a second.
         return match readiness.not_reached() {
-            Some(Store::Redis) => (Dependency::down(), Dependency::unknown()),
-            Some(Store::Postgres) => (Dependency::unknown(), Dependency::down()),
+            Some(Backend::Redis) => (Dependency::down(), Dependency::unknown()),
+            Some(Backend::Postgres) => (Dependency::unknown(), Dependency::down()),
             None => (Dependency::unknown(), Dependency::unknown()),
         };
     };
-    match tokio::time::timeout(PING_LIMIT, shop.ping()).await {
+    match tokio::time::timeout(PING_LIMIT, selling.ping()).await {
         Ok((redis, postgres)) => (
             Dependency::pinged(redis, request_id),
             Dependency::pinged(postgres, request_id),
@@ -144,13 +142,13 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Depende
 pub async fn get(readiness: &Readiness, request_id: &RequestId) -> HealthResponse {
     let (redis, postgres) = dependencies(readiness, request_id).await;
     let up = redis.status == State::Up && postgres.status == State::Up;
-    let active = readiness.shop().and_then(|shop| shop.active());
+    let active = readiness.selling().and_then(|selling| selling.active());
     let body = Json(HealthBody {
         status: if up { State::Up } else { State::Down },
         redis,
         postgres,
         not_ready: readiness.not_ready(),
-        active_sale: active.map(|open| open.sale.id.to_string()),
+        active_sale: active.map(|served| served.sale.id.to_string()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     });
     if up {

@@ -37,9 +37,9 @@ fn readyz(readiness: Data<&Arc<Readiness>>) -> Response {
 
 #[handler]
 fn metrics(readiness: Data<&Arc<Readiness>>) -> Response {
-    let rendered = match readiness.shop() {
+    let rendered = match readiness.selling() {
         // It brings its gauges up to date.
-        Some(shop) => shop.metrics().render(),
+        Some(selling) => selling.metrics().render(),
         None => readiness.metrics().render(),
     };
     match rendered {

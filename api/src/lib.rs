@@ -1,5 +1,6 @@
 //! The HTTP surface: parameters in, engine, answers out. It decides nothing about a sale.
 
+pub mod access_log;
 pub mod checkout;
 pub mod config;
 pub mod connection;
@@ -19,3 +20,9 @@ pub mod sales;
 pub mod serve;
 pub mod server;
 pub mod traffic;
+
+/// The selling service on real backends.
+pub type Selling = flashsale_engine::SellingService<
+    flashsale_engine::RedisCluster,
+    flashsale_engine::PostgresPool,
+>;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use flashsale_api::config::Config;
 use flashsale_api::{open_files, panics, server};
-use flashsale_engine::telemetry::Telemetry;
+use flashsale_engine::{Logging, SystemClock, SystemRandom};
 
 /// A request makes some dozens of short-lived allocations, which this allocator makes cheaper than
 /// that of the C library.
@@ -14,28 +14,29 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    // Whichever library speaks TLS first must not choose a provider of its own. A second
-    // installation is refused, which is fine.
+    // No library may choose a TLS provider of its own. A second installation is refused, which is
+    // fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let telemetry = match Telemetry::start() {
-        Ok(telemetry) => telemetry,
+    let logging = match Logging::start() {
+        Ok(logging) => logging,
         Err(error) => return fail(&error),
     };
     panics::log_all();
     open_files::allow_all(config.max_connections);
     let mut runtime = match config.worker_threads {
-        // One thread has nobody to share its work with, and need not be ready to.
+        // One thread shares its work with no other.
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
     if config.worker_threads > 1 {
         runtime.worker_threads(config.worker_threads);
     }
+    let time_and_randomness = (SystemClock::clock(), SystemRandom::random());
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(server::run(&config, &telemetry)),
+        Ok(runtime) => runtime.block_on(server::run(&config, &logging, time_and_randomness)),
         Err(error) => return fail(&error),
     };
-    telemetry.flush();
+    logging.flush();
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

@@ -10,16 +10,16 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use flashsale_engine::ids::RequestId;
-use flashsale_engine::telemetry::{RequestLine, Telemetry};
+use flashsale_engine::{InvalidCheckout, RequestId, Timer};
 use futures_util::FutureExt;
 use poem::error::ReadBodyError;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use poem_openapi::error::ParseParamError;
 
+use crate::access_log::{AccessLog, RequestLine};
 use crate::panics;
 use crate::problem::Problem;
 use crate::readiness::Readiness;
@@ -41,7 +41,7 @@ pub struct Observe {
     /// Whether this process drains, and where refused checkouts are logged.
     pub readiness: Arc<Readiness>,
     /// Where each request has its line.
-    pub log: Telemetry,
+    pub access_log: AccessLog,
     /// From a request's head to its answer.
     pub answer_within: Duration,
 }
@@ -72,7 +72,7 @@ struct Exchange<'a, E> {
     request_id: RequestId,
     method: &'static str,
     route: Route,
-    started: Instant,
+    timer: Timer,
     status: u16,
 }
 
@@ -90,18 +90,18 @@ impl<E: Endpoint> Endpoint for Observed<E> {
         let request_id = request
             .header(REQUEST_ID)
             .and_then(|text| RequestId::parse(text).ok())
-            .unwrap_or_else(RequestId::generate);
+            .unwrap_or_else(|| RequestId::generate(&self.observe.readiness.ambient().random));
         request.set_data(request_id.clone());
         let mut exchange = Exchange {
             observed: self,
             request_id,
             method: method_label(request.method()),
             route: Route::of(request.uri().path()),
-            started: Instant::now(),
+            timer: self.observe.readiness.ambient().clock.start_timer(),
             status: CLIENT_LEFT,
         };
-        let deadline = exchange.started + self.observe.answer_within;
-        let answer = until(deadline, exchange.answer(request)).await;
+        let (timer, limit) = (exchange.timer.clone(), self.observe.answer_within);
+        let answer = within(&timer, limit, exchange.answer(request)).await;
         let mut response = answer.unwrap_or_else(|| exchange.late());
 
         let status = response.status();
@@ -125,8 +125,8 @@ impl<E: Endpoint> Endpoint for Observed<E> {
 
 impl<E: Endpoint> Exchange<'_, E> {
     async fn answer(&self, mut request: Request) -> Response {
-        let body_deadline = self.started + self.observed.observe.answer_within / 2;
-        if let Err(fault) = check_body(&mut request, body_deadline).await {
+        let body_limit = self.observed.observe.answer_within / 2;
+        if let Err(fault) = check_body(&mut request, &self.timer, body_limit).await {
             return Box::pin(self.refuse_body(&fault)).await;
         }
         let call = AssertUnwindSafe(self.observed.endpoint.call(request));
@@ -149,31 +149,36 @@ impl<E: Endpoint> Exchange<'_, E> {
     }
 
     async fn refuse_body(&self, fault: &BodyFault) -> Response {
-        let (status, code, detail) = match fault {
+        let (status, invalid, detail) = match fault {
             BodyFault::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
+                InvalidCheckout::BodyTooLarge,
                 "expected no body, found a large one: parameters go into the query",
             ),
             BodyFault::Broken => (
                 StatusCode::BAD_REQUEST,
-                "invalid_request",
+                InvalidCheckout::Body,
                 "the body: expected chunks as RFC 9112 has them, found something else; no \
                  endpoint needs a body",
             ),
             BodyFault::Late => (
                 StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
+                InvalidCheckout::RequestTimeout,
                 "the body: expected its end, found none in time; no endpoint needs a body",
             ),
         };
         if self.method == "POST" && self.route == Route::Checkout {
             // Every answered checkout is logged, whatever the answer.
-            let shop = match self.observed.observe.readiness.shop_for(&self.request_id) {
-                Ok(shop) => shop,
+            let selling = match self
+                .observed
+                .observe
+                .readiness
+                .selling_for(&self.request_id)
+            {
+                Ok(selling) => selling,
                 Err(unavailable) => return poem::Error::from(unavailable).into_response(),
             };
-            let logged = shop.log_invalid_checkout(None, None, code, &self.request_id);
+            let logged = selling.log_invalid_checkout(None, None, invalid, &self.request_id);
             if let Err(error) = logged.await {
                 tracing::warn!(
                     request_id = self.request_id.as_str(), error = %error, "checkout unavailable"
@@ -182,7 +187,7 @@ impl<E: Endpoint> Exchange<'_, E> {
                 return Problem::unavailable(detail, &self.request_id).into_response();
             }
         }
-        Problem::new(status, code, detail, &self.request_id).into_response()
+        Problem::new(status, invalid.code(), detail, &self.request_id).into_response()
     }
 
     /// A problem for an error that the framework made.
@@ -243,12 +248,12 @@ impl<E: Endpoint> Exchange<'_, E> {
 
 impl<E> Drop for Exchange<'_, E> {
     fn drop(&mut self) {
-        let took = self.started.elapsed();
+        let took = self.timer.elapsed();
         let Observed {
             traffic, observe, ..
         } = self.observed;
         traffic.count(self.method, self.route, self.status, took.as_secs_f64());
-        observe.log.request(&RequestLine {
+        observe.access_log.write(&RequestLine {
             request_id: self.request_id.as_str(),
             method: self.method,
             route: self.route.label(),
@@ -260,7 +265,11 @@ impl<E> Drop for Exchange<'_, E> {
 
 /// Refuses a body that is larger than is worth reading. One of unknown length is read that far,
 /// one of a known length not at all.
-async fn check_body(request: &mut Request, deadline: Instant) -> Result<(), BodyFault> {
+async fn check_body(
+    request: &mut Request,
+    timer: &Timer,
+    limit: Duration,
+) -> Result<(), BodyFault> {
     let headers = request.headers();
     if !headers.contains_key(header::TRANSFER_ENCODING) {
         let length = headers.get(header::CONTENT_LENGTH);
@@ -272,7 +281,7 @@ async fn check_body(request: &mut Request, deadline: Instant) -> Result<(), Body
     }
     // In a box of its own: its buffer would be a part of every request's future.
     let read = Box::pin(request.take_body().into_bytes_limit(MAX_BODY_BYTES));
-    match until(deadline, read).await {
+    match within(timer, limit, read).await {
         Some(Ok(_)) => Ok(()),
         Some(Err(ReadBodyError::PayloadTooLarge)) => Err(BodyFault::TooLarge),
         Some(Err(_)) => Err(BodyFault::Broken),
@@ -280,14 +289,14 @@ async fn check_body(request: &mut Request, deadline: Instant) -> Result<(), Body
     }
 }
 
-/// Waits for `work` until `deadline`; none where it is not done then. It has no timer, which
-/// each request would have to set and to take back: a connection is polled at each tick of its
-/// clock ([`crate::connection`]), and what it waits for looks at the time then.
-async fn until<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+/// Waits for `work` until `timer` has reached `limit`; none where it is not done then. It sets no
+/// timer of the runtime, which each request would have to set and to cancel: a connection is polled
+/// at each tick of its clock ([`crate::connection`]), and `timer` is read then.
+async fn within<T>(timer: &Timer, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Ready(done) => Poll::Ready(Some(done)),
-        Poll::Pending if Instant::now() >= deadline => Poll::Ready(None),
+        Poll::Pending if timer.elapsed() >= limit => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await

@@ -4,9 +4,7 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
-use flashsale_engine::code::CheckoutCode;
-use flashsale_engine::ids::{ItemId, UserId};
-use flashsale_engine::sale::SaleId;
+use flashsale_engine::{CheckoutCode, ItemId, SaleId, UserId};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 

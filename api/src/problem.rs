@@ -1,7 +1,7 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457) with a stable `code` and
 //! the request's id.
 
-use flashsale_engine::ids::RequestId;
+use flashsale_engine::RequestId;
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;

@@ -1,14 +1,11 @@
 //! `POST /purchase` and `GET /purchase/{code}`.
 
-use flashsale_engine::ids::RequestId;
-use flashsale_engine::purchase::{NoOrder, Order};
-use flashsale_engine::record::ItemOutcome;
-use flashsale_engine::sale::SaleId;
-use flashsale_engine::shop::Shop;
+use flashsale_engine::{ItemOutcome, NoOrder, NothingSold, Order, RequestId, SaleId};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::Selling;
 use crate::faults::Unavailable;
 use crate::params::{Checked, CodeShape};
 use crate::problem::Problem;
@@ -167,18 +164,18 @@ impl PurchaseProblem {
 
 /// Serves POST /purchase.
 pub async fn post(
-    shop: &Shop,
+    selling: &Selling,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
 ) -> Result<PurchaseResponse, Unavailable> {
     let code = match code.get() {
         Ok(code) => code,
         Err(why) => {
-            shop.count_invalid_purchase();
+            selling.count_invalid_purchase();
             return Ok(bad_request("invalid_code", why, request_id));
         }
     };
-    match shop.purchase(code, request_id).await {
+    match selling.purchase(code, request_id).await {
         Ok(order) => {
             log_order(&order, &code.sale, request_id);
             Ok(answer(&order, request_id))
@@ -226,7 +223,7 @@ fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
     if body.success {
         return PurchaseResponse::Bought(Json(body), replayed);
     }
-    let limited = order.refusal() == ItemOutcome::LimitReached.as_str();
+    let limited = order.refusal() == NothingSold::LimitReached;
     let (status, detail) = if limited {
         let why = "nothing was bought: the user or the sale may have no more items";
         (StatusCode::BAD_REQUEST, why)
@@ -234,7 +231,7 @@ fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
         let why = "nothing was bought: all items of the cart are sold";
         (StatusCode::CONFLICT, why)
     };
-    let problem = Problem::new(status, order.refusal(), detail, request_id);
+    let problem = Problem::new(status, order.refusal().code(), detail, request_id);
     let problem = Json(PurchaseProblem::with_outcome(problem, body));
     if limited {
         PurchaseResponse::BadRequest(problem, replayed)
@@ -250,7 +247,7 @@ fn bad_request(code: &str, why: &str, request_id: &RequestId) -> PurchaseRespons
 
 /// Serves GET /purchase/{code}.
 pub async fn get(
-    shop: &Shop,
+    selling: &Selling,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
 ) -> Result<OutcomeResponse, Unavailable> {
@@ -267,10 +264,10 @@ pub async fn get(
         let problem = problem(StatusCode::NOT_FOUND, "unknown_code", why);
         Ok(OutcomeResponse::NotFound(problem))
     };
-    if code.sale.flash_sale() != shop.flash_sale() {
+    if code.sale.flash_sale() != selling.flash_sale() {
         return unknown();
     }
-    match shop.outcome(code).await {
+    match selling.outcome(code).await {
         Ok(Some(order)) => Ok(OutcomeResponse::Outcome(Json(PurchaseBody::new(&order)))),
         Ok(None) | Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => unknown(),
         Err(NoOrder::Unavailable(error)) => {

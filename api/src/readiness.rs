@@ -1,33 +1,33 @@
-//! What a process knows of itself: whether it has reached its stores, and whether it drains.
+//! The state of a process: whether it has reached its backends, and whether it drains.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flashsale_engine::StoreError;
-use flashsale_engine::ids::RequestId;
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::shop::Shop;
+use flashsale_engine::{Ambient, BackendError, Metrics, RequestId};
 
+use crate::Selling;
 use crate::faults::Unavailable;
 
-/// One of the stores.
+/// One of the backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
+pub enum Backend {
     /// Redis Cluster.
     Redis,
     /// Postgres.
     Postgres,
 }
 
-impl Store {
-    fn of(error: &StoreError) -> Option<Self> {
+impl Backend {
+    fn of(error: &BackendError) -> Option<Self> {
         match error {
-            StoreError::Redis { .. } | StoreError::TimedOut { store: "Redis", .. } => {
-                Some(Self::Redis)
-            }
-            StoreError::Postgres { .. }
-            | StoreError::TimedOut {
-                store: "Postgres", ..
+            BackendError::Redis { .. }
+            | BackendError::TimedOut {
+                backend: "Redis", ..
+            } => Some(Self::Redis),
+            BackendError::Postgres { .. }
+            | BackendError::TimedOut {
+                backend: "Postgres",
+                ..
             } => Some(Self::Postgres),
             _ => None,
         }
@@ -37,61 +37,66 @@ impl Store {
 /// The state of a process, from its start to its end.
 #[derive(Debug)]
 pub struct Readiness {
-    metrics: Arc<Metrics>,
-    shop: OnceLock<Arc<Shop>>,
-    not_reached: Mutex<Option<Store>>,
+    ambient: Ambient,
+    selling: OnceLock<Arc<Selling>>,
+    not_reached: Mutex<Option<Backend>>,
     draining: AtomicBool,
 }
 
 impl Readiness {
     /// A process that has reached nothing yet.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(ambient: Ambient) -> Self {
         Self {
-            metrics,
-            shop: OnceLock::new(),
+            ambient,
+            selling: OnceLock::new(),
             not_reached: Mutex::new(None),
             draining: AtomicBool::new(false),
         }
     }
 
-    /// The metrics of the process.
-    pub fn metrics(&self) -> &Arc<Metrics> {
-        &self.metrics
+    /// Metrics, time and randomness of the process.
+    pub fn ambient(&self) -> &Ambient {
+        &self.ambient
     }
 
-    /// The shop, once the stores were reached.
-    pub fn shop(&self) -> Option<&Arc<Shop>> {
-        self.shop.get()
+    /// The metrics of the process.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.ambient.metrics
+    }
+
+    /// The selling service, once the backends were reached.
+    pub fn selling(&self) -> Option<&Arc<Selling>> {
+        self.selling.get()
     }
 
     /// The same for a request that needs it.
-    pub fn shop_for(&self, request_id: &RequestId) -> Result<&Arc<Shop>, Unavailable> {
-        let detail = "this process has not reached its stores yet: ask again";
-        self.shop()
+    pub fn selling_for(&self, request_id: &RequestId) -> Result<&Arc<Selling>, Unavailable> {
+        let detail = "this process has not reached its backends yet: ask again";
+        self.selling()
             .ok_or_else(|| Unavailable::new(detail, request_id))
     }
 
-    /// The stores were reached. Only the first shop counts.
-    pub fn open(&self, shop: Arc<Shop>) {
-        let _ = self.shop.set(shop);
+    /// Notes that the backends were reached. Only the first service counts.
+    pub fn open(&self, selling: Arc<Selling>) {
+        let _ = self.selling.set(selling);
     }
 
-    /// A store could not be reached.
-    pub fn note_failure(&self, error: &StoreError) {
-        *self.lock_not_reached() = Store::of(error);
+    /// Notes that a backend could not be reached.
+    pub fn note_failure(&self, error: &BackendError) {
+        *self.lock_not_reached() = Backend::of(error);
     }
 
-    /// The store that could not be reached when it was last tried.
-    pub fn not_reached(&self) -> Option<Store> {
+    /// The backend that could not be reached when it was last tried.
+    pub fn not_reached(&self) -> Option<Backend> {
         *self.lock_not_reached()
     }
 
-    /// From now on this process wants no more requests.
+    /// From now on this process takes no more requests.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it wants no more requests.
+    /// Whether it takes no more requests.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -101,13 +106,13 @@ impl Readiness {
         if self.is_draining() {
             return Some("draining".to_owned());
         }
-        match self.shop() {
-            Some(shop) => shop.not_ready(),
-            None => Some("stores not reached yet".to_owned()),
+        match self.selling() {
+            Some(selling) => selling.not_ready(),
+            None => Some("backends not reached yet".to_owned()),
         }
     }
 
-    fn lock_not_reached(&self) -> std::sync::MutexGuard<'_, Option<Store>> {
+    fn lock_not_reached(&self) -> std::sync::MutexGuard<'_, Option<Backend>> {
         self.not_reached
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

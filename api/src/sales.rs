@@ -1,14 +1,12 @@
 //! `GET /sales/active`, `GET /sales/{id}` and `GET /sales/{id}/items`.
 
-use flashsale_engine::browse::{MAX_PAGE, SaleStatus, Shown};
-use flashsale_engine::catalog::Item;
-use flashsale_engine::ids::RequestId;
-use flashsale_engine::shop::Shop;
+use flashsale_engine::{BackendError, Item, MAX_PAGE, RequestId, SaleStatus, Shown};
 use jiff::Timestamp;
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
+use crate::Selling;
 use crate::faults::Unavailable;
 use crate::params::{Checked, SaleIdShape};
 use crate::problem::Problem;
@@ -131,7 +129,7 @@ pub struct PageQuery {
     pub available: Option<bool>,
 }
 
-fn body(status: &SaleStatus) -> SaleBody {
+fn body(status: &SaleStatus, now: Timestamp) -> SaleBody {
     let window = status.sale.window;
     SaleBody {
         id: status.sale.id.to_string(),
@@ -139,20 +137,22 @@ fn body(status: &SaleStatus) -> SaleBody {
         ended_at: window.ends_at.to_string(),
         total_items: status.sale.items,
         items_sold: status.sold,
-        active: window.contains(Timestamp::now()),
+        active: window.contains(now),
     }
 }
 
 /// Serves GET /sales/active.
-pub fn active(shop: &Shop, request_id: &RequestId) -> Result<ActiveResponse, Unavailable> {
-    let selling = shop
+pub fn active(selling: &Selling, request_id: &RequestId) -> Result<ActiveResponse, Unavailable> {
+    let active = selling
         .selling()
         .map_err(|error| unavailable(&error, request_id))?;
-    if let Some(open) = selling {
-        return Ok(ActiveResponse::Active(Json(body(&SaleStatus {
-            sale: open.sale.clone(),
-            sold: open.view.sold_count(),
-        }))));
+    if let Some(served) = active {
+        let status = SaleStatus {
+            sale: served.sale.clone(),
+            sold: served.sold_count(),
+        };
+        let now = selling.clock().now();
+        return Ok(ActiveResponse::Active(Json(body(&status, now))));
     }
     Ok(ActiveResponse::None(Json(NoSaleProblem {
         problem: Problem::new(
@@ -161,9 +161,9 @@ pub fn active(shop: &Shop, request_id: &RequestId) -> Result<ActiveResponse, Una
             "no sale is active at this moment",
             request_id,
         ),
-        next_sale_starts_at: shop
+        next_sale_starts_at: selling
             .next()
-            .map(|open| open.sale.window.starts_at.to_string()),
+            .map(|served| served.sale.window.starts_at.to_string()),
     })))
 }
 
@@ -176,14 +176,14 @@ fn unknown_sale(request_id: &RequestId) -> Json<Problem> {
     ))
 }
 
-fn unavailable(error: &flashsale_engine::StoreError, request_id: &RequestId) -> Unavailable {
+fn unavailable(error: &BackendError, request_id: &RequestId) -> Unavailable {
     tracing::warn!(request_id = request_id.as_str(), error = %error, "sale unavailable");
     Unavailable::new("the sale could not be read: ask again", request_id)
 }
 
 /// Serves GET /sales/{id}.
 pub async fn get(
-    shop: &Shop,
+    selling: &Selling,
     id: &Checked<SaleIdShape>,
     request_id: &RequestId,
 ) -> Result<SaleResponse, Unavailable> {
@@ -195,8 +195,11 @@ pub async fn get(
             return Ok(SaleResponse::BadRequest(Json(problem)));
         }
     };
-    match shop.status(id).await {
-        Ok(Some(status)) => Ok(SaleResponse::Sale(Json(body(&status)))),
+    match selling.status(id).await {
+        Ok(Some(status)) => {
+            let now = selling.clock().now();
+            Ok(SaleResponse::Sale(Json(body(&status, now))))
+        }
         Ok(None) => Ok(SaleResponse::NotFound(unknown_sale(request_id))),
         Err(error) => Err(unavailable(&error, request_id)),
     }
@@ -204,7 +207,7 @@ pub async fn get(
 
 /// Serves GET /sales/{id}/items.
 pub async fn items(
-    shop: &Shop,
+    selling: &Selling,
     id: &Checked<SaleIdShape>,
     query: PageQuery,
     request_id: &RequestId,
@@ -237,7 +240,7 @@ pub async fn items(
         Some(true) => Shown::Available,
         Some(false) => Shown::Sold,
     };
-    match shop.page(id, from, limit, shown).await {
+    match selling.page(id, from, limit, shown).await {
         Ok(Some(page)) => Ok(ItemsResponse::Page(Json(PageBody {
             items: page
                 .items

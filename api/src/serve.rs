@@ -23,7 +23,6 @@ use poem::web::{LocalAddr, RemoteAddr};
 use poem::{Endpoint, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
 
 use crate::connection::{Clock, Patience, Stream};
 
@@ -209,7 +208,7 @@ async fn drive<E: Endpoint<Output = Response>>(
             },
             () = alarm.as_mut() => {
                 clock.tick();
-                alarm.as_mut().reset(Instant::now() + patience.tick());
+                alarm.set(tokio::time::sleep(patience.tick()));
                 if clock.is_over(closing) {
                     return Ok(());
                 }

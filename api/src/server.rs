@@ -1,22 +1,21 @@
 //! The two ports of an API process, from start to drained end.
 //!
-//! Promises: both answer from the start; until the stores are reached the public one answers 503
+//! Guarantees: both answer from the start; until the backends are reached the public one answers 503
 //! to what needs them. At the end readiness ends first, then no request that was sent is dropped.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashsale_engine::StoreError;
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::shop::Shop;
-use flashsale_engine::telemetry::Telemetry;
+use flashsale_engine::{Ambient, BackendError, Backends, Clock, Logging, Metrics, Random};
 use poem::endpoint::make_sync;
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::Selling;
+use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::connection::Patience;
 use crate::observe::Observe;
@@ -24,7 +23,7 @@ use crate::readiness::Readiness;
 use crate::serve::{Limits, Listener};
 use crate::{endpoints, internal};
 
-/// Between attempts to reach the stores at the start.
+/// Between attempts to reach the backends at the start.
 const CONNECT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// How long claims and attempts on their way may take at the end.
@@ -55,7 +54,7 @@ pub enum ServeError {
     },
     /// A URL that will never work.
     #[error(transparent)]
-    Store(StoreError),
+    Store(BackendError),
     /// Anything of the operating system.
     #[error("{what}: {source}")]
     Os {
@@ -70,16 +69,24 @@ pub enum ServeError {
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub async fn run(config: &Config, log: &Telemetry) -> Result<(), ServeError> {
+pub async fn run(
+    config: &Config,
+    logging: &Logging,
+    (clock, random): (Clock, Random),
+) -> Result<(), ServeError> {
     let stopped = stop_signals()?;
     let public = listen(config.listen, config.limits())?;
     let internal = listen(config.internal_listen, INTERNAL_LIMITS)?;
     if let Some(file) = &config.endpoints_file {
         write_endpoints(file, &public, &internal).map_err(os("writing the endpoints file"))?;
     }
-    let readiness = Arc::new(Readiness::new(Arc::new(Metrics::new()?)));
+    let readiness = Arc::new(Readiness::new(Ambient {
+        metrics: Arc::new(Metrics::new()?),
+        clock,
+        random,
+    }));
 
-    // Probes are answered before the stores are reached and until the very end, so that "not
+    // Probes are answered before the backends are reached and until the very end, so that "not
     // ready" is never "not there".
     let (end_internal, mut internal_ended) = watch::channel(false);
     let probes = internal::routes(readiness.clone());
@@ -99,16 +106,16 @@ pub async fn run(config: &Config, log: &Telemetry) -> Result<(), ServeError> {
             error = open(config, &readiness) => failure = Some(error),
         }
         readiness.drain();
-        // Who was never ready is not waited for.
-        if readiness.shop().is_some() {
+        // A process that was never ready has nothing to drain.
+        if readiness.selling().is_some() {
             tracing::info!(drain_seconds = config.drain_seconds, "draining");
             tokio::time::sleep(Duration::from_secs(config.drain_seconds)).await;
         }
     };
-    let routes = routes(config, &readiness, log);
+    let routes = routes(config, &readiness, logging);
     public.serve(routes, end, config.request_timeout()).await;
-    if let Some(shop) = readiness.shop()
-        && !shop.stop(SETTLE_LIMIT).await
+    if let Some(selling) = readiness.selling()
+        && !selling.stop(SETTLE_LIMIT).await
     {
         tracing::warn!("ended before everything was settled: other processes settle the rest");
     }
@@ -120,7 +127,7 @@ pub async fn run(config: &Config, log: &Telemetry) -> Result<(), ServeError> {
 fn routes(
     config: &Config,
     readiness: &Arc<Readiness>,
-    log: &Telemetry,
+    logging: &Logging,
 ) -> impl Endpoint<Output = Response> + use<> {
     let service = endpoints::service(readiness.clone());
     let page = service.swagger_ui_html();
@@ -130,7 +137,7 @@ fn routes(
         .nest_no_strip("/", service)
         .with(Observe {
             readiness: readiness.clone(),
-            log: log.clone(),
+            access_log: AccessLog::new(logging.clone(), readiness.ambient().clock.clone()),
             answer_within: config.answer_within(),
         })
 }
@@ -143,23 +150,28 @@ fn listen(address: std::net::SocketAddr, limits: Limits) -> Result<Listener, Ser
     Listener::bind(address, limits).map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Connects to the stores, which may come up after this process, and opens the shop. Ends only
+/// Connects to the backends, which may come up after this process, and starts selling. Ends only
 /// with an error that will not go away.
 async fn open(config: &Config, readiness: &Readiness) -> ServeError {
     loop {
-        match Shop::start(&config.shop(), readiness.metrics().clone()).await {
-            Ok(shop) => {
-                readiness.open(shop);
+        match connect(config, readiness.ambient()).await {
+            Ok(selling) => {
+                readiness.open(selling);
                 return std::future::pending().await;
             }
-            Err(error @ StoreError::Url { .. }) => return ServeError::Store(error),
+            Err(error @ BackendError::Url { .. }) => return ServeError::Store(error),
             Err(error) => {
                 readiness.note_failure(&error);
-                tracing::warn!(error = %error, "stores not reached yet; trying again");
+                tracing::warn!(error = %error, "backends not reached yet; trying again");
             }
         }
         tokio::time::sleep(CONNECT_RETRY_AFTER).await;
     }
+}
+
+async fn connect(config: &Config, ambient: &Ambient) -> Result<Arc<Selling>, BackendError> {
+    let backends = Backends::connect(&config.backends(), ambient).await?;
+    Selling::start(&config.selling(), backends, ambient).await
 }
 
 fn stop_signals() -> Result<watch::Receiver<bool>, ServeError> {

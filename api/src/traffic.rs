@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use flashsale_engine::metrics::Metrics;
+use flashsale_engine::Metrics;
 use prometheus::{Histogram, IntCounter};
 
 use crate::routes::{METHODS, Route};

@@ -1,43 +1,49 @@
-//! What the API processes and the operator share: sale rules, Redis scripts, the Postgres
-//! store, seeding, settling and repair.
+//! What the API processes and the operator share: sale rules, the backends, recovery, selling and
+//! administration of sales.
 //!
-//! Redis decides fast; Postgres is the truth. No behaviour of Redis (lost writes on failover,
-//! `FLUSHALL`, an old replica) sells an item twice, breaks a limit or changes an outcome that
-//! was answered: it may only cost latency. The engine knows nothing of HTTP or Kubernetes.
+//! Guarantees: Redis decides fast; Postgres is the truth. No behaviour of Redis (lost writes on
+//! failover, `FLUSHALL`, an old replica) sells an item twice, breaks a limit or changes an outcome
+//! that was answered: it may only cost latency. The engine knows nothing of HTTP or Kubernetes.
+//!
+//! Layers, each of which uses only those before it: `domain` and `observability`; `redis` and
+//! `postgres`; `recovery`; `selling` and `admin`. Beside what this file re-exports, only the two
+//! seams are public: [`redis::commands`] and [`postgres::operations`], for fakes and a simulator.
 
-pub mod admin;
-pub mod attempts;
-pub mod batch;
-pub mod browse;
-pub mod carts;
-pub mod catalog;
-pub mod checkout;
-pub mod claims;
-pub mod code;
-pub mod committer;
-mod copy;
-pub mod domain;
-pub mod error;
-pub mod feed;
-mod follow;
-pub mod ids;
-pub mod keys;
-pub mod metrics;
-pub mod open_sale;
-pub mod orders;
+mod admin;
+mod domain;
+mod observability;
 pub mod postgres;
-pub mod purchase;
-pub mod record;
-pub mod redis_cluster;
-pub mod refusals;
-pub mod repair;
-pub mod restore;
-pub mod sale;
-pub mod sales;
-pub mod settle;
-pub mod shop;
-pub mod system;
-pub mod telemetry;
+mod recovery;
+pub mod redis;
+mod selling;
+mod system;
 
-pub use error::StoreError;
+pub use admin::{Admin, AdminError, Closed, KeptUp, OBSERVED_SALES, SeedReport, Settlement};
+pub use domain::attempt::{Attempt, AttemptOutcome, AttemptRequest, InvalidCheckout, Refusal};
+pub use domain::cart::{Cart, LoggedCart};
+pub use domain::catalog::{Catalog, CatalogError, Item, MAX_ITEMS};
+pub use domain::clock::{Clock, TimeSource, Timer};
+pub use domain::code::{CheckoutCode, CodeSuffix};
+pub use domain::error::{BackendError, SharedError};
+pub use domain::ids::{IdError, ItemId, RequestId, UserId};
+pub use domain::lifecycle::{Milestone, SaleRecord};
+pub use domain::outcome::{
+    Claim, ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome, Purchase,
+};
+pub use domain::random::{Random, RandomSource};
+pub use domain::sale::{
+    CURRENT_FORMAT, DEFAULT_PARTITIONS, FlashSaleName, Limits, NameError, Sale, SaleId, Window,
+};
+pub use observability::Ambient;
+pub use observability::logging::{Logging, LoggingError};
+pub use observability::metrics::{FailureReason, Metrics};
 pub use postgres::migrate;
+pub use postgres::operations::Shown;
+pub use postgres::pool::PostgresPool;
+pub use redis::cluster::{CALL_TIMEOUT, RedisCluster};
+pub use selling::browse::{MAX_PAGE, Page, SaleStatus};
+pub use selling::checkout::Checkout;
+pub use selling::purchase::{NoOrder, Order, ShownCart};
+pub use selling::served_sale::ServedSale;
+pub use selling::service::{BackendUrls, Backends, Pinged, SellingOptions, SellingService};
+pub use system::{SystemClock, SystemRandom};

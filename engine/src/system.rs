@@ -2,12 +2,26 @@
 //!
 //! Guarantees: no other file of the engine reads a clock or draws a random number.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::domain::clock::{Clock, TimeSource};
 use crate::domain::random::{Random, RandomSource};
+use crate::observability::Ambient;
+use crate::observability::metrics::Metrics;
+
+impl Ambient {
+    /// New metrics, and the machine's clock and randomness.
+    pub fn system() -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            metrics: Arc::new(Metrics::new()?),
+            clock: SystemClock::clock(),
+            random: SystemRandom::random(),
+        })
+    }
+}
 
 /// The machine's clock.
 #[derive(Debug)]

@@ -6,13 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use flashsale_engine::admin::Closed;
-use flashsale_engine::ids::{ItemId, RequestId};
-use flashsale_engine::keys::PartitionKeys;
-use flashsale_engine::purchase::NoOrder;
-use flashsale_engine::sale::{Limits, Sale, SaleId};
+use flashsale_engine::{Closed, ItemId, Limits, NoOrder, Sale, SaleId};
 use jiff::{SignedDuration, Timestamp};
-use support::{LIMITS, Stack, eventually, fill, user};
+use support::{LIMITS, Stack, eventually, fill, request_id, user};
 
 const SMALL: Limits = Limits {
     total: 10,
@@ -43,7 +39,7 @@ fn keys_of(stack: &Stack, sale: &SaleId) -> Vec<String> {
 async fn a_sale_counts_as_seeded_once_redis_holds_it_and_not_before() {
     let mut stack = Stack::start().await;
     let sale = stack.sale(10, SMALL);
-    let catalog = flashsale_engine::catalog::Catalog::generate(10, sale.id.starts_label()).unwrap();
+    let catalog = flashsale_engine::Catalog::generate(10, sale.id.starts_label()).unwrap();
     stack.redis.kill(0);
     stack.admin.seed(&sale, &catalog).await.unwrap_err();
     let in_postgres = stack.admin.observe(&stack.name).await.unwrap();
@@ -77,7 +73,7 @@ async fn a_withdrawal_that_broke_off_is_finished_by_the_next_one() {
 
     // The row is gone and Redis was not told, as an earlier version could leave it.
     let mut sale = sale;
-    sale.partitions = flashsale_engine::sale::DEFAULT_PARTITIONS;
+    sale.partitions = flashsale_engine::DEFAULT_PARTITIONS;
     stack.seed(&sale).await;
     stack.execute("DELETE FROM sales").await;
     assert!(stack.admin.withdraw(&sale.id).await.unwrap());
@@ -101,20 +97,20 @@ async fn a_clock_that_is_ahead_closes_no_sale_early_and_a_person_may() {
     let stack = Stack::start().await;
     let sale = stack.sale(10, SMALL);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
-    let code = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+    let service = stack.service().await;
+    let code = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
 
     let Closed::NotYet { open_for } = stack.admin.close(&sale.id).await.unwrap() else {
         panic!("closed a sale that is open for an hour");
     };
     assert!(open_for > Duration::from_secs(3_000) && open_for < Duration::from_secs(3_600));
-    shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    service.purchase(&code, &request_id()).await.unwrap();
 
-    let stopped = stack.admin.stop(&sale.id).await.unwrap();
-    assert_eq!(stopped, Closed::Closed { sold: 1 });
+    let ended = stack.admin.end_early(&sale.id).await.unwrap();
+    assert_eq!(ended, Closed::Closed { sold: 1 });
     let another = ItemId::parse(&catalog.get(1).unwrap().id).unwrap();
-    let refused = shop
-        .checkout(&user("bob"), &another, &RequestId::generate())
+    let refused = service
+        .checkout(&user("bob"), &another, &request_id())
         .await
         .unwrap();
     assert!(format!("{refused:?}").contains("SaleNotActive"));
@@ -125,11 +121,11 @@ async fn a_closed_sale_that_redis_lost_is_settled_all_the_same() {
     let stack = Stack::start().await;
     let sale = stack.sale(10, SMALL);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
-    let code = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
-    shop.purchase(&code, &RequestId::generate()).await.unwrap();
-    assert!(shop.stop(Duration::from_secs(10)).await);
-    stack.admin.stop(&sale.id).await.unwrap();
+    let service = stack.service().await;
+    let code = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
+    service.purchase(&code, &request_id()).await.unwrap();
+    assert!(service.stop(Duration::from_secs(10)).await);
+    stack.admin.end_early(&sale.id).await.unwrap();
     stack.redis.flush_all().unwrap();
     assert_eq!(stack.close_and_settle(&sale.id).await, 1);
     let settled = stack.admin.observe(&stack.name).await.unwrap();
@@ -144,8 +140,8 @@ async fn a_cart_partition_that_redis_lost_comes_back_without_the_operator() {
     let stack = Stack::start().await;
     let sale = stack.sale(100, LIMITS);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
-    let code = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+    let service = stack.service().await;
+    let code = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
     eventually("the attempt is in Postgres", || async {
         stack
             .sql::<i64>("SELECT count(*) FROM checkout_attempts")
@@ -153,17 +149,18 @@ async fn a_cart_partition_that_redis_lost_comes_back_without_the_operator() {
             == 1
     })
     .await;
-    let keys = PartitionKeys::new(&sale.id, sale.partition_of("ann"));
+    let tag = format!("{{{}#{}}}", sale.id, sale.partition_of("ann"));
+    let keys: Vec<String> = redis(&stack, &["KEYS", &format!("{tag}:*")]);
     let mut unlink = vec!["UNLINK"];
-    unlink.extend(keys.all());
+    unlink.extend(keys.iter().map(String::as_str));
     let deleted: i64 = redis(&stack, &unlink);
     assert!(deleted > 0, "{keys:?}");
 
     // It says so, and brings the cart back.
-    let answer = shop.purchase(&code, &RequestId::generate()).await;
+    let answer = service.purchase(&code, &request_id()).await;
     assert!(matches!(answer, Err(NoOrder::Unavailable(_))), "{answer:?}");
     eventually("the code buys its cart", || async {
-        matches!(shop.purchase(&code, &RequestId::generate()).await,
+        matches!(service.purchase(&code, &request_id()).await,
                  Ok(order) if order.sold_count() == 1)
     })
     .await;
@@ -174,13 +171,13 @@ async fn a_sale_that_a_process_could_not_load_is_not_taken_for_none() {
     let stack = Stack::start().await;
     let sale = stack.sale(10, SMALL);
     let catalog = stack.seed(&sale).await;
-    let first = stack.shop().await;
+    let first = stack.service().await;
     let code = fill(&first, "ann", &[&catalog.get(5).unwrap().id]).await;
     // A process that starts while the catalogue cannot be read.
     stack
         .execute("ALTER TABLE items RENAME TO items_away")
         .await;
-    let second = stack.shop_not_ready().await;
+    let second = stack.service_not_ready().await;
     eventually("it says that it is not ready", || async {
         second
             .not_ready()
@@ -188,11 +185,9 @@ async fn a_sale_that_a_process_could_not_load_is_not_taken_for_none() {
     })
     .await;
     let item = ItemId::parse(&catalog.get(1).unwrap().id).unwrap();
-    let checkout = second
-        .checkout(&user("bob"), &item, &RequestId::generate())
-        .await;
+    let checkout = second.checkout(&user("bob"), &item, &request_id()).await;
     assert!(checkout.is_err(), "{checkout:?}");
-    let purchase = second.purchase(&code, &RequestId::generate()).await;
+    let purchase = second.purchase(&code, &request_id()).await;
     assert!(
         matches!(purchase, Err(NoOrder::Unavailable(_))),
         "{purchase:?}"
@@ -207,7 +202,7 @@ async fn a_sale_that_a_process_could_not_load_is_not_taken_for_none() {
         second.not_ready().is_none() && second.active().is_some()
     })
     .await;
-    let order = second.purchase(&code, &RequestId::generate()).await;
+    let order = second.purchase(&code, &request_id()).await;
     assert_eq!(order.unwrap().sold_count(), 1);
 }
 
@@ -256,17 +251,20 @@ async fn attempts_that_come_twice_from_a_dead_process_are_logged_once() {
     stack.seed(&stack.sale(10, SMALL)).await;
     // A client library sent an entry twice, then the process died; one more came after it.
     let at_us = Timestamp::now().as_microsecond() - 60_000_000;
-    let line = |n: u32| format!("{n:x}|{at_us}||ann|none||unknown_item|r-{n}");
-    let stream = flashsale_engine::keys::refusals(&stack.name);
+    let line = |n: u32| {
+        let us = "\u{1f}";
+        format!("{n:x}{us}{at_us}{us}ann{us}none{us}r-{n}{us}{us}unknown_item")
+    };
+    let stream = format!("{{{}}}:attempts", stack.name);
     for (n, lines) in [
-        (1, format!("{}\n{}", line(1), line(2))),
-        (2, format!("{}\n{}", line(1), line(2))),
+        (1, format!("{}\u{1e}{}", line(1), line(2))),
+        (2, format!("{}\u{1e}{}", line(1), line(2))),
         (3, line(3)),
     ] {
         let id = format!("{}-{n}", at_us / 1_000);
-        redis::<String>(&stack, &["XADD", &stream, &id, "b", &lines]);
+        redis::<String>(&stack, &["XADD", &stream, &id, "v", "1", "b", &lines]);
     }
-    let _shop = stack.shop().await;
+    let _shop = stack.service().await;
     eventually("the stream is settled and empty", || async {
         redis::<i64>(&stack, &["XLEN", &stream]) == 0
     })

@@ -1,19 +1,19 @@
-//! A sale as a shop sees it, on a real Redis and a real Postgres.
+//! A sale as a service sees it, on a real Redis and a real Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
-use flashsale_engine::checkout::{Checkout, Refusal};
-use flashsale_engine::ids::{ItemId, RequestId};
-use flashsale_engine::purchase::NoOrder;
-use flashsale_engine::record::ItemOutcome;
-use flashsale_engine::sale::Limits;
-use flashsale_engine::shop::Shop;
-use support::{LIMITS, Stack, eventually, fill, user};
+use flashsale_engine::{
+    Checkout, CodeSuffix, ItemId, ItemOutcome, Limits, NoOrder, NothingSold, Refusal, SystemRandom,
+};
+use support::{LIMITS, Service, Stack, eventually, fill, request_id, user};
 
-async fn ask(shop: &Shop, name: &str, item: &ItemId) -> Checkout {
-    let request_id = RequestId::generate();
-    shop.checkout(&user(name), item, &request_id).await.unwrap()
+async fn ask(service: &Service, name: &str, item: &ItemId) -> Checkout {
+    let request_id = request_id();
+    service
+        .checkout(&user(name), item, &request_id)
+        .await
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,28 +21,28 @@ async fn a_cart_is_bought_once_and_answers_the_same_for_ever() {
     let stack = Stack::start().await;
     let sale = stack.sale(100, LIMITS);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
+    let service = stack.service().await;
     let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
 
     // The code stays the same until it is bought, and an item counts once.
-    let code = fill(&shop, "ann", &[ids[0], ids[1], ids[1]]).await;
-    assert_eq!(shop.cart(&code).await.unwrap().items.len(), 2);
-    let order = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let code = fill(&service, "ann", &[ids[0], ids[1], ids[1]]).await;
+    assert_eq!(service.cart(&code).await.unwrap().items.len(), 2);
+    let order = service.purchase(&code, &request_id()).await.unwrap();
     assert_eq!((order.sold_count(), order.replayed), (2, false));
-    let again = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let again = service.purchase(&code, &request_id()).await.unwrap();
     assert!(again.replayed);
     assert_eq!(again.items, order.items);
 
     // The next checkout opens a new cart; what is sold is refused from memory.
-    let next = fill(&shop, "ann", &[ids[2]]).await;
+    let next = fill(&service, "ann", &[ids[2]]).await;
     assert_ne!(next, code);
     let item = ItemId::parse(ids[0]).unwrap();
     eventually("the feed tells that the item is sold", || async {
-        ask(&shop, "bob", &item).await == Checkout::Refused(Refusal::AlreadySold)
+        ask(&service, "bob", &item).await == Checkout::Refused(Refusal::AlreadySold)
     })
     .await;
 
-    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert!(service.stop(std::time::Duration::from_secs(10)).await);
     assert_eq!(stack.close_and_settle(&sale.id).await, 2);
     let logged: i64 = stack
         .sql("SELECT count(*) FROM checkout_attempts WHERE outcome = 'added'")
@@ -60,18 +60,18 @@ async fn quota_left_for_fewer_items_than_the_cart_sells_the_first_free_ones() {
     };
     let sale = stack.sale(100, limits);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
+    let service = stack.service().await;
     let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
 
-    let taken = fill(&shop, "bob", &[ids[1]]).await;
-    let code = fill(&shop, "ann", &ids[..4]).await;
-    let more = fill(&shop, "cid", &[ids[0]]).await;
+    let taken = fill(&service, "bob", &[ids[1]]).await;
+    let code = fill(&service, "ann", &ids[..4]).await;
+    let more = fill(&service, "cid", &[ids[0]]).await;
     let fifth = ItemId::parse(ids[4]).unwrap();
-    let full = ask(&shop, "ann", &fifth).await;
+    let full = ask(&service, "ann", &fifth).await;
     assert_eq!(full, Checkout::Refused(Refusal::CartFull));
 
-    shop.purchase(&taken, &RequestId::generate()).await.unwrap();
-    let first = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    service.purchase(&taken, &request_id()).await.unwrap();
+    let first = service.purchase(&code, &request_id()).await.unwrap();
     let outcomes: Vec<&str> = first
         .items
         .iter()
@@ -80,18 +80,18 @@ async fn quota_left_for_fewer_items_than_the_cart_sells_the_first_free_ones() {
     assert_eq!(outcomes, ["sold", "already_sold", "sold", "sold"]);
 
     // All sold by others: nothing to buy, and that is the code's outcome.
-    let nothing = shop.purchase(&more, &RequestId::generate()).await.unwrap();
+    let nothing = service.purchase(&more, &request_id()).await.unwrap();
     assert_eq!(
         (nothing.sold_count(), nothing.refusal()),
-        (0, "already_sold")
+        (0, NothingSold::AlreadySold)
     );
 
     // A full user is refused from memory.
     eventually("the feed tells that ann is full", || async {
-        ask(&shop, "ann", &fifth).await == Checkout::Refused(Refusal::LimitReached)
+        ask(&service, "ann", &fifth).await == Checkout::Refused(Refusal::LimitReached)
     })
     .await;
-    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert!(service.stop(std::time::Duration::from_secs(10)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,18 +104,19 @@ async fn a_total_below_the_catalogue_is_kept_to_the_item() {
     };
     let sale = stack.sale(100, limits);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
+    let service = stack.service().await;
     let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
-    let ann = fill(&shop, "ann", &ids[..3]).await;
-    let bob = fill(&shop, "bob", &ids[3..7]).await;
+    let ann = fill(&service, "ann", &ids[..3]).await;
+    let bob = fill(&service, "bob", &ids[3..7]).await;
     assert_eq!(
-        shop.purchase(&ann, &RequestId::generate())
+        service
+            .purchase(&ann, &request_id())
             .await
             .unwrap()
             .sold_count(),
         3
     );
-    let order = shop.purchase(&bob, &RequestId::generate()).await.unwrap();
+    let order = service.purchase(&bob, &request_id()).await.unwrap();
     let outcomes: Vec<&str> = order
         .items
         .iter()
@@ -133,30 +134,30 @@ async fn what_postgres_decides_corrects_the_outcome_and_redis() {
     let stack = Stack::start().await;
     let sale = stack.sale(100, LIMITS);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
+    let service = stack.service().await;
     let ids: Vec<&str> = catalog.iter().map(|item| item.id.as_str()).collect();
     // Somebody bought the first item, and Redis has forgotten it (an old replica took over).
     stack
         .execute("INSERT INTO purchases SELECT id, 0, 'eve', 1, NULL, 'CHK-lost', now() FROM sales")
         .await;
-    let code = fill(&shop, "ann", &ids[..2]).await;
-    let order = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let code = fill(&service, "ann", &ids[..2]).await;
+    let order = service.purchase(&code, &request_id()).await.unwrap();
     let outcomes: Vec<ItemOutcome> = order.items.iter().map(|(_, outcome)| *outcome).collect();
     assert_eq!(outcomes[0], ItemOutcome::AlreadySold);
     assert!(matches!(outcomes[1], ItemOutcome::Sold { .. }));
 
     // Redis gives the corrected outcome from now on, and the user's quota is right again.
-    let again = shop.purchase(&code, &RequestId::generate()).await.unwrap();
+    let again = service.purchase(&code, &request_id()).await.unwrap();
     assert_eq!(again.items, order.items);
-    let open = shop.active().unwrap();
+    let open = service.active().unwrap();
     eventually("the view is repaired", || async {
-        open.view.is_sold(0) && open.view.bought("ann") == 1
+        open.is_sold(0) && open.bought("ann") == 1
     })
     .await;
-    let rest = fill(&shop, "ann", &ids[2..11]).await;
-    let rest = shop.purchase(&rest, &RequestId::generate()).await.unwrap();
+    let rest = fill(&service, "ann", &ids[2..11]).await;
+    let rest = service.purchase(&rest, &request_id()).await.unwrap();
     assert_eq!(rest.sold_count(), 9, "ann may have ten in all");
-    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert!(service.stop(std::time::Duration::from_secs(10)).await);
     assert_eq!(stack.close_and_settle(&sale.id).await, 11);
 }
 
@@ -165,24 +166,19 @@ async fn a_code_that_nobody_knows_and_one_of_a_closed_sale() {
     let stack = Stack::start().await;
     let sale = stack.sale(100, LIMITS);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
-    let bought = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
-    let unbought = fill(&shop, "bob", &[&catalog.get(1).unwrap().id]).await;
-    shop.purchase(&bought, &RequestId::generate())
-        .await
-        .unwrap();
+    let service = stack.service().await;
+    let bought = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
+    let unbought = fill(&service, "bob", &[&catalog.get(1).unwrap().id]).await;
+    service.purchase(&bought, &request_id()).await.unwrap();
     let mut unknown = bought.clone();
-    unknown.tail = flashsale_engine::code::CodeTail::generate(bought.tail.partition());
-    let answer = shop.purchase(&unknown, &RequestId::generate()).await;
+    unknown.suffix = CodeSuffix::generate(bought.suffix.partition(), &SystemRandom::random());
+    let answer = service.purchase(&unknown, &request_id()).await;
     assert!(matches!(answer, Err(NoOrder::UnknownCode)), "{answer:?}");
 
-    stack.admin.stop(&sale.id).await.unwrap();
-    let answer = shop.purchase(&unbought, &RequestId::generate()).await;
+    stack.admin.end_early(&sale.id).await.unwrap();
+    let answer = service.purchase(&unbought, &request_id()).await;
     assert!(matches!(answer, Err(NoOrder::SaleNotActive)), "{answer:?}");
-    let replay = shop
-        .purchase(&bought, &RequestId::generate())
-        .await
-        .unwrap();
+    let replay = service.purchase(&bought, &request_id()).await.unwrap();
     assert_eq!((replay.sold_count(), replay.replayed), (1, true));
 }
 
@@ -203,8 +199,8 @@ async fn seeding_can_be_repeated_after_a_crash_in_its_middle() {
     assert!(!report.already_seeded);
     let items: i64 = stack.sql("SELECT count(*) FROM items").await;
     assert_eq!(items, 25_000);
-    let shop = stack.shop().await;
-    fill(&shop, "ann", &[&catalog.get(24_999).unwrap().id]).await;
+    let service = stack.service().await;
+    fill(&service, "ann", &[&catalog.get(24_999).unwrap().id]).await;
     assert!(
         stack
             .admin
@@ -226,26 +222,26 @@ async fn a_sale_that_is_withdrawn_before_its_start_is_gone() {
         },
     );
     let catalog = stack.seed(&running).await;
-    let shop = stack.shop().await;
+    let service = stack.service().await;
     let mut coming = running.clone();
     coming.window.starts_at = running.window.ends_at;
     coming.window.ends_at = running.window.ends_at + jiff::SignedDuration::from_hours(1);
-    coming.id = flashsale_engine::sale::SaleId::new(&stack.name, coming.window.starts_at);
+    coming.id = flashsale_engine::SaleId::new(&stack.name, coming.window.starts_at);
     stack.seed(&coming).await;
     eventually("the coming sale is loaded", || async {
-        shop.known(&coming.id).is_some()
+        service.known(&coming.id).is_some()
     })
     .await;
 
     assert!(stack.admin.withdraw(&coming.id).await.unwrap());
     eventually("it is not served any more", || async {
-        shop.known(&coming.id).is_none()
+        service.known(&coming.id).is_none()
     })
     .await;
-    assert!(shop.status(&coming.id).await.unwrap().is_none());
+    assert!(service.status(&coming.id).await.unwrap().is_none());
     // A sale that has begun cannot be withdrawn.
     assert!(!stack.admin.withdraw(&running.id).await.unwrap());
-    fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
+    fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,17 +256,17 @@ async fn a_retired_sale_leaves_no_key_and_no_process_brings_it_back() {
     );
     sale.window.ends_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3);
     let catalog = stack.seed(&sale).await;
-    let shop = stack.shop().await;
-    let code = fill(&shop, "ann", &[&catalog.get(0).unwrap().id]).await;
-    shop.purchase(&code, &RequestId::generate()).await.unwrap();
-    eventually("the sale is over", || async { shop.active().is_none() }).await;
+    let service = stack.service().await;
+    let code = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
+    service.purchase(&code, &request_id()).await.unwrap();
+    eventually("the sale is over", || async { service.active().is_none() }).await;
     assert_eq!(stack.close_and_settle(&sale.id).await, 1);
     stack.admin.retire(&sale.id).await.unwrap();
     eventually("it is not served from memory", || async {
-        shop.known(&sale.id).is_none()
+        service.known(&sale.id).is_none()
     })
     .await;
-    assert!(shop.stop(std::time::Duration::from_secs(10)).await);
+    assert!(service.stop(std::time::Duration::from_secs(10)).await);
     let client = redis::Client::open(stack.redis.url()).unwrap();
     let keys: Vec<String> = redis::cmd("KEYS")
         .arg(format!("*{}*", sale.id))

@@ -6,16 +6,14 @@
 
 use std::collections::HashSet;
 
-use flashsale_engine::admin::{Admin, Closed};
-use flashsale_engine::catalog::Catalog;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{Catalog, Closed, SaleRecord};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{FlashSaleStatus, PastSale, Phase, SaleResult};
 use crate::plan::{Action, KnownSale, Observed, Plan, Scale, Upcoming, plan};
 use crate::report::{self, Change, Health};
 use crate::settings::Settings;
-use crate::stores::{Problem, Stores};
+use crate::stores::{Admin, Problem, Stores};
 
 /// How often a sale in progress is looked after.
 const ATTEND_EVERY: SignedDuration = SignedDuration::from_secs(1);
@@ -313,7 +311,7 @@ impl Driver {
         match action {
             Action::KeepUp(id) => {
                 let kept_up = admin.keep_up(id).await?;
-                if kept_up.rebuilt || kept_up.settled_entries > 0 {
+                if kept_up.restored || kept_up.settled_entries > 0 {
                     tracing::info!(sale = %id, ?kept_up, "put right what was lost or left behind");
                 }
                 Ok(false)

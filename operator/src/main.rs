@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use flashsale_engine::telemetry::Telemetry;
+use flashsale_engine::Logging;
 use flashsale_operator::kubernetes::{self, RunSettings};
 use flashsale_operator::local::{self, LocalSettings};
 use flashsale_operator::stores::PostgresUrl;
@@ -98,7 +98,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             logged(local::run(settings)).await
         }
         Command::Run(settings) => {
-            let log = Telemetry::start_on_stderr()?;
+            let log = Logging::start_on_stderr()?;
             let outcome = kubernetes::run(*settings, stopped()).await;
             log.flush();
             Ok(outcome?)
@@ -115,7 +115,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
 async fn logged<E: Error + 'static>(
     work: impl Future<Output = Result<(), E>>,
 ) -> Result<(), Box<dyn Error>> {
-    let log = Telemetry::start_on_stderr()?;
+    let log = Logging::start_on_stderr()?;
     let outcome = tokio::select! {
         outcome = work => outcome.map_err(Into::into),
         stopped = stop() => stopped.map_err(Into::into),

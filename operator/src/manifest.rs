@@ -12,7 +12,7 @@ mod schema;
 
 use std::fmt;
 
-use flashsale_engine::catalog::Catalog;
+use flashsale_engine::Catalog;
 use serde::Deserialize;
 
 use crate::api::{FlashSale, KeyRef};

@@ -22,7 +22,7 @@ mod starts;
 
 use std::fmt;
 
-use flashsale_engine::sale::{SaleId, Window};
+use flashsale_engine::{SaleId, Window};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{PastSale, Phase};

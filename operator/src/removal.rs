@@ -1,6 +1,6 @@
 //! Puts an end to the sales of a FlashSale that is deleted.
 
-use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::FlashSaleName;
 use jiff::Timestamp;
 
 use crate::api::DeletionPolicy;
@@ -36,7 +36,7 @@ pub async fn remove(
         }
         for step in left {
             match &step {
-                Removal::Stop(id) => admin.stop(id).await.map(drop)?,
+                Removal::Stop(id) => admin.end_early(id).await.map(drop)?,
                 Removal::Withdraw(id) => admin.withdraw(id).await.map(drop)?,
                 Removal::Settle(id) => admin.settle(id).await.map(drop)?,
                 Removal::Retire(id) => admin.retire(id).await?,

@@ -8,7 +8,7 @@ mod changes;
 mod conditions;
 mod pods;
 
-use flashsale_engine::sale::{FlashSaleName, SaleId};
+use flashsale_engine::{FlashSaleName, SaleId};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 

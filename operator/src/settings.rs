@@ -8,8 +8,9 @@ mod check;
 
 use std::fmt;
 
-use flashsale_engine::catalog::MAX_ITEMS;
-use flashsale_engine::sale::{DEFAULT_PARTITIONS, FlashSaleName, Limits, Sale, SaleId, Window};
+use flashsale_engine::{
+    CURRENT_FORMAT, DEFAULT_PARTITIONS, FlashSaleName, Limits, MAX_ITEMS, Sale, SaleId, Window,
+};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
@@ -272,6 +273,7 @@ impl Settings {
             items,
             partitions: DEFAULT_PARTITIONS,
             best_effort: self.best_effort,
+            format: CURRENT_FORMAT,
         })
     }
 }

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, Weak};
 
-use flashsale_engine::StoreError;
-use flashsale_engine::admin::{Admin, AdminError};
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::postgres::Database;
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::{self, SaleRecord};
+use flashsale_engine::postgres::operations::Postgres as _;
+use flashsale_engine::{
+    AdminError, Ambient, BackendError, FlashSaleName, PostgresPool, RedisCluster, SaleRecord,
+};
 use redis::IntoConnectionInfo;
 use redis::cluster::ClusterClient;
 use sqlx::postgres::PgConnectOptions;
@@ -113,12 +111,15 @@ impl PostgresUrl {
     }
 }
 
+/// Operations on the sales of real stores.
+pub type Admin = flashsale_engine::Admin<RedisCluster, PostgresPool>;
+
 /// Why a plan could not be carried out. None of its texts holds a URL.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// A store did not do what was asked.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BackendError),
     /// An operation on a sale failed.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -127,7 +128,7 @@ pub enum Problem {
     Field(#[from] FieldError),
     /// The catalogue cannot be made.
     #[error("the catalogue: {0}")]
-    Catalog(#[from] flashsale_engine::catalog::CatalogError),
+    Catalog(#[from] flashsale_engine::CatalogError),
     /// What another FlashSale with the same stores came to at the same time.
     #[error(transparent)]
     Shared(Arc<Problem>),
@@ -137,7 +138,7 @@ impl Problem {
     /// One word, as the reason of a condition.
     pub fn reason(&self) -> &'static str {
         match self.store_error() {
-            Some(StoreError::Url { .. }) => "WrongUrl",
+            Some(BackendError::Url { .. }) => "WrongUrl",
             Some(_) if self.store().is_some() => "Unreachable",
             Some(_) => "Failed",
             None => "Invalid",
@@ -147,16 +148,18 @@ impl Problem {
     /// `Redis` or `Postgres`, where it is one of them that failed.
     pub fn store(&self) -> Option<&'static str> {
         match self.store_error()? {
-            StoreError::Redis { .. } | StoreError::Unseeded => Some("Redis"),
-            StoreError::Postgres { .. } => Some("Postgres"),
-            StoreError::TimedOut { store, .. } | StoreError::Url { store, .. } => Some(store),
+            BackendError::Redis { .. } | BackendError::Unseeded => Some("Redis"),
+            BackendError::Postgres { .. } => Some("Postgres"),
+            BackendError::TimedOut { backend, .. } | BackendError::Url { backend, .. } => {
+                Some(backend)
+            }
             _ => None,
         }
     }
 
-    fn store_error(&self) -> Option<&StoreError> {
+    fn store_error(&self) -> Option<&BackendError> {
         match self {
-            Self::Store(error) | Self::Admin(AdminError::Store(error)) => Some(error),
+            Self::Store(error) | Self::Admin(AdminError::Backend(error)) => Some(error),
             Self::Shared(problem) => problem.store_error(),
             _ => None,
         }
@@ -164,7 +167,7 @@ impl Problem {
 
     /// Whether asking again cannot help.
     pub fn is_final(&self) -> bool {
-        matches!(self.store_error(), Some(StoreError::Url { .. }))
+        matches!(self.store_error(), Some(BackendError::Url { .. }))
     }
 }
 
@@ -179,7 +182,7 @@ struct Connected {
     migrated: bool,
     admin: Option<Arc<Admin>>,
     /// Postgres alone, while Redis keeps `admin` from being made.
-    database: Option<Arc<Database>>,
+    database: Option<Arc<PostgresPool>>,
     /// When connecting failed last, and why.
     failed: Option<(Instant, Arc<Problem>)>,
 }
@@ -187,7 +190,7 @@ struct Connected {
 /// What to look with: everything, or Postgres alone and why Redis is not there.
 enum Means {
     All(Arc<Admin>),
-    Postgres(Arc<Database>, Problem),
+    Postgres(Arc<PostgresPool>, Problem),
 }
 
 /// What a look at the stores has found.
@@ -216,7 +219,7 @@ impl Stores {
                 admin: Ok(admin),
             }),
             Means::Postgres(database, problem) => Ok(Look {
-                sales: sales::of_flash_sale(&database, name, NEWEST).await?,
+                sales: database.read_sales(name, NEWEST).await?,
                 admin: Err(problem),
             }),
         }
@@ -262,7 +265,8 @@ impl Stores {
             flashsale_engine::migrate(&postgres.0).await?;
             connected.migrated = true;
         }
-        match Admin::connect(&redis.0, &postgres.0).await {
+        let ambient = Ambient::system().map_err(AdminError::from)?;
+        match Admin::connect(&redis.0, &postgres.0, &ambient).await {
             Ok(admin) => {
                 connected.database = None;
                 Ok(Means::All(connected.admin.insert(Arc::new(admin)).clone()))
@@ -275,8 +279,9 @@ impl Stores {
                 let database = match &connected.database {
                     Some(database) => database.clone(),
                     None => {
-                        let metrics = Arc::new(Metrics::new().map_err(AdminError::from)?);
-                        let database = Database::connect(&postgres.0, 1, metrics).await?;
+                        let Ambient { metrics, clock, .. } = ambient;
+                        let database =
+                            PostgresPool::connect(&postgres.0, 1, metrics, clock).await?;
                         connected.database.insert(Arc::new(database)).clone()
                     }
                 };

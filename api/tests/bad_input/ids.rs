@@ -228,7 +228,7 @@ async fn a_closed_sale() {
     let answer = stack.checkout(0, "ann", item).await;
     answer.problem(400, "item_of_another_sale");
     // ... and one that the operator closes under its clients.
-    stack.admin.stop(&stack.sale.id).await.unwrap();
+    stack.admin.end_early(&stack.sale.id).await.unwrap();
     let answer = stack.checkout(0, "bob", stack.item(1)).await;
     answer.problem(400, "sale_not_active");
     stack

@@ -1,11 +1,10 @@
 //! Carts and orders while all is well.
 
-use flashsale_engine::code::{CheckoutCode, CodeTail};
-use flashsale_engine::sale::Limits;
+use flashsale_engine::{CheckoutCode, Limits};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::support::{Answer, Stack, eventually, limits};
+use super::support::{Answer, Stack, eventually, limits, unknown_suffix};
 
 /// The problem that a checkout comes to once the feed has told the process.
 async fn comes_to(stack: &Stack, user: &str, item: u32, status: u16, code: &str) {
@@ -175,14 +174,14 @@ async fn a_purchase_answers_with_each_of_its_statuses() {
     let answer = stack.purchase(0, "CHK-nothing-like-it").await;
     let problem = answer.problem(400, "invalid_code");
     assert_eq!(problem.get("success"), None, "{problem}");
-    let unknown = CheckoutCode::format(&stack.sale.id, &CodeTail::generate(0));
+    let unknown = CheckoutCode::format(&stack.sale.id, &unknown_suffix(0));
     stack
         .purchase(0, &unknown)
         .await
         .problem(404, "unknown_code");
 
     // The sale ends: what was not bought is too late, what was bought stays.
-    stack.admin.stop(&stack.sale.id).await.unwrap();
+    stack.admin.end_early(&stack.sale.id).await.unwrap();
     stack
         .purchase(0, &fay)
         .await
@@ -224,9 +223,9 @@ async fn carts_and_outcomes_can_be_looked_at() {
     })
     .await;
 
-    let unknown = CheckoutCode::format(&stack.sale.id, &CodeTail::generate(0));
+    let unknown = CheckoutCode::format(&stack.sale.id, &unknown_suffix(0));
     // A partition that the sale does not have, and a FlashSale that this is not.
-    let beyond = CheckoutCode::format(&stack.sale.id, &CodeTail::generate(900));
+    let beyond = CheckoutCode::format(&stack.sale.id, &unknown_suffix(900));
     let elsewhere = code.replace("CHK-shop.hourly", "CHK-shop.daily");
     for what in ["checkout", "purchase"] {
         let invalid = stack.get(0, &format!("/{what}/CHK-1")).await;

@@ -1,7 +1,6 @@
 //! Sales that follow each other by the clock, while nobody but the API process is there.
 
-use flashsale_engine::catalog::Catalog;
-use flashsale_engine::sale::{Sale, Window};
+use flashsale_engine::{Catalog, Sale, Window};
 use jiff::{SignedDuration, Timestamp};
 
 use super::support::{Answer, Stack, limits};

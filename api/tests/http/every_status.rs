@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use flashsale_engine::code::{CheckoutCode, CodeTail};
-use flashsale_engine::sale::Limits;
+use flashsale_engine::{CheckoutCode, Limits};
 use hyper::Method;
 
 use super::support::documented;
 use super::support::raw;
-use super::support::{Stack, eventually};
+use super::support::{Stack, eventually, unknown_suffix};
 
 /// Asks as raw bytes, and notes what is answered.
 async fn ask(stack: &Stack, i: usize, method: &str, path: &str, rest: &str) {
@@ -35,7 +34,7 @@ async fn every_documented_status_is_answered() {
 
     let code = stack.fill(0, "ann", &[0]).await;
     let too_late = stack.fill(0, "bob", &[0]).await;
-    let unknown = CheckoutCode::format(&stack.sale.id, &CodeTail::generate(0));
+    let unknown = CheckoutCode::format(&stack.sale.id, &unknown_suffix(0));
     let sale = format!("/sales/{}", stack.sale.id);
     let calls = [
         (

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use flashsale_api::access_log::AccessLog;
 use flashsale_api::connection::Patience;
 use flashsale_api::observe::Observe;
 use flashsale_api::panics;
 use flashsale_api::readiness::Readiness;
 use flashsale_api::serve::{Limits, Listener};
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::telemetry::Telemetry;
+use flashsale_engine::{Ambient, Logging, Metrics};
 use poem::endpoint::{make, make_sync};
 use poem::{EndpointExt, Response, Route};
 use tokio::sync::oneshot;
@@ -83,7 +83,9 @@ impl Host {
         };
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
         let base = format!("http://{}", listener.address().unwrap());
-        let metrics = Arc::new(Metrics::new().unwrap());
+        let ambient = Ambient::system().unwrap();
+        let metrics = ambient.metrics.clone();
+        let access_log = AccessLog::new(Logging::default(), ambient.clock.clone());
         let hanging = Arc::<Hanging>::default();
         let (for_hang, for_purchase) = (hanging.clone(), hanging.clone());
         let routes = Route::new()
@@ -93,8 +95,8 @@ impl Host {
             .at("/hang", make(move |_| for_hang.clone().hang()))
             .at("/purchase", make(move |_| for_purchase.clone().hang()))
             .with(Observe {
-                readiness: Arc::new(Readiness::new(metrics.clone())),
-                log: Telemetry::default(),
+                readiness: Arc::new(Readiness::new(ambient)),
+                access_log,
                 answer_within: PATIENCE.request * 4 / 5,
             });
         let (end, ended) = oneshot::channel::<()>();

@@ -5,15 +5,15 @@ use std::sync::{Arc, LazyLock};
 
 use flashsale_api::endpoints;
 use flashsale_api::readiness::Readiness;
-use flashsale_engine::metrics::Metrics;
+use flashsale_engine::Ambient;
 use serde_json::Value;
 
 /// A path as the document has it, a method in small letters, and a status.
 pub type Documented = (String, String, u16);
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let service = endpoints::service(Arc::new(Readiness::new(metrics)));
+    let ambient = Ambient::system().unwrap();
+    let service = endpoints::service(Arc::new(Readiness::new(ambient)));
     serde_json::from_str(&service.spec()).unwrap()
 });
 

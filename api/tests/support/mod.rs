@@ -10,10 +10,16 @@ pub mod raw;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::admin::Admin;
-use flashsale_engine::catalog::Catalog;
-use flashsale_engine::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
+use flashsale_engine::{
+    Ambient, CURRENT_FORMAT, Catalog, CodeSuffix, FlashSaleName, Limits, Sale, SaleId,
+    SystemRandom, Window,
+};
 use flashsale_servers::{Postgres, RedisCluster};
+
+/// Operations on the sales of real backends.
+pub type Admin =
+    flashsale_engine::Admin<flashsale_engine::RedisCluster, flashsale_engine::PostgresPool>;
+
 use jiff::{SignedDuration, Timestamp};
 
 use apis::Apis;
@@ -21,6 +27,11 @@ pub use http::{Answer, Client};
 
 /// The FlashSale that the processes serve unless told otherwise.
 pub const FLASH_SALE: &str = "shop.hourly";
+
+/// A code suffix that no cart has.
+pub fn unknown_suffix(partition: u16) -> CodeSuffix {
+    CodeSuffix::generate(partition, &SystemRandom::random())
+}
 
 /// Ten for a user, ten for a cart; the total is the whole catalogue.
 pub fn limits(items: u32) -> Limits {
@@ -67,7 +78,10 @@ impl Stack {
         .await
         .unwrap();
         flashsale_engine::migrate(&postgres.url()).await.unwrap();
-        let admin = Admin::connect(&redis.url(), &postgres.url()).await.unwrap();
+        let ambient = Ambient::system().unwrap();
+        let admin = Admin::connect(&redis.url(), &postgres.url(), &ambient)
+            .await
+            .unwrap();
         let (sale, catalog) = sale_of(FLASH_SALE, SignedDuration::from_mins(-1), items, limits);
         admin.seed(&sale, &catalog).await.unwrap();
         let mut stack = Self {
@@ -238,7 +252,7 @@ impl Stack {
 
     /// Everything that a closed sale needs to be settled; answers how many items it sold.
     pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
-        self.admin.stop(sale).await.unwrap();
+        self.admin.end_early(sale).await.unwrap();
         let started = Instant::now();
         loop {
             let settlement = self.admin.settle(sale).await.unwrap();
@@ -271,6 +285,7 @@ fn sale_of(
         items,
         partitions: 4,
         best_effort: false,
+        format: CURRENT_FORMAT,
     };
     let catalog = Catalog::generate(items, sale.id.starts_label()).unwrap();
     (sale, catalog)

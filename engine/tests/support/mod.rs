@@ -1,25 +1,24 @@
-//! Real stores and a seeded sale for the engine's tests.
+//! Real servers and a seeded sale for the engine's tests.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::admin::Admin;
-use flashsale_engine::catalog::Catalog;
-use flashsale_engine::checkout::Checkout;
-use flashsale_engine::code::CheckoutCode;
-use flashsale_engine::ids::{ItemId, RequestId, UserId};
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
-use flashsale_engine::shop::{Shop, ShopConfig};
-use flashsale_servers::{Postgres, RedisCluster};
+use flashsale_engine::{
+    Admin, Ambient, BackendUrls, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode,
+    FlashSaleName, ItemId, Limits, PostgresPool, RedisCluster, RequestId, Sale, SaleId,
+    SellingOptions, SellingService, SystemRandom, UserId, Window,
+};
+use flashsale_servers::{Postgres as PostgresServer, RedisCluster as RedisServer};
 use jiff::{SignedDuration, Timestamp};
 
+pub type Service = SellingService<RedisCluster, PostgresPool>;
+
 pub struct Stack {
-    pub redis: RedisCluster,
-    pub postgres: Postgres,
-    pub admin: Admin,
+    pub redis: RedisServer,
+    pub postgres: PostgresServer,
+    pub admin: Admin<RedisCluster, PostgresPool>,
     pub name: FlashSaleName,
 }
 
@@ -27,12 +26,18 @@ impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
         let (redis, postgres) = tokio::task::spawn_blocking(|| {
-            (RedisCluster::single().unwrap(), Postgres::start().unwrap())
+            (
+                RedisServer::single().unwrap(),
+                PostgresServer::start().unwrap(),
+            )
         })
         .await
         .unwrap();
         flashsale_engine::migrate(&postgres.url()).await.unwrap();
-        let admin = Admin::connect(&redis.url(), &postgres.url()).await.unwrap();
+        let ambient = Ambient::system().unwrap();
+        let admin = Admin::connect(&redis.url(), &postgres.url(), &ambient)
+            .await
+            .unwrap();
         Self {
             redis,
             postgres,
@@ -54,6 +59,7 @@ impl Stack {
             items,
             partitions: 4,
             best_effort: false,
+            format: CURRENT_FORMAT,
         }
     }
 
@@ -63,25 +69,28 @@ impl Stack {
         catalog
     }
 
-    pub async fn shop(&self) -> Arc<Shop> {
-        let shop = self.shop_not_ready().await;
-        eventually("the shop is ready and its sale active", || async {
-            shop.not_ready().is_none() && shop.active().is_some()
+    pub async fn service(&self) -> Arc<Service> {
+        let service = self.service_not_ready().await;
+        eventually("the service is ready and its sale active", || async {
+            service.not_ready().is_none() && service.active().is_some()
         })
         .await;
-        shop
+        service
     }
 
-    pub async fn shop_not_ready(&self) -> Arc<Shop> {
-        let config = ShopConfig {
-            flash_sale: self.name.clone(),
-            redis_url: self.redis.url(),
-            postgres_url: self.postgres.url(),
+    pub async fn service_not_ready(&self) -> Arc<Service> {
+        let urls = BackendUrls {
+            redis: self.redis.url(),
+            postgres: self.postgres.url(),
             postgres_connections: 8,
+        };
+        let options = SellingOptions {
+            flash_sale: self.name.clone(),
             attempts_backlog: 100_000,
         };
-        let metrics = Arc::new(Metrics::new().unwrap());
-        Shop::start(&config, metrics).await.unwrap()
+        let ambient = Ambient::system().unwrap();
+        let backends = Backends::connect(&urls, &ambient).await.unwrap();
+        Service::start(&options, backends, &ambient).await.unwrap()
     }
 
     pub async fn sql<T>(&self, query: &'static str) -> T
@@ -109,7 +118,7 @@ impl Stack {
 
     /// Everything a closed sale needs to be settled.
     pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
-        self.admin.stop(sale).await.unwrap();
+        self.admin.end_early(sale).await.unwrap();
         let mut sold = 0;
         let started = Instant::now();
         loop {
@@ -130,17 +139,21 @@ pub const LIMITS: Limits = Limits {
     total: 100,
 };
 
+pub fn request_id() -> RequestId {
+    RequestId::generate(&SystemRandom::random())
+}
+
 pub fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
-/// Puts items into a cart; answers its code.
-pub async fn fill(shop: &Shop, name: &str, items: &[&str]) -> CheckoutCode {
+/// Adds items to a cart; returns its code.
+pub async fn fill(service: &Service, name: &str, items: &[&str]) -> CheckoutCode {
     let mut code = None;
     for item in items {
         let item = ItemId::parse(item).unwrap();
-        match shop
-            .checkout(&user(name), &item, &RequestId::generate())
+        match service
+            .checkout(&user(name), &item, &request_id())
             .await
             .unwrap()
         {

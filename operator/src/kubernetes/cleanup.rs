@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::FlashSaleName;
 use futures_util::FutureExt;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};

@@ -1,6 +1,6 @@
 //! Whether a FlashSale and what it refers to can be carried out: a pure function.
 
-use flashsale_engine::catalog::Catalog;
+use flashsale_engine::Catalog;
 use jiff::Timestamp;
 
 use super::fetch::{Found, Referred};

@@ -1,7 +1,6 @@
 //! What is known of the sales when a plan is made.
 
-use flashsale_engine::sale::{Sale, SaleId};
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{Sale, SaleId, SaleRecord};
 use jiff::Timestamp;
 
 use super::Upcoming;

@@ -1,6 +1,6 @@
 //! What is to be done with the sales of a FlashSale that is deleted.
 
-use flashsale_engine::sale::SaleId;
+use flashsale_engine::SaleId;
 use jiff::Timestamp;
 
 use super::Observed;

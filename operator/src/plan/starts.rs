@@ -1,6 +1,6 @@
 //! Which starts of the schedule become sales.
 
-use flashsale_engine::sale::SaleId;
+use flashsale_engine::SaleId;
 use jiff::{SignedDuration, Timestamp};
 
 use super::known::{KnownSale, Observed};

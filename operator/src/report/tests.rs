@@ -3,7 +3,7 @@
 mod handed_on;
 mod pods;
 
-use flashsale_engine::StoreError;
+use flashsale_engine::BackendError;
 use jiff::SignedDuration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -94,9 +94,9 @@ fn reasons(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Vec<&'static st
 
 fn redis_is_away() -> Problem {
     let (what, after) = ("seed", std::time::Duration::from_secs(2));
-    Problem::Store(StoreError::TimedOut {
-        store: "Redis",
-        what,
+    Problem::Store(BackendError::TimedOut {
+        backend: "Redis",
+        operation: what,
         after,
     })
 }
@@ -209,9 +209,9 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
     );
     assert_eq!(away, still);
     let (what, after) = ("read_sales", std::time::Duration::from_secs(3));
-    let postgres = Problem::Store(StoreError::TimedOut {
-        store: "Postgres",
-        what,
+    let postgres = Problem::Store(BackendError::TimedOut {
+        backend: "Postgres",
+        operation: what,
         after,
     });
     let health = Health {

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use flashsale_engine::catalog::MAX_ITEMS;
-use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::{FlashSaleName, MAX_ITEMS};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 

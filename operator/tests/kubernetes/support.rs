@@ -9,8 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{FlashSaleName, SaleRecord};
 use flashsale_operator::api::{FlashSale, FlashSaleStatus, Phase};
 use flashsale_servers::{KubeApi, Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};

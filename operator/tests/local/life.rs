@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use flashsale_engine::checkout::Checkout;
-use flashsale_engine::code::CheckoutCode;
-use flashsale_engine::ids::{ItemId, RequestId, UserId};
-use flashsale_engine::metrics::Metrics;
-use flashsale_engine::shop::{Shop, ShopConfig};
+use flashsale_engine::{
+    Ambient, BackendUrls, Backends, Checkout, CheckoutCode, ItemId, RequestId, SellingOptions,
+    SellingService, UserId,
+};
 use flashsale_operator::api::{Phase, SaleResult};
 use jiff::{SignedDuration, Timestamp};
 
@@ -124,40 +123,47 @@ data:
     assert_eq!(world.records()[0].sold, 2);
 }
 
-/// Buys items in a shop as an API process has it; answers the names of what was sold.
+/// Buys items through a selling service as an API process has it; returns the names of what was
+/// sold.
 async fn buy(world: &World, items: &[&str]) -> Vec<String> {
-    let config = ShopConfig {
-        flash_sale: world.flash_sale(),
-        redis_url: world.redis.clone(),
-        postgres_url: world.postgres.clone(),
+    let urls = BackendUrls {
+        redis: world.redis.clone(),
+        postgres: world.postgres.clone(),
         postgres_connections: 2,
+    };
+    let options = SellingOptions {
+        flash_sale: world.flash_sale(),
         attempts_backlog: 100,
     };
-    let metrics = std::sync::Arc::new(Metrics::new().unwrap());
-    let shop = Shop::start(&config, metrics).await.unwrap();
+    let ambient = Ambient::system().unwrap();
+    let request_id = || RequestId::generate(&ambient.random);
+    let backends = Backends::connect(&urls, &ambient).await.unwrap();
+    let service = SellingService::start(&options, backends, &ambient)
+        .await
+        .unwrap();
     let ready = async {
-        while shop.active().is_none() || shop.not_ready().is_some() {
+        while service.active().is_none() || service.not_ready().is_some() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(6), ready)
         .await
-        .expect("the sale is open in the shop too");
+        .expect("the sale is open in the service too");
     let user = UserId::parse("ann").unwrap();
     let mut code = None;
     for item in items {
         let item = ItemId::parse(item).unwrap();
-        let request = RequestId::generate();
-        match shop.checkout(&user, &item, &request).await.unwrap() {
+        let request = request_id();
+        match service.checkout(&user, &item, &request).await.unwrap() {
             Checkout::InCart { code: text, .. } => code = CheckoutCode::parse(&text),
             Checkout::Refused(refusal) => panic!("refused: {refusal:?}"),
         }
     }
-    let order = shop
-        .purchase(&code.unwrap(), &RequestId::generate())
+    let order = service
+        .purchase(&code.unwrap(), &request_id())
         .await
         .unwrap();
     assert_eq!(order.sold_count(), items.len());
-    assert!(shop.stop(Duration::from_secs(5)).await);
+    assert!(service.stop(Duration::from_secs(5)).await);
     order.items.into_iter().map(|(item, _)| item.name).collect()
 }

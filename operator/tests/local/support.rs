@@ -6,8 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{FlashSaleName, SaleRecord};
 use flashsale_operator::api::{FlashSaleStatus, Phase};
 use flashsale_servers::{Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};

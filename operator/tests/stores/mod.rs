@@ -3,8 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{FlashSaleName, SaleRecord};
 use flashsale_operator::stores::{PostgresUrl, RedisUrl, StoreUrls, Stores};
 use flashsale_servers::{Postgres, PostgresSettings};
 

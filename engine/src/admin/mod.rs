@@ -1,0 +1,167 @@
+//! Administration: what an operator does to a sale.
+//!
+//! Guarantees: every operation can be done again at any time, by a second operator too.
+
+mod close;
+mod retire;
+mod seed;
+
+use std::sync::Arc;
+
+use crate::domain::clock::Clock;
+use crate::domain::error::BackendError;
+use crate::domain::lifecycle::SaleRecord;
+use crate::domain::sale::{FlashSaleName, SaleId};
+use crate::observability::Ambient;
+use crate::postgres::operations::Postgres;
+use crate::postgres::pool::PostgresPool;
+use crate::recovery::restore::Restorer;
+use crate::recovery::settle::{GRACE, Settler};
+use crate::redis::cluster::RedisCluster;
+use crate::redis::codec::Format;
+use crate::redis::commands::{Redis, eviction_fault};
+use crate::redis::sale_state;
+
+pub use close::{Closed, Settlement};
+pub use seed::SeedReport;
+
+/// As many sales of a FlashSale as [`Admin::observe`] reads, beside those that are not retired.
+pub const OBSERVED_SALES: u32 = 100;
+
+/// What went wrong in an operation on a sale.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// A backend failed; try again later.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// There is no such sale in Postgres.
+    #[error("sale {0}: expected one that was seeded, found none in Postgres")]
+    UnknownSale(SaleId),
+    /// Metrics could not be set up.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// What [`Admin::keep_up`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeptUp {
+    /// Redis had lost the sale, or a part of it, and has it again.
+    pub restored: bool,
+    /// Entries of dead processes that were settled.
+    pub settled_entries: usize,
+}
+
+/// The backends, for operations on sales.
+#[derive(Debug)]
+pub struct Admin<R, P> {
+    pub(crate) postgres: Arc<P>,
+    pub(crate) redis: R,
+    pub(crate) settler: Settler<R, P>,
+    pub(crate) restorer: Restorer<R>,
+    pub(crate) clock: Clock,
+    pub(crate) format: Format,
+}
+
+/// Connections of an [`Admin`] to Postgres at the most.
+const CONNECTIONS: u32 = 4;
+
+impl Admin<RedisCluster, PostgresPool> {
+    /// Connects to both backends, within a bounded time.
+    pub async fn connect(
+        redis_url: &str,
+        postgres_url: &str,
+        ambient: &Ambient,
+    ) -> Result<Self, AdminError> {
+        let Ambient { metrics, clock, .. } = ambient;
+        let (metrics, clock) = (metrics.clone(), clock.clone());
+        let postgres =
+            PostgresPool::connect(postgres_url, CONNECTIONS, metrics.clone(), clock.clone());
+        let postgres = postgres.await?;
+        let redis = RedisCluster::connect(redis_url, metrics, clock).await?;
+        Ok(Self::new(redis, postgres, ambient))
+    }
+}
+
+impl<R: Redis, P: Postgres> Admin<R, P> {
+    /// Operations on these backends.
+    pub fn new(redis: R, postgres: P, ambient: &Ambient) -> Self {
+        Self::with_format(redis, postgres, ambient, Format::CURRENT)
+    }
+
+    /// The same with another newest format.
+    pub(crate) fn with_format(redis: R, postgres: P, ambient: &Ambient, format: Format) -> Self {
+        let postgres = Arc::new(postgres);
+        let time_and_randomness = (&ambient.clock, &ambient.random);
+        let metrics = ambient.metrics.clone();
+        Self {
+            settler: Settler::new(
+                postgres.clone(),
+                redis.clone(),
+                metrics,
+                time_and_randomness,
+                format,
+            ),
+            restorer: Restorer {
+                redis: redis.clone(),
+                random: ambient.random.clone(),
+                newest_format: format,
+            },
+            clock: ambient.clock.clone(),
+            postgres,
+            redis,
+            format,
+        }
+    }
+
+    /// The newest [`OBSERVED_SALES`] sales of a FlashSale, and all that are not retired; newest
+    /// first.
+    pub async fn observe(&self, flash_sale: &FlashSaleName) -> Result<Vec<SaleRecord>, AdminError> {
+        Ok(self.postgres.read_sales(flash_sale, OBSERVED_SALES).await?)
+    }
+
+    /// Restores what Redis lost, and settles what dead processes left. Cheap when all is well.
+    pub async fn keep_up(&self, id: &SaleId) -> Result<KeptUp, AdminError> {
+        let record = self.record(id).await?;
+        let restored = self.restore_if_lost(&record).await?;
+        let settled_entries = self.settle_left_over(&record).await?;
+        Ok(KeptUp {
+            restored,
+            settled_entries,
+        })
+    }
+
+    /// Why Redis is not fit for a sale, where it is not: a sentence that says what to do.
+    pub async fn fault(&self) -> Result<Option<String>, AdminError> {
+        Ok(eviction_fault(&self.redis).await?)
+    }
+
+    /// Creates the partitions of the coming days and drops those older than `keep_days`.
+    pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
+        self.postgres.create_attempt_days(None, 3).await?;
+        Ok(self.postgres.drop_attempt_days(keep_days).await?)
+    }
+
+    async fn record(&self, id: &SaleId) -> Result<SaleRecord, AdminError> {
+        let record = self.postgres.read_sale(id).await?;
+        record.ok_or_else(|| AdminError::UnknownSale(id.clone()))
+    }
+
+    /// Restores a sale that Redis does not hold as a whole. Returns whether it had to.
+    async fn restore_if_lost(&self, record: &SaleRecord) -> Result<bool, BackendError> {
+        let format = self.format.of(&record.sale)?;
+        if sale_state::is_whole(&self.redis, &record.sale, format).await? {
+            return Ok(false);
+        }
+        let sale = &record.sale.id;
+        tracing::warn!(%sale, "Redis lost the sale: it is restored from Postgres");
+        self.restorer.restore(&*self.postgres, record).await?;
+        Ok(true)
+    }
+
+    /// Settles what dead processes left. Returns how many entries it took.
+    async fn settle_left_over(&self, record: &SaleRecord) -> Result<usize, BackendError> {
+        let claims = self.settler.settle_claims(&record.sale, GRACE).await?;
+        let attempts = self.settler.settle_attempts(&record.sale, GRACE).await?;
+        Ok(claims + attempts)
+    }
+}

@@ -1,0 +1,179 @@
+//! The tables `orders` and `purchases`, written together.
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use crate::domain::error::BackendError;
+use crate::domain::outcome::{Claim, ItemOutcome, ItemResultKind, Outcome};
+use crate::postgres::page::as_i32;
+use crate::postgres::pool::PostgresPool;
+
+/// How often one item is tried against purchases that come in between.
+const TRIES_PER_ITEM: u32 = 5;
+
+/// The arrays of `insert_orders.sql`.
+#[derive(Default)]
+struct OrderColumns {
+    codes: Vec<String>,
+    sales: Vec<String>,
+    users: Vec<String>,
+    items: Vec<String>,
+    results: Vec<String>,
+    request_ids: Vec<String>,
+    at_ms: Vec<i64>,
+    purchases: PurchaseColumns,
+}
+
+/// The arrays of what the orders bought.
+#[derive(Default)]
+struct PurchaseColumns {
+    codes: Vec<String>,
+    sales: Vec<String>,
+    users: Vec<String>,
+    items: Vec<i32>,
+    user_slots: Vec<i32>,
+    sale_slots: Vec<i32>,
+    at_ms: Vec<i64>,
+}
+
+impl OrderColumns {
+    fn push(&mut self, claim: &Claim) {
+        let outcome = &claim.outcome;
+        let code = claim.code.to_string();
+        for result in &outcome.results {
+            if let ItemOutcome::Sold {
+                user_slot,
+                sale_slot,
+            } = result.outcome
+            {
+                let purchases = &mut self.purchases;
+                purchases.codes.push(code.clone());
+                purchases.sales.push(claim.sale().to_string());
+                purchases.users.push(outcome.user.clone());
+                purchases.items.push(as_i32(result.idx));
+                purchases.user_slots.push(as_i32(user_slot));
+                purchases.sale_slots.push(as_i32(sale_slot));
+                purchases.at_ms.push(outcome.at_ms);
+            }
+        }
+        let items: Vec<String> = outcome.kinds().map(|(idx, _)| idx.to_string()).collect();
+        let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
+        self.items.push(items.join(","));
+        self.results.push(words.join(","));
+        self.sales.push(claim.sale().to_string());
+        self.users.push(outcome.user.clone());
+        self.request_ids.push(outcome.request_id.clone());
+        self.at_ms.push(outcome.at_ms);
+        self.codes.push(code);
+    }
+
+    async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(include_str!("sql/insert_orders.sql"))
+            .bind(self.codes)
+            .bind(self.sales)
+            .bind(self.users)
+            .bind(self.items)
+            .bind(self.results)
+            .bind(self.request_ids)
+            .bind(self.at_ms)
+            .bind(self.purchases.codes)
+            .bind(self.purchases.sales)
+            .bind(self.purchases.users)
+            .bind(self.purchases.items)
+            .bind(self.purchases.user_slots)
+            .bind(self.purchases.sale_slots)
+            .bind(self.purchases.at_ms)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+/// Inserts the orders and purchases of claims in one statement, all or none.
+pub(super) async fn insert(pool: &PostgresPool, claims: &[Claim]) -> Result<(), BackendError> {
+    let mut columns = OrderColumns::default();
+    for claim in claims {
+        columns.push(claim);
+    }
+    pool.run("commit_orders", |connection| {
+        Box::pin(async move { columns.insert(connection).await })
+    })
+    .await
+}
+
+/// Inserts the order of one claim item by item, at the lowest free slots.
+pub(super) async fn insert_by_item(
+    pool: &PostgresPool,
+    claim: &Claim,
+) -> Result<Outcome, BackendError> {
+    let claim = claim.clone();
+    pool.run("resolve_order", |connection| {
+        Box::pin(async move { insert_in_transaction(connection, &claim).await })
+    })
+    .await
+}
+
+async fn insert_in_transaction(
+    connection: &mut PgConnection,
+    claim: &Claim,
+) -> Result<Outcome, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let mut outcome = claim.outcome.clone();
+    for result in &mut outcome.results {
+        if result.outcome.kind() == ItemResultKind::Sold {
+            result.outcome = insert_purchase(&mut transaction, claim, result.idx).await?;
+        }
+    }
+    let items: Vec<i32> = outcome.kinds().map(|(idx, _)| as_i32(idx)).collect();
+    let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
+    sqlx::query(include_str!("sql/insert_order.sql"))
+        .bind(claim.code.to_string())
+        .bind(claim.sale().as_str())
+        .bind(&outcome.user)
+        .bind(items)
+        .bind(words)
+        .bind(&outcome.request_id)
+        .bind(outcome.at_ms)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(outcome)
+}
+
+async fn insert_purchase(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    idx: u32,
+) -> Result<ItemOutcome, sqlx::Error> {
+    for _ in 0..TRIES_PER_ITEM {
+        let sql = include_str!("sql/insert_purchase_at_free_slots.sql");
+        let slots: Option<(i32, i32)> = sqlx::query_as(sql)
+            .bind(claim.sale().as_str())
+            .bind(as_i32(idx))
+            .bind(&claim.outcome.user)
+            .bind(claim.code.to_string())
+            .bind(claim.outcome.at_ms)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some((user_slot, sale_slot)) = slots {
+            return Ok(ItemOutcome::Sold {
+                user_slot: user_slot.unsigned_abs(),
+                sale_slot: sale_slot.unsigned_abs(),
+            });
+        }
+        let sql = include_str!("sql/has_room_for_purchase.sql");
+        let (taken, room): (bool, bool) = sqlx::query_as(sql)
+            .bind(claim.sale().as_str())
+            .bind(as_i32(idx))
+            .bind(&claim.outcome.user)
+            .fetch_one(&mut *connection)
+            .await?;
+        if taken {
+            return Ok(ItemOutcome::AlreadySold);
+        }
+        if !room {
+            break;
+        }
+    }
+    Ok(ItemOutcome::LimitReached)
+}

@@ -1,0 +1,123 @@
+//! The view `order_outcomes`, and the outcomes in `orders`.
+
+use std::collections::HashMap;
+
+use crate::domain::code::{CheckoutCode, CodeSuffix};
+use crate::domain::error::BackendError;
+use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, Outcome};
+use crate::domain::sale::SaleId;
+use crate::postgres::page::read_page;
+use crate::postgres::pool::PostgresPool;
+
+/// A row of the view.
+#[derive(sqlx::FromRow)]
+struct OutcomeRow {
+    code: String,
+    user_id: String,
+    request_id: String,
+    at_ms: i64,
+    items: Vec<i32>,
+    results: Vec<String>,
+    user_slots: Vec<i32>,
+    sale_slots: Vec<i32>,
+}
+
+impl OutcomeRow {
+    fn decode(self) -> Result<(CheckoutCode, Outcome), BackendError> {
+        let code = parse_code(&self.code)?;
+        let slots = self.user_slots.iter().zip(&self.sale_slots);
+        let cart = self.items.iter().zip(&self.results).zip(slots);
+        let results = cart.map(|((idx, word), (user_slot, sale_slot))| {
+            let outcome = match parse_kind(word)? {
+                ItemResultKind::Sold => ItemOutcome::Sold {
+                    user_slot: user_slot.unsigned_abs(),
+                    sale_slot: sale_slot.unsigned_abs(),
+                },
+                ItemResultKind::AlreadySold => ItemOutcome::AlreadySold,
+                ItemResultKind::LimitReached => ItemOutcome::LimitReached,
+            };
+            Ok(ItemResult {
+                idx: idx.unsigned_abs(),
+                outcome,
+            })
+        });
+        let outcome = Outcome {
+            results: results.collect::<Result<_, BackendError>>()?,
+            user: self.user_id,
+            request_id: self.request_id,
+            at_ms: self.at_ms,
+        };
+        Ok((code, outcome))
+    }
+}
+
+fn parse_code(text: &str) -> Result<CheckoutCode, BackendError> {
+    CheckoutCode::parse(text)
+        .ok_or_else(|| BackendError::unexpected("orders.code", "a checkout code", text))
+}
+
+fn parse_kind(word: &str) -> Result<ItemResultKind, BackendError> {
+    let expected = "sold, already_sold or limit_reached";
+    ItemResultKind::parse(word)
+        .ok_or_else(|| BackendError::unexpected("orders.results", expected, word))
+}
+
+/// The outcomes of these codes.
+pub(super) async fn read(
+    pool: &PostgresPool,
+    codes: &[CheckoutCode],
+) -> Result<HashMap<CheckoutCode, Outcome>, BackendError> {
+    let codes: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
+    let rows: Vec<OutcomeRow> = pool
+        .run("read_order", |connection| {
+            Box::pin(async move {
+                sqlx::query_as(include_str!("sql/read_outcomes.sql"))
+                    .bind(codes)
+                    .fetch_all(connection)
+                    .await
+            })
+        })
+        .await?;
+    rows.into_iter().map(OutcomeRow::decode).collect()
+}
+
+/// What became of the items of these codes, without slots: a read that joins nothing.
+pub(super) async fn read_kinds(
+    pool: &PostgresPool,
+    codes: &[CheckoutCode],
+) -> Result<HashMap<CheckoutCode, Vec<ItemResultKind>>, BackendError> {
+    let codes: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
+    let rows: Vec<(String, Vec<String>)> = pool
+        .run("read_order", |connection| {
+            Box::pin(async move {
+                sqlx::query_as(include_str!("sql/read_result_kinds.sql"))
+                    .bind(codes)
+                    .fetch_all(connection)
+                    .await
+            })
+        })
+        .await?;
+    let decode = |(code, words): (String, Vec<String>)| {
+        let kinds = words.iter().map(|word| parse_kind(word));
+        Ok((parse_code(&code)?, kinds.collect::<Result<_, _>>()?))
+    };
+    rows.into_iter().map(decode).collect()
+}
+
+/// A page of the outcomes of a sale, behind the code `after`.
+pub(super) async fn read_of_sale(
+    pool: &PostgresPool,
+    sale: &SaleId,
+    after: Option<&CodeSuffix>,
+) -> Result<Vec<(CodeSuffix, Outcome)>, BackendError> {
+    let sql = include_str!("sql/read_sale_outcomes.sql");
+    // Codes are `CHK-<sale>-<suffix>`: without a suffix the text is before all of them.
+    let after = format!(
+        "CHK-{sale}-{}",
+        after.map(CodeSuffix::as_str).unwrap_or_default()
+    );
+    let rows: Vec<OutcomeRow> = read_page(pool, "audit", sql, sale, after).await?;
+    rows.into_iter()
+        .map(|row| row.decode().map(|(code, outcome)| (code.suffix, outcome)))
+        .collect()
+}

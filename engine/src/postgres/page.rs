@@ -1,0 +1,39 @@
+//! Pages of a sale's rows.
+
+use sqlx::postgres::PgRow;
+
+use crate::domain::error::BackendError;
+use crate::domain::sale::SaleId;
+use crate::postgres::operations::PAGE;
+use crate::postgres::pool::PostgresPool;
+
+/// One page of a sale's rows, by a statement that takes the sale, where to go on, and how many.
+pub(super) async fn read_page<R, K>(
+    pool: &PostgresPool,
+    operation: &'static str,
+    sql: &'static str,
+    sale: &SaleId,
+    from: K,
+) -> Result<Vec<R>, BackendError>
+where
+    R: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin + 'static,
+    K: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + 'static,
+{
+    let sale = sale.to_string();
+    pool.run_long(operation, move |connection| {
+        Box::pin(async move {
+            sqlx::query_as(sql)
+                .bind(sale)
+                .bind(from)
+                .bind(PAGE as i64)
+                .fetch_all(connection)
+                .await
+        })
+    })
+    .await
+}
+
+/// Catalogues and limits are far below the range of an integer column.
+pub(super) fn as_i32(n: u32) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}

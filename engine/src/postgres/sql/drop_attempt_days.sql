@@ -1,0 +1,2 @@
+-- Drops the partitions of days that ended more than $1 days ago.
+SELECT drop_attempt_days((now() AT TIME ZONE 'UTC')::date - $1)

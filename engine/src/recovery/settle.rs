@@ -1,0 +1,316 @@
+//! Settles what other processes left: claims and attempts in the streams whose owner died.
+//!
+//! Guarantees: reads with a consumer group, so that processes share the work and what one left is
+//! taken by another; an event is trimmed only behind Postgres; everything can be done twice. A
+//! process settles its own claims and attempts itself, much sooner.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::streams::StreamId;
+
+use crate::domain::attempt::{Attempt, AttemptRequest};
+use crate::domain::clock::Clock;
+use crate::domain::code::CheckoutCode;
+use crate::domain::error::BackendError;
+use crate::domain::event::Event;
+use crate::domain::outcome::Claim;
+use crate::domain::random::Random;
+use crate::domain::sale::{FlashSaleName, Sale, SaleId};
+use crate::observability::metrics::Metrics;
+use crate::postgres::commit::{commit, read_agreements};
+use crate::postgres::operations::Postgres;
+use crate::recovery::correct::correct;
+use crate::redis::codec::Format;
+use crate::redis::commands::Redis;
+use crate::redis::keys::{PartitionKeys, SaleKeys, refusals};
+use crate::redis::streams;
+
+/// An attempt that its own process has not settled after this long is settled by another.
+pub(crate) const GRACE: Duration = Duration::from_secs(3);
+
+/// A claim younger than this is left to its own process, in milliseconds.
+const OWNER_COMMITS_MS: i64 = 1_000;
+
+/// Entries that one step takes at the most.
+pub(crate) const ENTRIES: usize = 200;
+
+/// How long events stay for slow readers after they are settled.
+const KEEP_EVENTS: Duration = Duration::from_secs(60);
+
+/// Settles streams under one consumer name.
+#[derive(Debug)]
+pub(crate) struct Settler<R, P> {
+    postgres: Arc<P>,
+    redis: R,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    newest_format: Format,
+    consumer: String,
+}
+
+impl<R: Redis, P: Postgres> Settler<R, P> {
+    /// A settler with a consumer name of its own.
+    pub(crate) fn new(
+        postgres: Arc<P>,
+        redis: R,
+        metrics: Arc<Metrics>,
+        (clock, random): (&Clock, &Random),
+        newest_format: Format,
+    ) -> Self {
+        Self {
+            postgres,
+            redis,
+            metrics,
+            clock: clock.clone(),
+            newest_format,
+            consumer: format!("{:016x}", random.next_u64()),
+        }
+    }
+
+    /// Commits claims that are in the event stream and not in Postgres. Returns how many entries it
+    /// took; 0 means that nothing is left to take.
+    pub(crate) async fn settle_claims(
+        &self,
+        sale: &Sale,
+        idle: Duration,
+    ) -> Result<usize, BackendError> {
+        let keys = SaleKeys::new(&sale.id, self.newest_format.of(sale)?);
+        let entries = self.take(&keys.events, idle).await?;
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let mut claims = Vec::new();
+        for entry in &entries {
+            let Some(text) = entry.get::<String>("e") else {
+                continue;
+            };
+            for event in keys.format.decode_events(&text)? {
+                if let Event::Claimed { suffix, outcome } = event {
+                    claims.push(Claim {
+                        code: CheckoutCode {
+                            sale: sale.id.clone(),
+                            suffix,
+                        },
+                        outcome,
+                        replayed: false,
+                    });
+                }
+            }
+        }
+        self.commit(&keys, &claims).await?;
+        streams::acknowledge(&self.redis, &keys.events, &entries).await?;
+        self.trim(&keys.events).await?;
+        Ok(entries.len())
+    }
+
+    async fn commit(&self, keys: &SaleKeys, claims: &[Claim]) -> Result<(), BackendError> {
+        let postgres = &*self.postgres;
+        let mut agreements = read_agreements(postgres, claims).await?;
+        let newest_ms = claims
+            .iter()
+            .filter(|claim| !agreements.contains_key(&claim.code))
+            .map(|claim| claim.outcome.at_ms)
+            .max();
+        let young = newest_ms.map_or(0, |at| at + OWNER_COMMITS_MS - self.clock.now_ms());
+        if young > 0 {
+            // The process that claimed is most likely committing; two that commit one claim get in
+            // the way of each other.
+            let wait = young.min(OWNER_COMMITS_MS).unsigned_abs();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            agreements = read_agreements(postgres, claims).await?;
+        }
+        let mut missing = Vec::new();
+        for claim in claims {
+            match agreements.get(&claim.code) {
+                Some(true) => {}
+                None => missing.push(claim.clone()),
+                // Committing again returns the outcome that Postgres has.
+                Some(false) => missing.push(Claim {
+                    replayed: true,
+                    ..claim.clone()
+                }),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let committed = commit(postgres, &missing).await?;
+        let differing = agreements.values().filter(|agrees| !**agrees).count();
+        let recovered = missing.len().saturating_sub(differing);
+        self.metrics.claims_recovered.inc_by(recovered as u64);
+        for (claim, committed) in missing.iter().zip(committed) {
+            if committed.is_new {
+                let sold = committed.outcome.sold_count() as u64;
+                self.metrics.sale_items_sold_total.inc_by(sold);
+            }
+            if committed.is_corrected {
+                let truth = &committed.outcome;
+                correct(postgres, &self.redis, &self.metrics, keys, claim, truth).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles attempts older than `grace` of every stream that the sale uses. Returns how many
+    /// entries it took.
+    pub(crate) async fn settle_attempts(
+        &self,
+        sale: &Sale,
+        grace: Duration,
+    ) -> Result<usize, BackendError> {
+        let format = self.newest_format.of(sale)?;
+        let id = Arc::new(sale.id.clone());
+        let mut taken = self.settle_refusals(sale.id.flash_sale(), grace).await?;
+        for partition in 0..sale.partitions {
+            let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
+            let kind = StreamKind::Partition(format, id.clone());
+            taken += self.settle_stream(&stream, grace, &kind).await?;
+        }
+        Ok(taken)
+    }
+
+    /// Settles refused attempts older than `grace`.
+    pub(crate) async fn settle_refusals(
+        &self,
+        flash_sale: &FlashSaleName,
+        grace: Duration,
+    ) -> Result<usize, BackendError> {
+        let kind = StreamKind::Refusals(self.newest_format);
+        let stream = refusals(flash_sale);
+        self.settle_stream(&stream, grace, &kind).await
+    }
+
+    /// Settles the entries of a stream that this version can read. Another one stays pending, for a
+    /// process of a newer version.
+    async fn settle_stream(
+        &self,
+        stream: &str,
+        grace: Duration,
+        kind: &StreamKind,
+    ) -> Result<usize, BackendError> {
+        if !self.has_older(stream, grace).await? {
+            return Ok(0);
+        }
+        let mut settled = Vec::new();
+        let mut found = Vec::new();
+        for entry in self.take(stream, grace).await? {
+            if let Some(attempts) = kind.decode(&entry)? {
+                found.extend(attempts);
+                settled.push(entry);
+            }
+        }
+        if settled.is_empty() {
+            return Ok(0);
+        }
+        let attempts: Vec<&Attempt> = found.iter().collect();
+        self.postgres.append_attempts(&attempts).await?;
+        let recovered = found.len() as u64;
+        self.metrics.attempts_recovered.inc_by(recovered);
+        streams::acknowledge(&self.redis, stream, &settled).await?;
+        let ids = settled.iter().map(|entry| entry.id.as_str());
+        streams::delete(&self.redis, "settle", stream, ids).await?;
+        Ok(settled.len())
+    }
+
+    /// Whether the oldest entry of a stream is older than `grace`: while owners settle their
+    /// own, this is all that a settler asks.
+    async fn has_older(&self, stream: &str, grace: Duration) -> Result<bool, BackendError> {
+        let Some(id) = streams::oldest(&self.redis, stream).await? else {
+            return Ok(false);
+        };
+        let age_ms = self.clock.now_ms() - streams::entry_ms(&id);
+        Ok(age_ms >= i64::try_from(grace.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn take(&self, stream: &str, idle: Duration) -> Result<Vec<StreamId>, BackendError> {
+        streams::take(&self.redis, stream, &self.consumer, idle, ENTRIES).await
+    }
+
+    /// Trims events that are in Postgres and that no reader needs any more.
+    async fn trim(&self, stream: &str) -> Result<(), BackendError> {
+        let pending = streams::pending(&self.redis, stream).await?;
+        let old_ms = self.clock.now_ms() - KEEP_EVENTS.as_millis() as i64;
+        let settled_ms = match pending.first {
+            Some(id) => streams::entry_ms(&id),
+            // Nothing pending: everything delivered is settled, but what was not delivered yet
+            // is not. It is younger than the last delivery.
+            None => streams::last_delivered_ms(&self.redis, stream).await?,
+        };
+        streams::trim(&self.redis, stream, old_ms.min(settled_ms)).await
+    }
+
+    /// Whether a process still has claims or attempts on their way.
+    pub(crate) async fn is_anything_unsettled(&self, sale: &Sale) -> Result<bool, BackendError> {
+        let format = self.newest_format.of(sale)?;
+        let events = SaleKeys::new(&sale.id, format).events;
+        if streams::pending(&self.redis, &events).await?.count != 0 {
+            return Ok(true);
+        }
+        for partition in 0..sale.partitions {
+            let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
+            if streams::len(&self.redis, &stream).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// What the entries of a stream of attempts hold.
+enum StreamKind {
+    /// Attempts of a cart partition of this sale, in the format of the sale.
+    Partition(Format, Arc<SaleId>),
+    /// Refused attempts; each entry has the version of its format, of which the process reads those
+    /// up to this one.
+    Refusals(Format),
+}
+
+impl StreamKind {
+    /// The attempts of an entry; none for a version that this process does not read.
+    fn decode(&self, entry: &StreamId) -> Result<Option<Vec<Attempt>>, BackendError> {
+        match self {
+            Self::Partition(format, sale) => decode_attempts(entry, *format, sale).map(Some),
+            Self::Refusals(newest_format) => decode_refused(entry, *newest_format),
+        }
+    }
+}
+
+/// The attempts of an entry of a cart partition: requests, with what the script decided of each.
+fn decode_attempts(
+    entry: &StreamId,
+    format: Format,
+    sale: &Arc<SaleId>,
+) -> Result<Vec<Attempt>, BackendError> {
+    let text = |field: &str| entry.get::<String>(field).unwrap_or_default();
+    let requests = format.decode_requests(&text("b"))?;
+    let decided = format.decode_added_list(&text("o"))?;
+    if requests.len() != decided.len() {
+        return Err(BackendError::unexpected(
+            "entry of an attempt stream",
+            "as many answers as requests",
+            (requests.len(), decided.len()),
+        ));
+    }
+    let attempt =
+        |(request, added): (AttemptRequest, _)| Attempt::decided(request, sale.clone(), &added);
+    Ok(requests.into_iter().zip(decided).map(attempt).collect())
+}
+
+/// The attempts of an entry of refused attempts.
+fn decode_refused(
+    entry: &StreamId,
+    newest_format: Format,
+) -> Result<Option<Vec<Attempt>>, BackendError> {
+    let version: u16 = entry.get("v").unwrap_or_default();
+    let Some(format) = newest_format.of_version(version) else {
+        tracing::warn!(
+            entry = entry.id,
+            version,
+            "refused attempts of an unknown format stay"
+        );
+        return Ok(None);
+    };
+    let text: String = entry.get("b").unwrap_or_default();
+    format.decode_refused(&text).map(Some)
+}

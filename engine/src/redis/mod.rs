@@ -1,0 +1,16 @@
+//! Redis: the seam ([`commands::Redis`]) that everything else uses, the adapter to a Redis Cluster,
+//! the names of keys, the codec, the streams, and one Rust file for each script.
+//!
+//! Guarantees: every command names the key that it is addressed by, and all keys of one script
+//! call share its slot; every wait is bounded; errors and time-outs are values; what is written to
+//! Redis passes through [`codec`].
+
+pub(crate) mod carts;
+pub(crate) mod cluster;
+pub(crate) mod codec;
+pub mod commands;
+pub(crate) mod keys;
+pub(crate) mod registry;
+pub(crate) mod sale_state;
+pub(crate) mod scripts;
+pub(crate) mod streams;

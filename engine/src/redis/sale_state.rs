@@ -1,0 +1,148 @@
+//! What Redis holds of a sale, beside what scripts decide: whether it is whole, the sold bitmap, the
+//! lease of the process that restores it, and its deletion.
+
+use std::time::Duration;
+
+use crate::domain::code::CodeSuffix;
+use crate::domain::error::BackendError;
+use crate::domain::outcome::Outcome;
+use crate::domain::sale::{FlashSaleName, Sale, SaleId};
+use crate::redis::codec::Format;
+use crate::redis::commands::{Redis, call};
+use crate::redis::keys::{PartitionKeys, SaleKeys, refusals, restore_lease};
+use crate::redis::registry;
+
+/// Whether Redis holds the whole sale.
+pub(crate) async fn is_whole(
+    redis: &impl Redis,
+    sale: &Sale,
+    format: Format,
+) -> Result<bool, BackendError> {
+    if !is_ready(redis, "registry", &SaleKeys::new(&sale.id, format).meta).await? {
+        return Ok(false);
+    }
+    for partition in 0..sale.partitions {
+        let keys = PartitionKeys::new(&sale.id, partition, format);
+        if !is_ready(redis, "registry", &keys.meta).await? {
+            return Ok(false);
+        }
+    }
+    registry::contains(redis, &sale.id).await
+}
+
+/// Whether the sale or the partition of this hash is ready.
+pub(crate) async fn is_ready(
+    redis: &impl Redis,
+    operation: &'static str,
+    meta: &str,
+) -> Result<bool, BackendError> {
+    let mut command = redis::cmd("HEXISTS");
+    command.arg(meta).arg("ready");
+    call(redis, operation, meta, &command).await
+}
+
+/// Epoch and number of the last event of a sale.
+pub(crate) async fn position(
+    redis: &impl Redis,
+    keys: &SaleKeys,
+) -> Result<(String, u64), BackendError> {
+    type Answer = (Option<u8>, Option<String>, Option<u64>);
+    let mut command = redis::cmd("HMGET");
+    command.arg(&keys.meta).arg("ready").arg("epoch").arg("seq");
+    let (ready, epoch, seq): Answer = call(redis, "feed", &keys.meta, &command).await?;
+    match (ready, epoch) {
+        (Some(_), Some(epoch)) => Ok((epoch, seq.unwrap_or_default())),
+        _ => Err(BackendError::Unseeded),
+    }
+}
+
+/// The bitmap of sold items; bits count from the highest of the first byte.
+pub(crate) async fn sold_bitmap(
+    redis: &impl Redis,
+    keys: &SaleKeys,
+) -> Result<Vec<u8>, BackendError> {
+    let mut command = redis::cmd("GET");
+    command.arg(&keys.sold);
+    let bitmap: Option<Vec<u8>> = call(redis, "settle", &keys.sold, &command).await?;
+    Ok(bitmap.unwrap_or_default())
+}
+
+/// Writes outcomes that Postgres has.
+pub(crate) async fn write_outcomes(
+    redis: &impl Redis,
+    keys: &SaleKeys,
+    outcomes: &[(CodeSuffix, Outcome)],
+) -> Result<(), BackendError> {
+    let mut command = redis::cmd("HSET");
+    command.arg(&keys.outcomes);
+    for (suffix, outcome) in outcomes {
+        command
+            .arg(suffix.as_str())
+            .arg(keys.format.encode_outcome(outcome));
+    }
+    call::<i64>(redis, "restore", &keys.outcomes, &command)
+        .await
+        .map(drop)
+}
+
+/// Takes the lease of the process that restores a sale. Returns whether it was free.
+pub(crate) async fn take_restore_lease(
+    redis: &impl Redis,
+    sale: &SaleId,
+    lease: Duration,
+) -> Result<bool, BackendError> {
+    let key = restore_lease(sale);
+    let mut command = redis::cmd("SET");
+    command
+        .arg(&key)
+        .arg("1")
+        .arg("NX")
+        .arg("PX")
+        .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
+    let taken: Option<String> = call(redis, "restore", &key, &command).await?;
+    Ok(taken.is_some())
+}
+
+/// Gives the lease back.
+pub(crate) async fn release_restore_lease(
+    redis: &impl Redis,
+    sale: &SaleId,
+) -> Result<(), BackendError> {
+    unlink(redis, "restore", &[&restore_lease(sale)]).await
+}
+
+/// Takes a sale out of the registry and deletes its keys.
+pub(crate) async fn delete_sale(
+    redis: &impl Redis,
+    sale: &SaleId,
+    partitions: u16,
+    format: Format,
+) -> Result<(), BackendError> {
+    registry::remove(redis, sale).await?;
+    unlink(redis, "registry", &SaleKeys::new(sale, format).all()).await?;
+    for partition in 0..partitions {
+        let keys = PartitionKeys::new(sale, partition, format);
+        unlink(redis, "registry", &keys.all()).await?;
+    }
+    Ok(())
+}
+
+/// Deletes the refused attempts of a FlashSale.
+pub(crate) async fn delete_refusals(
+    redis: &impl Redis,
+    flash_sale: &FlashSaleName,
+) -> Result<(), BackendError> {
+    unlink(redis, "registry", &[&refusals(flash_sale)]).await
+}
+
+async fn unlink(
+    redis: &impl Redis,
+    operation: &'static str,
+    keys: &[&str],
+) -> Result<(), BackendError> {
+    let mut command = redis::cmd("UNLINK");
+    command.arg(keys);
+    call::<i64>(redis, operation, keys[0], &command)
+        .await
+        .map(drop)
+}

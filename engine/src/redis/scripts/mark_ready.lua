@@ -1,0 +1,13 @@
+-- Makes a sale, or one of its cart partitions, ready: the last step of seeding, so that a
+-- crash before it leaves something that refuses, not something half known.
+--
+-- Guarantees: repeatable; after a new epoch every sale view takes a new snapshot.
+--
+-- KEYS  1 meta
+-- ARGV  1 epoch, then field, value pairs of the window and the limits
+
+for i = 2, #ARGV, 2 do
+  redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'ready', 1)
+return 1

@@ -1,0 +1,142 @@
+//! The Lua scripts that decide, a Rust file for each.
+//!
+//! Guarantees: every script is idempotent by an id that its caller chose; a master that does not
+//! hold a script gets it whole with the call; a script of one format refuses a sale of another.
+
+pub(crate) mod add;
+pub(crate) mod claim;
+pub(crate) mod close;
+pub(crate) mod correct;
+pub(crate) mod freeze;
+pub(crate) mod mark_ready;
+pub(crate) mod release;
+pub(crate) mod restore_carts;
+pub(crate) mod restore_purchases;
+pub(crate) mod snapshot;
+
+#[cfg(test)]
+mod model_tests;
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, FromRedisValue};
+
+use crate::domain::error::BackendError;
+use crate::redis::codec::Format;
+use crate::redis::commands::{Redis, convert};
+
+/// A Lua script in one format, with the name that metrics and errors have for it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    operation: &'static str,
+    source: String,
+    sha: String,
+}
+
+impl Script {
+    /// A script that reads or writes texts of a format.
+    fn in_format(operation: &'static str, format: Format, body: &str) -> Self {
+        Self::new(operation, format!("{}\n{body}", format.lua()))
+    }
+
+    fn new(operation: &'static str, source: String) -> Self {
+        let sha = redis::Script::new(&source).get_hash().to_owned();
+        Self {
+            operation,
+            source,
+            sha,
+        }
+    }
+
+    /// Runs the script. `keys` share one slot; `arguments` appends ARGV.
+    pub(crate) async fn call<T: FromRedisValue>(
+        &self,
+        redis: &impl Redis,
+        keys: &[&str],
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<T, BackendError> {
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(keys.len()).arg(keys);
+            arguments(&mut command);
+            command
+        };
+        let evalsha = command("EVALSHA", &self.sha);
+        let answer = match redis.call(self.operation, keys[0], &evalsha).await {
+            Err(error) if error.has_redis_code("NOSCRIPT") => {
+                let eval = command("EVAL", &self.source);
+                redis.call(self.operation, keys[0], &eval).await?
+            }
+            answer => answer?,
+        };
+        convert(self.operation, answer)
+    }
+}
+
+/// A script that exists once for each format.
+#[derive(Debug)]
+pub(crate) struct FormatScript(Vec<(Format, Script)>);
+
+impl FormatScript {
+    fn new(operation: &'static str, body: &str) -> Self {
+        let versions = Format::ALL.iter();
+        Self(
+            versions
+                .map(|format| (*format, Script::in_format(operation, *format, body)))
+                .collect(),
+        )
+    }
+
+    /// The script in this format.
+    pub(crate) fn of(&self, format: Format) -> &Script {
+        let versions = &self.0;
+        let version = versions.iter().find(|(version, _)| *version == format);
+        // One was made for each of Format::ALL; the first stands for a version that is not there.
+        version.map_or(&versions[0].1, |(_, script)| script)
+    }
+}
+
+/// Declares the scripts that read or write texts of a format, and those that do not.
+macro_rules! scripts {
+    (formatted { $($format_name:ident = $format_operation:literal, $format_file:literal;)* }
+     plain { $($name:ident = $operation:literal, $file:literal;)* }) => {
+        $(static $format_name: LazyLock<FormatScript> =
+            LazyLock::new(|| FormatScript::new($format_operation, include_str!($format_file)));)*
+        $(static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new($operation, include_str!($file).to_owned()));)*
+
+        /// All scripts.
+        fn all() -> Vec<&'static Script> {
+            let mut scripts: Vec<&'static Script> = vec![$(&*$name),*];
+            $(scripts.extend($format_name.0.iter().map(|(_, script)| script));)*
+            scripts
+        }
+    };
+}
+
+scripts! {
+    formatted {
+        ADD = "add", "add.lua";
+        FREEZE = "freeze", "freeze.lua";
+        CLAIM = "claim", "claim.lua";
+        CORRECT = "repair", "correct.lua";
+        RESTORE_CARTS = "restore", "restore_carts.lua";
+    }
+    plain {
+        RESTORE_PURCHASES = "restore", "restore_purchases.lua";
+        MARK_READY = "seed", "mark_ready.lua";
+        CLOSE = "close", "close.lua";
+        RELEASE = "repair", "release.lua";
+        SNAPSHOT = "snapshot", "snapshot.lua";
+    }
+}
+
+/// Loads every script into every master, so that no first call of a script pays for it.
+pub(crate) async fn load_all(redis: &impl Redis) -> Result<(), BackendError> {
+    for script in all() {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(&script.source);
+        redis.call_all_masters("seed", &command).await?;
+    }
+    Ok(())
+}

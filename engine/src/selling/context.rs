@@ -1,0 +1,51 @@
+//! What every part of the selling service is given.
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::domain::clock::Clock;
+use crate::domain::random::Random;
+use crate::observability::metrics::Metrics;
+use crate::recovery::restore::Restorer;
+use crate::recovery::settle::Settler;
+use crate::redis::codec::Format;
+
+/// Backends, time, randomness and what else is passed in.
+#[derive(Debug)]
+pub(crate) struct Context<R, P> {
+    pub redis: R,
+    /// Connections for commits and settling.
+    pub postgres: Arc<P>,
+    /// Connections for reads alone: a crowd of readers must not delay purchases.
+    pub lookups: Arc<P>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    pub random: Random,
+    /// The newest format of this process.
+    pub newest_format: Format,
+    /// The background tasks of this process.
+    pub tasks: TaskTracker,
+}
+
+impl<R: crate::redis::commands::Redis, P: crate::postgres::operations::Postgres> Context<R, P> {
+    /// A settler with a consumer name of its own.
+    pub(crate) fn settler(&self) -> Settler<R, P> {
+        Settler::new(
+            self.postgres.clone(),
+            self.redis.clone(),
+            self.metrics.clone(),
+            (&self.clock, &self.random),
+            self.newest_format,
+        )
+    }
+
+    /// Restores sales that Redis lost.
+    pub(crate) fn restorer(&self) -> Restorer<R> {
+        Restorer {
+            redis: self.redis.clone(),
+            random: self.random.clone(),
+            newest_format: self.newest_format,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Group commit: concurrent claims of a process share one transaction.
+//!
+//! Guarantees: an answer waits for its commit; a claim that was handed in is kept until it is in
+//! Postgres, whatever happened to Redis or to the caller meanwhile. It never answers success
+//! before the commit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::clock::{Clock, Timer};
+use crate::domain::error::BackendError;
+use crate::domain::outcome::Claim;
+use crate::postgres::commit::{Committed, commit};
+use crate::postgres::operations::Postgres;
+use crate::recovery::correct::correct;
+use crate::redis::commands::Redis;
+use crate::redis::keys::SaleKeys;
+use crate::selling::context::Context;
+
+/// Claims that may wait for Postgres; beyond them purchases are refused before they claim.
+const BACKLOG_LIMIT: usize = 20_000;
+
+/// Claims that share one statement.
+const GROUP_LIMIT: usize = 256;
+
+/// How long after a failure the next try follows.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// Two groups may be on their way at once: one fills while the other is flushed to disk.
+const WORKERS: usize = 2;
+
+/// Why a claim or a purchase finds no room.
+pub(crate) const FULL: BackendError = BackendError::Full {
+    queue: "the queue of purchases that wait for Postgres",
+};
+
+struct Pending {
+    claim: Claim,
+    keys: Arc<SaleKeys>,
+    wait: Timer,
+    answer: Option<oneshot::Sender<Result<Committed, BackendError>>>,
+}
+
+/// The handle to hand claims in. Clones share the workers.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupCommit {
+    queue: mpsc::Sender<Pending>,
+    backlog: Arc<AtomicUsize>,
+    away: Arc<AtomicBool>,
+    clock: Clock,
+}
+
+impl GroupCommit {
+    /// Starts the workers; they end, with nothing left to commit, after `stop`.
+    pub(crate) fn start<R: Redis, P: Postgres>(
+        context: &Arc<Context<R, P>>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let (queue, receiver) = mpsc::channel(BACKLOG_LIMIT);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let backlog = Arc::new(AtomicUsize::new(0));
+        let away = Arc::new(AtomicBool::new(false));
+        for _ in 0..WORKERS {
+            let worker = Worker {
+                context: context.clone(),
+                receiver: receiver.clone(),
+                backlog: backlog.clone(),
+                away: away.clone(),
+                kept: Vec::new(),
+            };
+            context.tasks.spawn(worker.run(stop.clone()));
+        }
+        Self {
+            queue,
+            backlog,
+            away,
+            clock: context.clock.clone(),
+        }
+    }
+
+    /// Whether another claim would find room. Call it before claiming.
+    pub(crate) fn has_room(&self) -> bool {
+        self.backlog.load(Ordering::Relaxed) < BACKLOG_LIMIT
+    }
+
+    /// Waits until the claim is in Postgres, or until Postgres failed once: the claim is then
+    /// kept and tried again, and the caller may answer "ask again". While Postgres is known to
+    /// be away the claim is kept and the caller does not wait.
+    pub(crate) async fn commit(
+        &self,
+        claim: Claim,
+        keys: &Arc<SaleKeys>,
+    ) -> Result<Committed, BackendError> {
+        let (answer, outcome) = oneshot::channel();
+        let away = self.away.load(Ordering::Relaxed);
+        let pending = Pending {
+            claim,
+            keys: keys.clone(),
+            wait: self.clock.start_timer(),
+            answer: (!away).then_some(answer),
+        };
+        self.backlog.fetch_add(1, Ordering::Relaxed);
+        if self.queue.try_send(pending).is_err() {
+            self.backlog.fetch_sub(1, Ordering::Relaxed);
+            return Err(FULL);
+        }
+        if away {
+            return Err(BackendError::Away);
+        }
+        outcome.await.map_err(|_| FULL)?
+    }
+}
+
+struct Worker<R, P> {
+    context: Arc<Context<R, P>>,
+    receiver: Arc<Mutex<mpsc::Receiver<Pending>>>,
+    backlog: Arc<AtomicUsize>,
+    /// Set while commits fail.
+    away: Arc<AtomicBool>,
+    /// Claims whose commit failed; their callers have been answered.
+    kept: Vec<Pending>,
+}
+
+impl<R: Redis, P: Postgres> Worker<R, P> {
+    async fn run(mut self, stop: CancellationToken) {
+        while let Some(group) = self.next_group(&stop).await {
+            self.commit(group).await;
+        }
+    }
+
+    /// The claims kept from before, and what has come since. None: stopped, nothing left.
+    async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<Pending>> {
+        let mut group = std::mem::take(&mut self.kept);
+        if group.is_empty() {
+            let mut receiver = self.receiver.lock().await;
+            tokio::select! {
+                biased;
+                received = receiver.recv_many(&mut group, GROUP_LIMIT) => {
+                    (received > 0).then_some(group)
+                }
+                () = stop.cancelled() => None,
+            }
+        } else {
+            // No caller waits for the kept ones, but they must not wait for the next purchase:
+            // the other worker may hold the receiver until then.
+            if let Ok(mut receiver) = self.receiver.try_lock() {
+                while group.len() < GROUP_LIMIT
+                    && let Ok(pending) = receiver.try_recv()
+                {
+                    group.push(pending);
+                }
+            }
+            Some(group)
+        }
+    }
+
+    async fn commit(&mut self, group: Vec<Pending>) {
+        let claims: Vec<Claim> = group.iter().map(|pending| pending.claim.clone()).collect();
+        match commit(&*self.context.postgres, &claims).await {
+            Ok(outcomes) => {
+                self.away.store(false, Ordering::Relaxed);
+                self.answer(group, outcomes).await;
+            }
+            // One claim that Postgres will never take must not hold up the others.
+            Err(error) if error.is_permanent() => {
+                for pending in group {
+                    self.commit_alone(pending).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(claims = group.len(), error = %error, "commit failed; kept");
+                self.away.store(true, Ordering::Relaxed);
+                self.kept = group;
+                for pending in &mut self.kept {
+                    if let Some(answer) = pending.answer.take() {
+                        let _ = answer.send(Err(BackendError::Away));
+                    }
+                }
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+
+    async fn answer(&self, group: Vec<Pending>, outcomes: Vec<Committed>) {
+        let metrics = &self.context.metrics;
+        metrics.commit_batch_size.observe(group.len() as f64);
+        self.backlog.fetch_sub(group.len(), Ordering::Relaxed);
+        for (pending, committed) in group.into_iter().zip(outcomes) {
+            metrics
+                .commit_wait
+                .observe(pending.wait.elapsed().as_secs_f64());
+            if committed.is_new {
+                let sold = committed.outcome.sold_count() as u64;
+                metrics.sale_items_sold_total.inc_by(sold);
+            }
+            if committed.is_corrected {
+                self.correct(&pending, &committed).await;
+            }
+            if let Some(answer) = pending.answer {
+                // A caller that left asks again with the same code.
+                let _ = answer.send(Ok(committed));
+            }
+        }
+    }
+
+    async fn commit_alone(&mut self, pending: Pending) {
+        match commit(
+            &*self.context.postgres,
+            std::slice::from_ref(&pending.claim),
+        )
+        .await
+        {
+            Ok(outcomes) => self.answer(vec![pending], outcomes).await,
+            Err(error) if error.is_permanent() => {
+                // It stays in the event stream, where each settler finds the same error until a
+                // person acts.
+                tracing::error!(
+                    sale = %pending.claim.sale(),
+                    user = pending.claim.outcome.user,
+                    error = %error,
+                    "Postgres refuses this claim for good"
+                );
+                self.backlog.fetch_sub(1, Ordering::Relaxed);
+                if let Some(answer) = pending.answer {
+                    let _ = answer.send(Err(error));
+                }
+            }
+            Err(_) => self.kept.push(pending),
+        }
+    }
+
+    async fn correct(&self, pending: &Pending, committed: &Committed) {
+        let context = &*self.context;
+        let corrected = correct(
+            &*context.postgres,
+            &context.redis,
+            &context.metrics,
+            &pending.keys,
+            &pending.claim,
+            &committed.outcome,
+        );
+        if let Err(error) = corrected.await {
+            // The settler meets the same claim again; so does the audit at the close.
+            let sale = pending.claim.sale();
+            tracing::warn!(%sale, %error, "correction put off");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Selling: what an API process does with the sales of one FlashSale.
+//!
+//! Guarantees: the process follows the registry, so that a sale which was seeded opens and closes
+//! by the clock while the operator is down (invariant 9); every answered attempt is in a stream
+//! first; every answered purchase is committed first (invariant 4); queues are bounded, and a full
+//! queue refuses.
+
+mod attempt_log;
+pub(crate) mod browse;
+mod cart_lanes;
+pub(crate) mod checkout;
+mod claim_lane;
+mod context;
+mod group_commit;
+mod lane;
+pub(crate) mod purchase;
+mod refusal_lane;
+mod registry_follower;
+mod sale_view;
+pub(crate) mod served_sale;
+mod served_sales;
+pub(crate) mod service;
+mod view_reader;
+
+#[cfg(test)]
+mod format_tests;

@@ -1,0 +1,269 @@
+//! `POST /purchase`: a cart becomes an order.
+//!
+//! Guarantees: what is answered is committed in Postgres (invariant 4); a code has one outcome,
+//! whoever asks, whenever (invariant 5). After an error the same code can be asked again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::attempt::Refusal;
+use crate::domain::catalog::Item;
+use crate::domain::code::CheckoutCode;
+use crate::domain::error::{BackendError, SharedError};
+use crate::domain::ids::RequestId;
+use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome};
+use crate::domain::sale::SaleId;
+use crate::observability::metrics::FailureReason;
+use crate::postgres::operations::Postgres;
+use crate::redis::commands::Redis;
+use crate::redis::scripts::claim::ClaimRequest;
+use crate::selling::claim_lane::ClaimAnswer;
+use crate::selling::group_commit::FULL;
+use crate::selling::served_sale::ServedSale;
+use crate::selling::service::SellingService;
+
+/// How long an answer waits for its commit; the claim is committed whether it waits or not.
+pub const COMMIT_WAIT: Duration = Duration::from_secs(2);
+
+/// The outcome of a code, with the items it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The whole code.
+    pub code: String,
+    /// In the order of the cart.
+    pub items: Vec<(Item, ItemOutcome)>,
+    /// Whose cart it was.
+    pub user: String,
+    /// Whether the outcome was decided by an earlier request.
+    pub replayed: bool,
+}
+
+/// What a code buys, or bought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCart {
+    /// Whose it is.
+    pub user: String,
+    /// In the order in which they were added.
+    pub items: Vec<Item>,
+    /// When its sale ends.
+    pub ends_at: Timestamp,
+}
+
+/// Why a code buys nothing.
+#[derive(Debug, Clone)]
+pub enum NoOrder {
+    /// There is no such code.
+    UnknownCode,
+    /// Its sale has not begun, or is over, and it was not bought.
+    SaleNotActive,
+    /// A backend is away; ask again with the same code.
+    Unavailable(SharedError),
+}
+
+impl From<BackendError> for NoOrder {
+    fn from(error: BackendError) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+impl From<SharedError> for NoOrder {
+    fn from(error: SharedError) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+impl<R: Redis, P: Postgres> SellingService<R, P> {
+    /// Buys the cart of a code, or returns what it bought before.
+    pub async fn purchase(
+        &self,
+        code: &CheckoutCode,
+        request_id: &RequestId,
+    ) -> Result<Order, NoOrder> {
+        let tally = &self.context.metrics.purchase;
+        tally.attempts.inc();
+        let outcome = self.try_purchase(code, request_id).await;
+        match &outcome {
+            Ok(order) if order.sold_count() > 0 => tally.success.inc(),
+            Ok(order) => tally.fail(FailureReason::NothingSold(order.refusal())),
+            Err(NoOrder::UnknownCode) => tally.fail(FailureReason::UnknownCode),
+            Err(NoOrder::SaleNotActive) => {
+                tally.fail(FailureReason::Refused(Refusal::SaleNotActive))
+            }
+            Err(NoOrder::Unavailable(_)) => tally.fail(FailureReason::Unavailable),
+        }
+        outcome
+    }
+
+    /// Counts a purchase that was refused before it could be understood.
+    pub fn count_invalid_purchase(&self) {
+        self.context.metrics.purchase.attempts.inc();
+        self.context.metrics.purchase.fail(FailureReason::Invalid);
+    }
+
+    async fn try_purchase(
+        &self,
+        code: &CheckoutCode,
+        request_id: &RequestId,
+    ) -> Result<Order, NoOrder> {
+        if code.sale.flash_sale() != &self.flash_sale {
+            return Err(NoOrder::UnknownCode);
+        }
+        let Some(served) = self.sales.get(&code.sale) else {
+            return match self.sales.is_to_be_loaded(&code.sale) {
+                true => self.bought_or(code, BackendError::NotLoaded.into()).await,
+                false => self.bought_earlier(code).await,
+            };
+        };
+        let cart = match served.carts.freeze(&code.suffix).await {
+            Ok(Some(cart)) => cart,
+            // A code that Redis does not hold may be an order in Postgres.
+            Ok(None) => return self.bought_earlier(code).await,
+            Err(error) => {
+                served.note(&error);
+                return self.bought_or(code, error.into()).await;
+            }
+        };
+        if !self.commits.has_room() {
+            return Err(FULL.into());
+        }
+        let request = ClaimRequest {
+            suffix: code.suffix,
+            cart,
+            request_id: request_id.clone(),
+        };
+        let claim = match served.claims.claim(request).await {
+            Ok(ClaimAnswer::Decided(claim)) => claim,
+            Ok(ClaimAnswer::NotActive) => return self.bought_earlier(code).await,
+            Err(error) => {
+                served.note(&error);
+                return self.bought_or(code, error.into()).await;
+            }
+        };
+        let (replayed, decided_by) = (claim.replayed, claim.outcome.request_id.clone());
+        let committed = tokio::time::timeout(COMMIT_WAIT, self.commits.commit(claim, &served.keys))
+            .await
+            .map_err(|_| BackendError::TimedOut {
+                backend: "Postgres",
+                operation: "commit",
+                after: COMMIT_WAIT,
+            })??;
+        let replayed = replayed || committed.outcome.request_id != decided_by;
+        self.order(&served.sale.id, code, committed.outcome, replayed)
+            .await
+    }
+
+    /// The outcome of a code, if it was bought.
+    pub async fn outcome(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
+        let codes = std::slice::from_ref(code);
+        let mut outcomes = self.context.lookups.read_outcomes(codes).await?;
+        match outcomes.remove(code) {
+            Some(outcome) => Ok(Some(self.order(&code.sale, code, outcome, true).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The cart of a code, bought or not.
+    pub async fn cart(&self, code: &CheckoutCode) -> Result<ShownCart, NoOrder> {
+        let Some(served) = self.sales.get(&code.sale) else {
+            return Err(match self.sales.is_to_be_loaded(&code.sale) {
+                true => BackendError::NotLoaded.into(),
+                false => NoOrder::UnknownCode,
+            });
+        };
+        let cart = served.carts.read(&code.suffix).await?;
+        let cart = cart.ok_or(NoOrder::UnknownCode)?;
+        let items = cart
+            .indexes()
+            .filter_map(|idx| served.catalog.get(idx).cloned());
+        Ok(ShownCart {
+            items: items.collect(),
+            user: cart.user,
+            ends_at: served.sale.window.ends_at,
+        })
+    }
+
+    async fn bought_earlier(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
+        if let Some(order) = self.outcome(code).await? {
+            return Ok(order);
+        }
+        if let Some(served) = self.sales.get(&code.sale) {
+            let cart = served.carts.read(&code.suffix).await?;
+            return Err(match cart {
+                Some(_) => NoOrder::SaleNotActive,
+                None => NoOrder::UnknownCode,
+            });
+        }
+        match self.context.lookups.read_sale(&code.sale).await? {
+            // What was claimed at its end may still be committed, and is then the outcome.
+            Some(record) if record.settled_at.is_none() => Err(BackendError::Unsettled.into()),
+            Some(_) => Err(NoOrder::SaleNotActive),
+            None => Err(NoOrder::UnknownCode),
+        }
+    }
+
+    /// Redis failed: a code that has an order can be answered all the same.
+    async fn bought_or(&self, code: &CheckoutCode, error: NoOrder) -> Result<Order, NoOrder> {
+        match self.outcome(code).await {
+            Ok(Some(order)) => Ok(order),
+            _ => Err(error),
+        }
+    }
+
+    async fn order(
+        &self,
+        sale: &SaleId,
+        code: &CheckoutCode,
+        outcome: Outcome,
+        replayed: bool,
+    ) -> Result<Order, NoOrder> {
+        let items = match self.sales.get(sale) {
+            Some(served) => in_memory(&served, &outcome),
+            None => self.in_postgres(sale, &outcome).await?,
+        };
+        Ok(Order {
+            code: code.to_string(),
+            items,
+            user: outcome.user,
+            replayed,
+        })
+    }
+
+    async fn in_postgres(
+        &self,
+        sale: &SaleId,
+        outcome: &Outcome,
+    ) -> Result<Vec<(Item, ItemOutcome)>, BackendError> {
+        let indexes: Vec<u32> = outcome.kinds().map(|(idx, _)| idx).collect();
+        let lookups = &self.context.lookups;
+        let items = lookups.read_items_by_index(sale, &indexes).await?;
+        let items: HashMap<u32, Item> = items.into_iter().map(|item| (item.idx, item)).collect();
+        let with_item = |r: &ItemResult| Some((items.get(&r.idx)?.clone(), r.outcome));
+        Ok(outcome.results.iter().filter_map(with_item).collect())
+    }
+}
+
+fn in_memory<R>(served: &ServedSale<R>, outcome: &Outcome) -> Vec<(Item, ItemOutcome)> {
+    let with_item = |r: &ItemResult| Some((served.catalog.get(r.idx)?.clone(), r.outcome));
+    outcome.results.iter().filter_map(with_item).collect()
+}
+
+impl Order {
+    /// How many items the code got.
+    pub fn sold_count(&self) -> usize {
+        let is_sold = |(_, outcome): &&(Item, ItemOutcome)| outcome.kind() == ItemResultKind::Sold;
+        self.items.iter().filter(is_sold).count()
+    }
+
+    /// Why nothing was sold, where nothing was: `limit_reached` as soon as the limit kept the
+    /// code from an item that was free, else `already_sold`.
+    pub fn refusal(&self) -> NothingSold {
+        let is_limited = |(_, outcome): &(Item, ItemOutcome)| *outcome == ItemOutcome::LimitReached;
+        match self.items.iter().any(is_limited) {
+            true => NothingSold::LimitReached,
+            false => NothingSold::AlreadySold,
+        }
+    }
+}

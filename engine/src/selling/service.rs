@@ -1,0 +1,288 @@
+//! The selling service of one FlashSale in an API process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::clock::Clock;
+use crate::domain::error::BackendError;
+use crate::domain::random::Random;
+use crate::domain::sale::{FlashSaleName, SaleId};
+use crate::observability::Ambient;
+use crate::observability::metrics::Metrics;
+use crate::postgres::operations::Postgres;
+use crate::postgres::pool::PostgresPool;
+use crate::recovery::settle::GRACE;
+use crate::redis::cluster::RedisCluster;
+use crate::redis::codec::Format;
+use crate::redis::commands::{self, Redis};
+use crate::redis::scripts;
+use crate::selling::attempt_log::AttemptLog;
+use crate::selling::context::Context;
+use crate::selling::group_commit::GroupCommit;
+use crate::selling::refusal_lane::RefusalLane;
+use crate::selling::registry_follower::RegistryFollower;
+use crate::selling::served_sale::ServedSale;
+use crate::selling::served_sales::ServedSales;
+
+/// How often the eviction policy of Redis is read.
+const CHECK_EVICTION_EVERY: Duration = Duration::from_secs(10);
+
+/// What a process needs to serve a FlashSale.
+#[derive(Debug, Clone)]
+pub struct SellingOptions {
+    /// Whose sales.
+    pub flash_sale: FlashSaleName,
+    /// Answered attempts that may wait for Postgres.
+    pub attempts_backlog: usize,
+}
+
+/// Where the backends are.
+#[derive(Clone)]
+pub struct BackendUrls {
+    /// Nodes of the Redis Cluster, comma separated.
+    pub redis: String,
+    /// The database.
+    pub postgres: String,
+    /// Connections to Postgres at the most.
+    pub postgres_connections: u32,
+}
+
+impl std::fmt::Debug for BackendUrls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // URLs hold passwords.
+        f.write_str("BackendUrls")
+    }
+}
+
+/// The backends of a selling service.
+#[derive(Debug)]
+pub struct Backends<R, P> {
+    /// Redis.
+    pub redis: R,
+    /// Postgres, for commits and settling.
+    pub postgres: P,
+    /// Postgres for reads alone: a crowd of readers must not delay purchases.
+    pub lookups: P,
+}
+
+impl Backends<RedisCluster, PostgresPool> {
+    /// Connects to a Redis Cluster and a Postgres database.
+    pub async fn connect(urls: &BackendUrls, ambient: &Ambient) -> Result<Self, BackendError> {
+        let for_lookups = (urls.postgres_connections / 4).max(1);
+        let for_commits = urls.postgres_connections.saturating_sub(for_lookups).max(1);
+        let pool = |connections| {
+            let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
+            PostgresPool::connect(&urls.postgres, connections, metrics, clock)
+        };
+        let (postgres, lookups) = (pool(for_commits).await?, pool(for_lookups).await?);
+        let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
+        Ok(Self {
+            redis: RedisCluster::connect(&urls.redis, metrics, clock).await?,
+            postgres,
+            lookups,
+        })
+    }
+}
+
+/// The running service.
+#[derive(Debug)]
+pub struct SellingService<R, P> {
+    pub(crate) flash_sale: FlashSaleName,
+    pub(crate) context: Arc<Context<R, P>>,
+    pub(crate) sales: Arc<ServedSales<R>>,
+    pub(crate) log: Arc<AttemptLog>,
+    pub(crate) commits: GroupCommit,
+    pub(crate) refusals: RefusalLane,
+    fault: ArcSwap<Option<String>>,
+    following: CancellationToken,
+    serving: CancellationToken,
+}
+
+impl<R: Redis, P: Postgres> SellingService<R, P> {
+    /// Loads the scripts and starts following the registry.
+    pub async fn start(
+        options: &SellingOptions,
+        backends: Backends<R, P>,
+        ambient: &Ambient,
+    ) -> Result<Arc<Self>, BackendError> {
+        Self::start_with_format(options, backends, ambient, Format::CURRENT).await
+    }
+
+    pub(crate) async fn start_with_format(
+        options: &SellingOptions,
+        backends: Backends<R, P>,
+        ambient: &Ambient,
+        newest_format: Format,
+    ) -> Result<Arc<Self>, BackendError> {
+        scripts::load_all(&backends.redis).await?;
+        let context = Arc::new(Context {
+            redis: backends.redis,
+            postgres: Arc::new(backends.postgres),
+            lookups: Arc::new(backends.lookups),
+            metrics: ambient.metrics.clone(),
+            clock: ambient.clock.clone(),
+            random: ambient.random.clone(),
+            newest_format,
+            tasks: TaskTracker::new(),
+        });
+        let serving = CancellationToken::new();
+        let log = AttemptLog::start(&context, options.attempts_backlog, &serving);
+        let service = Arc::new(Self {
+            flash_sale: options.flash_sale.clone(),
+            sales: Arc::default(),
+            commits: GroupCommit::start(&context, &serving),
+            refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
+            fault: ArcSwap::from_pointee(None),
+            following: CancellationToken::new(),
+            log,
+            context,
+            serving,
+        });
+        service.spawn_background_tasks();
+        Ok(service)
+    }
+
+    fn spawn_background_tasks(self: &Arc<Self>) {
+        let tasks = &self.context.tasks;
+        let follower = RegistryFollower {
+            flash_sale: self.flash_sale.clone(),
+            sales: self.sales.clone(),
+            log: self.log.clone(),
+            context: self.context.clone(),
+            stop: self.following.clone(),
+        };
+        tasks.spawn(follower.run());
+        let service = self.clone();
+        tasks.spawn(async move { service.settle_refusals().await });
+        let service = self.clone();
+        tasks.spawn(async move { service.check_eviction().await });
+    }
+
+    /// Ends the service: what was claimed is committed, what was answered is settled. Call it when
+    /// no request is on its way any more. Returns whether all was done within `limit`.
+    pub async fn stop(&self, limit: Duration) -> bool {
+        self.following.cancel();
+        for served in self.sales.all().iter() {
+            served.stop.cancel();
+        }
+        self.serving.cancel();
+        let tasks = &self.context.tasks;
+        tasks.close();
+        tokio::time::timeout(limit, tasks.wait()).await.is_ok()
+    }
+
+    /// The sale that is active now.
+    pub fn active(&self) -> Option<Arc<ServedSale<R>>> {
+        self.sales.active(self.context.clock.now())
+    }
+
+    /// The same for a caller that refuses where there is none: an error while the process cannot
+    /// know.
+    pub fn selling(&self) -> Result<Option<Arc<ServedSale<R>>>, BackendError> {
+        self.sales.selling(self.context.clock.now())
+    }
+
+    /// A sale that this process has in memory.
+    pub fn known(&self, id: &SaleId) -> Option<Arc<ServedSale<R>>> {
+        self.sales.get(id)
+    }
+
+    /// The next sale to come.
+    pub fn next(&self) -> Option<Arc<ServedSale<R>>> {
+        self.sales.next(self.context.clock.now())
+    }
+
+    /// Why this process should get no requests; none when it should.
+    pub fn not_ready(&self) -> Option<String> {
+        let unloaded = self.sales.not_ready(self.context.clock.now());
+        unloaded.or_else(|| self.fault.load().as_ref().clone())
+    }
+
+    /// Asks both backends for a sign of life; the time each took, or what was wrong.
+    pub async fn ping(&self) -> (Pinged, Pinged) {
+        let redis = async {
+            let timer = self.context.clock.start_timer();
+            let answer = commands::ping(&self.context.redis).await;
+            answer.map(|()| timer.elapsed())
+        };
+        let postgres = async {
+            let timer = self.context.clock.start_timer();
+            let answer = self.context.lookups.ping().await;
+            answer.map(|()| timer.elapsed())
+        };
+        tokio::join!(redis, postgres)
+    }
+
+    /// The process's metrics, with its gauges brought up to date.
+    pub fn metrics(&self) -> &Metrics {
+        let Context {
+            metrics,
+            postgres,
+            lookups,
+            ..
+        } = &*self.context;
+        let (commits, lookups) = (postgres.connections(), lookups.connections());
+        metrics.db_active.set(commits.0 + lookups.0);
+        metrics.db_idle.set(commits.1 + lookups.1);
+        let active = self.active();
+        let counts = |served: Arc<ServedSale<R>>| (served.sale.items, served.view.sold_count());
+        let (items, sold) = active.map_or((0, 0), counts);
+        metrics.sale_items_total.set(i64::from(items));
+        metrics.sale_items_sold.set(i64::from(sold));
+        metrics
+    }
+
+    /// The FlashSale whose sales the service sells.
+    pub fn flash_sale(&self) -> &FlashSaleName {
+        &self.flash_sale
+    }
+
+    /// The clock of this process.
+    pub fn clock(&self) -> &Clock {
+        &self.context.clock
+    }
+
+    /// The source of randomness of this process.
+    pub fn random(&self) -> &Random {
+        &self.context.random
+    }
+
+    /// Refusals while no sale is active have no sale whose settler would find them.
+    async fn settle_refusals(&self) {
+        let settler = self.context.settler();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(GRACE) => {}
+                () = self.following.cancelled() => return,
+            }
+            if let Err(error) = settler.settle_refusals(&self.flash_sale, GRACE).await {
+                tracing::debug!(error = %error, "settling refusals put off");
+            }
+        }
+    }
+
+    async fn check_eviction(&self) {
+        loop {
+            match commands::eviction_fault(&self.context.redis).await {
+                Ok(fault) => {
+                    if let Some(fault) = &fault {
+                        tracing::error!(fault, "Redis is not fit for a sale");
+                    }
+                    self.fault.store(Arc::new(fault));
+                }
+                Err(error) => tracing::debug!(error = %error, "eviction policy not read"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(CHECK_EVICTION_EVERY) => {}
+                () = self.following.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// The time that a sign of life took, or what was wrong.
+pub type Pinged = Result<Duration, BackendError>;

@@ -1,6 +1,0 @@
--- Why buy_one.sql bought nothing: is the item taken, and has the user (and the sale) room?
-SELECT EXISTS (SELECT FROM purchases p WHERE p.sale_id = s.id AND p.item_idx = $2) AS taken,
-       (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id AND p.user_id = $3) < s.per_user
-       AND (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id) < s.total_limit AS room
-  FROM sales s
- WHERE s.id = $1
