@@ -155,63 +155,27 @@ impl Catalog {
             .has_headers(false)
             .flexible(true)
             .from_reader(csv);
-        let mut record = csv::ByteRecord::new();
-        let mut next_line = |record: &mut csv::ByteRecord| match reader.read_byte_record(record) {
-            Ok(true) => Ok(record.position().map(|start| line_of(csv, start))),
+        let mut row = csv::ByteRecord::new();
+        let mut next_line = |row: &mut csv::ByteRecord| match reader.read_byte_record(row) {
+            Ok(true) => Ok(row.position().map(|start| line_of(csv, start))),
             Ok(false) => Ok(None),
             Err(error) => Err(CatalogError::Read(error.to_string())),
         };
-
-        if next_line(&mut record)?.is_none() {
+        if next_line(&mut row)?.is_none() {
             return Err(CatalogError::Header {
                 found: String::new(),
             });
         }
-        if !record
-            .iter()
-            .map(<[u8]>::trim_ascii)
-            .eq(HEADER.map(str::as_bytes))
-        {
-            let columns: Vec<_> = record.iter().map(String::from_utf8_lossy).collect();
-            return Err(CatalogError::Header {
-                found: shortened(&columns.join(",")),
-            });
-        }
+        check_header(&row)?;
 
         let mut items = Vec::new();
         let mut lines: Vec<u32> = Vec::new();
-        while let Some(line) = next_line(&mut record)? {
+        while let Some(line) = next_line(&mut row)? {
             let place = Place::Line(line);
-            if record.len() != HEADER.len() {
-                return Err(CatalogError::Columns {
-                    place,
-                    found: record.len(),
-                });
-            }
             if items.len() == MAX_ITEMS as usize {
                 return Err(CatalogError::TooMany { place });
             }
-            let text = |column: usize| -> Result<String, CatalogError> {
-                let bytes = record.get(column).unwrap_or_default().trim_ascii();
-                std::str::from_utf8(bytes)
-                    .map(str::to_owned)
-                    .map_err(|_| CatalogError::Value {
-                        place,
-                        field: HEADER[column],
-                        found: format!(
-                            "`{}`, which is not UTF-8",
-                            shortened(&String::from_utf8_lossy(bytes))
-                        ),
-                        expected: "UTF-8 text",
-                    })
-            };
-            let idx = items.len() as u32;
-            items.push(Item {
-                idx,
-                id: text(0)?,
-                name: text(1)?,
-                image_url: text(2)?,
-            });
+            items.push(item_of_row(&row, items.len() as u32, place)?);
             // A line number beyond u32 would need more bytes than a million items may have.
             lines.push(u32::try_from(line).unwrap_or(u32::MAX));
         }
@@ -357,6 +321,46 @@ fn shortened(text: &str) -> String {
         shown.push('…');
     }
     shown
+}
+
+fn check_header(row: &csv::ByteRecord) -> Result<(), CatalogError> {
+    let columns = row.iter().map(<[u8]>::trim_ascii);
+    if columns.eq(HEADER.map(str::as_bytes)) {
+        return Ok(());
+    }
+    let columns: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+    Err(CatalogError::Header {
+        found: shortened(&columns.join(",")),
+    })
+}
+
+fn item_of_row(row: &csv::ByteRecord, idx: u32, place: Place) -> Result<Item, CatalogError> {
+    if row.len() != HEADER.len() {
+        return Err(CatalogError::Columns {
+            place,
+            found: row.len(),
+        });
+    }
+    let text = |column: usize| -> Result<String, CatalogError> {
+        let bytes = row.get(column).unwrap_or_default().trim_ascii();
+        std::str::from_utf8(bytes)
+            .map(str::to_owned)
+            .map_err(|_| CatalogError::Value {
+                place,
+                field: HEADER[column],
+                found: format!(
+                    "`{}`, which is not UTF-8",
+                    shortened(&String::from_utf8_lossy(bytes))
+                ),
+                expected: "UTF-8 text",
+            })
+    };
+    Ok(Item {
+        idx,
+        id: text(0)?,
+        name: text(1)?,
+        image_url: text(2)?,
+    })
 }
 
 #[cfg(test)]

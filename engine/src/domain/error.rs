@@ -107,8 +107,8 @@ impl BackendError {
     }
 
     /// Whether Redis answered with this code.
-    pub fn has_redis_code(&self, wanted: &str) -> bool {
-        matches!(self, Self::Redis { code: Some(code), .. } if code == wanted)
+    pub fn has_redis_code(&self, expected: &str) -> bool {
+        matches!(self, Self::Redis { code: Some(code), .. } if code == expected)
     }
 
     /// Whether Postgres refused a row because its key is taken.

@@ -159,7 +159,7 @@ pub struct Metrics {
     /// `settle_lag_seconds`: the age of the oldest answered attempt that Postgres does not have.
     pub settle_lag: Gauge,
     /// `feed_lag_seconds`: the age of the newest event when the feed applied it.
-    pub feed_lag: Gauge,
+    pub view_lag: Gauge,
     /// `attempts_unsettled`: answered attempts that Postgres does not have yet.
     pub attempts_unsettled: IntGauge,
     /// `attempts_dropped_total`: attempts dropped in a sale with `attempts: bestEffort`.
@@ -169,7 +169,7 @@ pub struct Metrics {
     /// `attempts_recovered_total`: attempts of other processes that this one settled.
     pub attempts_recovered: IntCounter,
     /// `outcome_repairs_total`: outcomes that Postgres corrected.
-    pub repairs: IntCounter,
+    pub corrections: IntCounter,
 }
 
 impl Metrics {
@@ -218,7 +218,7 @@ impl Metrics {
                 "settle_lag_seconds",
                 "Age of the oldest answered attempt that Postgres does not have",
             )?,
-            feed_lag: build.float_gauge(
+            view_lag: build.float_gauge(
                 "feed_lag_seconds",
                 "Age of the newest event when the feed applied it",
             )?,
@@ -238,7 +238,8 @@ impl Metrics {
                 "attempts_recovered_total",
                 "Attempts of other processes that this one settled",
             )?,
-            repairs: build.counter("outcome_repairs_total", "Outcomes that Postgres corrected")?,
+            corrections: build
+                .counter("outcome_repairs_total", "Outcomes that Postgres corrected")?,
             registry,
         })
     }

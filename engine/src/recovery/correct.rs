@@ -39,7 +39,7 @@ pub(crate) async fn correct(
         highest_sale_slot: facts.highest_sale_slot,
     };
     if run_script(redis, keys, &correction).await? {
-        metrics.repairs.inc();
+        metrics.corrections.inc();
         tracing::warn!(
             sale = %claim.sale(),
             user = truth.user,

@@ -7,8 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::streams::StreamId;
-
 use crate::domain::attempt::{Attempt, AttemptRequest};
 use crate::domain::clock::Clock;
 use crate::domain::code::CheckoutCode;
@@ -24,7 +22,7 @@ use crate::recovery::correct::correct;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys, refusals};
-use crate::redis::streams;
+use crate::redis::streams::{self, StreamEntry};
 
 /// An attempt that its own process has not settled after this long is settled by another.
 pub(crate) const GRACE: Duration = Duration::from_secs(3);
@@ -223,7 +221,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         Ok(age_ms >= i64::try_from(grace.as_millis()).unwrap_or(i64::MAX))
     }
 
-    async fn take(&self, stream: &str, idle: Duration) -> Result<Vec<StreamId>, BackendError> {
+    async fn take(&self, stream: &str, idle: Duration) -> Result<Vec<StreamEntry>, BackendError> {
         streams::take(&self.redis, stream, &self.consumer, idle, ENTRIES).await
     }
 
@@ -268,7 +266,7 @@ enum StreamKind {
 
 impl StreamKind {
     /// The attempts of an entry; none for a version that this process does not read.
-    fn decode(&self, entry: &StreamId) -> Result<Option<Vec<Attempt>>, BackendError> {
+    fn decode(&self, entry: &StreamEntry) -> Result<Option<Vec<Attempt>>, BackendError> {
         match self {
             Self::Partition(format, sale) => decode_attempts(entry, *format, sale).map(Some),
             Self::Refusals(newest_format) => decode_refused(entry, *newest_format),
@@ -278,7 +276,7 @@ impl StreamKind {
 
 /// The attempts of an entry of a cart partition: requests, with what the script decided of each.
 fn decode_attempts(
-    entry: &StreamId,
+    entry: &StreamEntry,
     format: Format,
     sale: &Arc<SaleId>,
 ) -> Result<Vec<Attempt>, BackendError> {
@@ -299,7 +297,7 @@ fn decode_attempts(
 
 /// The attempts of an entry of refused attempts.
 fn decode_refused(
-    entry: &StreamId,
+    entry: &StreamEntry,
     newest_format: Format,
 ) -> Result<Option<Vec<Attempt>>, BackendError> {
     let version: u16 = entry.get("v").unwrap_or_default();

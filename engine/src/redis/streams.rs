@@ -5,7 +5,10 @@
 use std::time::Duration;
 
 use redis::Value;
-use redis::streams::{StreamAutoClaimReply, StreamId, StreamInfoGroupsReply, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamInfoGroupsReply, StreamReadReply};
+
+/// One entry of a stream: its id and its fields.
+pub(crate) use redis::streams::StreamId as StreamEntry;
 
 use crate::domain::error::BackendError;
 use crate::redis::commands::{Redis, call};
@@ -40,7 +43,7 @@ pub(crate) async fn read_after(
     after: &str,
     count: usize,
     block: Duration,
-) -> Result<Vec<StreamId>, BackendError> {
+) -> Result<Vec<StreamEntry>, BackendError> {
     let mut command = redis::cmd("XREAD");
     command
         .arg("COUNT")
@@ -76,7 +79,7 @@ pub(crate) async fn take(
     consumer: &str,
     idle: Duration,
     count: usize,
-) -> Result<Vec<StreamId>, BackendError> {
+) -> Result<Vec<StreamEntry>, BackendError> {
     match try_take(redis, stream, consumer, idle, count).await {
         Err(error) if error.has_redis_code("NOGROUP") => {
             // A sale that was retired has no stream, and must not get one again.
@@ -98,7 +101,7 @@ async fn try_take(
     consumer: &str,
     idle: Duration,
     count: usize,
-) -> Result<Vec<StreamId>, BackendError> {
+) -> Result<Vec<StreamEntry>, BackendError> {
     let mut command = redis::cmd("XAUTOCLAIM");
     command
         .arg(stream)
@@ -126,7 +129,7 @@ async fn try_take(
     Ok(entries(reply))
 }
 
-fn entries(reply: Option<StreamReadReply>) -> Vec<StreamId> {
+fn entries(reply: Option<StreamReadReply>) -> Vec<StreamEntry> {
     let keys = reply.map(|reply| reply.keys).unwrap_or_default();
     keys.into_iter().flat_map(|key| key.ids).collect()
 }
@@ -135,7 +138,7 @@ fn entries(reply: Option<StreamReadReply>) -> Vec<StreamId> {
 pub(crate) async fn acknowledge(
     redis: &impl Redis,
     stream: &str,
-    entries: &[StreamId],
+    entries: &[StreamEntry],
 ) -> Result<(), BackendError> {
     let mut command = redis::cmd("XACK");
     command.arg(stream).arg(GROUP);

@@ -60,17 +60,17 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         if let Some(served) = self.sales.get(id) {
             let rest = served.catalog.iter().skip(from as usize);
             let marked = rest.map(|item| (item, served.view.is_sold(item.idx)));
-            let mut wanted = marked.filter(|(_, sold)| match shown {
+            let mut matching = marked.filter(|(_, sold)| match shown {
                 Shown::All => true,
                 Shown::Available => !sold,
                 Shown::Sold => *sold,
             });
-            let items: Vec<(Item, bool)> = wanted
+            let items: Vec<(Item, bool)> = matching
                 .by_ref()
                 .take(limit)
                 .map(|(item, sold)| (item.clone(), sold))
                 .collect();
-            let next = wanted.next().map(|(item, _)| item.idx);
+            let next = matching.next().map(|(item, _)| item.idx);
             return Ok(Some(Page { items, next }));
         }
         if self.status(id).await?.is_none() {

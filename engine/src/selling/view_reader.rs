@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
-use redis::streams::StreamId;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::Clock;
@@ -15,8 +14,9 @@ use crate::domain::error::BackendError;
 use crate::observability::metrics::Metrics;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
+use crate::redis::sale_state;
 use crate::redis::scripts::snapshot::snapshot;
-use crate::redis::{sale_state, streams};
+use crate::redis::streams::{self, StreamEntry};
 use crate::selling::sale_view::SaleView;
 
 /// How long one read waits for events. Below the time-out of a call.
@@ -124,7 +124,7 @@ impl<R: Redis> ViewReader<'_, R> {
         }
     }
 
-    fn apply(&self, position: &mut Position, entry: &StreamId) -> Result<(), Interruption> {
+    fn apply(&self, position: &mut Position, entry: &StreamEntry) -> Result<(), Interruption> {
         let seq: u64 = entry.get("n").unwrap_or_default();
         if seq != position.seq + 1 {
             return Err(Interruption::Gap);
@@ -134,7 +134,7 @@ impl<R: Redis> ViewReader<'_, R> {
             self.view.apply(&event);
         }
         let lag_ms = self.clock.now_ms() - streams::entry_ms(&entry.id);
-        self.metrics.feed_lag.set((lag_ms as f64 / 1e3).max(0.0));
+        self.metrics.view_lag.set((lag_ms as f64 / 1e3).max(0.0));
         position.seq = seq;
         position.last_id.clone_from(&entry.id);
         Ok(())
