@@ -5,6 +5,9 @@
 //! the calls behind it late, and their waiting is counted, not left out. The starts are
 //! clocked by a thread of its own, because the timer of an asynchronous runtime rounds
 //! to a millisecond, which is more than many answers take.
+//!
+//! A call that is due before the end of the stage either starts or is counted as never
+//! started: an overload cannot hide calls by not starting them.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -45,21 +48,23 @@ impl Pace {
         matches!(self, Self::Closed)
     }
 
-    /// Starts nothing any more.
-    pub fn stop(&self) {
+    /// Ends the stage at `end`. No call becomes due after `end`; users who wait for a turn
+    /// still start the calls that were due by then.
+    pub fn stop(&self, end: Instant) {
         if let Self::Open(arrivals) = self {
-            arrivals.due.close();
+            arrivals.stop(end);
         }
     }
 
-    /// Calls that should have started and never did, because every seat or connection
-    /// was waiting for an answer.
-    #[must_use]
-    pub fn backlog(&self) -> u64 {
-        match self {
-            Self::Closed => 0,
-            Self::Open(arrivals) => arrivals.due.available_permits() as u64,
-        }
+    /// How long before the end of the stage each call was due that never started, because
+    /// every user was waiting for an answer. Complete once all users have left; empty
+    /// before [`Pace::stop`].
+    pub fn never_started(&self) -> impl Iterator<Item = Duration> + use<'_> {
+        let arrivals = match self {
+            Self::Closed => None,
+            Self::Open(arrivals) => Some(arrivals),
+        };
+        arrivals.into_iter().flat_map(Arrivals::never_started)
     }
 }
 
@@ -68,6 +73,7 @@ pub struct Arrivals {
     began: Instant,
     rate: f64,
     taken: Cell<u64>,
+    end: Cell<Option<Instant>>,
     due: Arc<Semaphore>,
     stopped: Arc<AtomicBool>,
     clock: Option<JoinHandle<()>>,
@@ -96,6 +102,7 @@ impl Arrivals {
             began,
             rate,
             taken: Cell::new(0),
+            end: Cell::new(None),
             due,
             stopped,
             clock: Some(clock),
@@ -103,11 +110,38 @@ impl Arrivals {
     }
 
     async fn next(&self) -> Option<Instant> {
-        // Fair: starts are taken in the order of asking, so their numbers are in order too.
-        self.due.acquire().await.ok()?.forget();
-        let number = self.taken.get();
+        let number = match self.due.acquire().await {
+            // Fair: starts are taken in the order of asking, so their numbers are in order too.
+            Ok(permit) => {
+                permit.forget();
+                self.taken.get()
+            }
+            // The stage has ended. Whoever waited then was not late, the clock was: calls that
+            // were due and not released yet are started all the same.
+            Err(_) => Some(self.taken.get()).filter(|number| *number < self.due_by_the_end())?,
+        };
         self.taken.set(number + 1);
         Some(self.began + intended(number, self.rate))
+    }
+
+    fn stop(&self, end: Instant) {
+        self.end.set(Some(end));
+        self.due.close();
+    }
+
+    /// How many calls were due by the end; 0 while there is no end.
+    fn due_by_the_end(&self) -> u64 {
+        let end = self.end.get();
+        end.map_or(0, |end| {
+            due_after(end.duration_since(self.began), self.rate)
+        })
+    }
+
+    fn never_started(&self) -> impl Iterator<Item = Duration> + use<'_> {
+        let numbers = self.taken.get()..self.due_by_the_end();
+        let length = self.end.get().map(|end| end.duration_since(self.began));
+        let length = length.unwrap_or_default();
+        numbers.map(move |number| length.saturating_sub(intended(number, self.rate)))
     }
 }
 
@@ -126,11 +160,16 @@ fn intended(number: u64, rate: f64) -> Duration {
     Duration::from_secs_f64(number as f64 / rate)
 }
 
+/// How many calls are due so long after the first one, the first one included.
+fn due_after(elapsed: Duration, rate: f64) -> u64 {
+    (elapsed.as_secs_f64() * rate) as u64 + 1
+}
+
 fn release_when_due(began: Instant, rate: f64, due: &Semaphore, stopped: &AtomicBool) {
     let mut released: u64 = 0;
     while !stopped.load(Ordering::Relaxed) && !due.is_closed() {
         let elapsed = began.elapsed();
-        let by_now = (elapsed.as_secs_f64() * rate) as u64 + 1;
+        let by_now = due_after(elapsed, rate);
         if by_now > released {
             due.add_permits((by_now - released) as usize);
             released = by_now;
@@ -158,14 +197,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_could_start_is_counted() {
-        let pace = Pace::Open(Arrivals::at_rate(10_000.0).unwrap());
-        pace.start().await.unwrap();
-        while pace.backlog() < 10 {
-            tokio::task::yield_now().await;
+    async fn every_call_that_was_due_has_started_or_is_counted_with_its_wait() {
+        let rate = 1_000.0;
+        let pace = Pace::Open(Arrivals::at_rate(rate).unwrap());
+        let first = pace.start().await.unwrap();
+        assert_eq!(pace.never_started().count(), 0, "the stage goes on");
+        pace.stop(first + Duration::from_millis(100));
+        let waits: Vec<Duration> = pace.never_started().collect();
+        // 0 ms has started; 1 ms to 100 ms have not, the earliest waited longest.
+        assert_eq!(waits.len(), 100);
+        for (number, wait) in (1..).zip(waits) {
+            let expected = Duration::from_millis(100 - number);
+            assert!(
+                wait.abs_diff(expected) < Duration::from_micros(2),
+                "{wait:?}"
+            );
         }
-        pace.stop();
-        assert!(pace.backlog() >= 10);
-        assert_eq!(pace.start().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_waits_at_the_end_starts_what_the_clock_had_not_released() {
+        // The second call is due after 10 s; the clock is stopped as if it were late by that.
+        let pace = Pace::Open(Arrivals::at_rate(0.1).unwrap());
+        let first = pace.start().await.unwrap();
+        let (second, ()) = tokio::join!(pace.start(), async {
+            pace.stop(first + Duration::from_secs(15));
+        });
+        assert_eq!(second, Some(first + Duration::from_secs(10)));
+        assert_eq!(pace.never_started().count(), 0);
+        assert_eq!(pace.start().await, None, "the third is due after the end");
     }
 }

@@ -19,9 +19,11 @@ pub type Status = u16;
 pub struct Tally {
     /// Requests.
     pub requests: u64,
-    /// Answers that the profile did not expect.
+    /// Open loop: calls that were due and never started.
+    pub never_started: u64,
+    /// Answers that the profile did not expect, and calls that never started.
     pub errors: u64,
-    /// Latencies.
+    /// Latencies; a call that never started has its wait until the end.
     pub latency: Histogram,
 }
 
@@ -32,8 +34,21 @@ impl Tally {
         self.latency.record(latency);
     }
 
+    fn record_never_started(&mut self, wait: Duration) {
+        self.never_started += 1;
+        self.errors += 1;
+        self.latency.record(wait);
+    }
+
+    /// Errors among all calls that were due, 0 to 1.
+    #[must_use]
+    pub fn error_share(&self) -> f64 {
+        self.errors as f64 / (self.requests + self.never_started).max(1) as f64
+    }
+
     fn clear(&mut self) {
         self.requests = 0;
+        self.never_started = 0;
         self.errors = 0;
         self.latency.clear();
     }
@@ -129,6 +144,14 @@ impl Recorder {
         self.stage.record(latency, error);
     }
 
+    /// Counts a call that was due and never started; `wait` is the time from its intended
+    /// start to the end of the stage, the least that its latency would have been.
+    pub fn record_never_started(&mut self, wait: Duration) {
+        self.total.record_never_started(wait);
+        self.point.record_never_started(wait);
+        self.stage.record_never_started(wait);
+    }
+
     /// Counts why a call had no answer, beside [`Recorder::record`].
     pub fn record_no_answer(&mut self, why: &NoAnswer) {
         let kind = why.kind();
@@ -182,7 +205,8 @@ impl Recorder {
     /// The whole run, with all latencies.
     #[must_use]
     pub fn total(&self) -> Tally {
-        let mut latency = Histogram::default();
+        // The calls of `total.latency` have no endpoint: they never started.
+        let mut latency = self.total.latency.clone();
         for endpoint in &self.endpoints {
             latency.merge(&endpoint.latency);
         }
@@ -221,6 +245,7 @@ impl Recorder {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -239,6 +264,35 @@ mod tests {
         assert_eq!(recorder.stage().requests, 1);
         assert_eq!(recorder.so_far(), (3, 1));
         assert!((recorder.total().latency.max_ms() - 9.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_call_that_never_started_is_an_error_and_as_slow_as_its_wait() {
+        let mut recorder = Recorder::start();
+        let ms = Duration::from_millis;
+        recorder.record(Endpoint::Checkout, 200, ms(1), false);
+        for _ in 0..3 {
+            recorder.record_never_started(ms(900));
+        }
+        for tally in [recorder.stage(), &recorder.total()] {
+            assert_eq!(
+                (tally.requests, tally.never_started, tally.errors),
+                (1, 3, 3)
+            );
+            assert!((tally.error_share() - 0.75).abs() < f64::EPSILON);
+            assert_eq!(tally.latency.count(), 4);
+            assert!((tally.latency.percentile_ms(50.0) - 900.0).abs() < 9.0);
+        }
+        let (_, checkout) = recorder.endpoints().next().unwrap();
+        assert_eq!(
+            checkout.latency.count(),
+            1,
+            "it was never sent to an endpoint"
+        );
+        recorder.end_point(0);
+        assert!(recorder.timeline()[0].errors_per_second > 0.0);
+        recorder.begin_stage();
+        assert_eq!((recorder.stage().errors, recorder.total().errors), (0, 3));
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub struct Stage {
     /// Calls that were answered, or given up, within its length.
     pub done: u64,
     /// Open loop: calls that were due and never started.
-    pub backlog: u64,
+    pub never_started: u64,
 }
 
 /// Runs all seats for at most `length`. Must be called within a `LocalSet`.
@@ -114,11 +114,15 @@ pub async fn stage(run: &Rc<Run>, pace: Pace, length: Duration) -> Stage {
         ending = end_of_sale(run) => ending,
         () = run.interrupt.comes() => Ending::Interrupted,
     };
-    let (length, done) = (began.elapsed(), run.recorder.borrow().stage().requests);
-    let backlog = pace.backlog();
+    let end = Instant::now();
+    let done = run.recorder.borrow().stage().requests;
     stop.send_replace(true);
-    pace.stop();
+    pace.stop(end);
     while seats.join_next().await.is_some() {}
+    for wait in pace.never_started() {
+        run.recorder.borrow_mut().record_never_started(wait);
+    }
+    let never_started = run.recorder.borrow().stage().never_started;
     let ending = if run.interrupt.has_come() {
         // It may have come while the last answers were waited for.
         Ending::Interrupted
@@ -127,9 +131,9 @@ pub async fn stage(run: &Rc<Run>, pace: Pace, length: Duration) -> Stage {
     };
     Stage {
         ending,
-        length,
+        length: end.duration_since(began),
         done,
-        backlog,
+        never_started,
     }
 }
 

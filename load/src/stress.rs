@@ -65,13 +65,14 @@ pub fn knee(rungs: &[Rung]) -> Option<Knee> {
         .map(|rung| rung.p99_ms)
         .fold(f64::MAX, f64::min);
     let bearable_ms = (calmest_ms * P99_GROWTH).max(P99_FLOOR_MS);
-    let reason = if last.error_share > ERROR_SHARE {
-        format!("{:.1}% of the calls failed", last.error_share * 100.0)
-    } else if last.answered_per_second < last.rate * KEPT_UP_SHARE {
+    // Calls that never started are errors too, so the rate is compared first.
+    let reason = if last.answered_per_second < last.rate * KEPT_UP_SHARE {
         format!(
             "only {:.0} of {:.0} requests/s were answered",
             last.answered_per_second, last.rate
         )
+    } else if last.error_share > ERROR_SHARE {
+        format!("{:.1}% of the calls failed", last.error_share * 100.0)
     } else if last.p99_ms > bearable_ms {
         format!(
             "p99 rose to {:.0} ms (bearable: {bearable_ms:.0} ms)",
@@ -102,13 +103,14 @@ pub async fn climb(
         knee: None,
     };
     let mut rate = first_rate;
-    let (mut climbed, mut done) = (Duration::ZERO, 0);
+    let (mut climbed, mut done, mut never_started) = (Duration::ZERO, 0, 0);
     loop {
         let left = length.saturating_sub(began.elapsed());
         let pace = Pace::Open(Arrivals::at_rate(rate)?);
         let stage = run::stage(run, pace, STEP.min(left)).await;
         climbed += stage.length;
         done += stage.done;
+        never_started += stage.never_started;
         // A step that was cut short tells no rate.
         let whole = stage.length >= STEP;
         if whole {
@@ -119,6 +121,7 @@ pub async fn climb(
             let all = Stage {
                 length: climbed,
                 done,
+                never_started,
                 ..stage
             };
             return Ok((all, stress));
@@ -133,7 +136,7 @@ fn rung(run: &Run, rate: f64, stage: &Stage) -> Rung {
     Rung {
         rate,
         answered_per_second: stage.done as f64 / stage.length.as_secs_f64(),
-        error_share: tally.errors as f64 / tally.requests.max(1) as f64,
+        error_share: tally.error_share(),
         p50_ms: tally.latency.percentile_ms(50.0),
         p99_ms: tally.latency.percentile_ms(99.0),
     }

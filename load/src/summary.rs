@@ -74,11 +74,12 @@ pub struct Summary {
     pub requests: u64,
     /// Calls per second: those that were done within the length of the run.
     pub requests_per_second: f64,
-    /// Answers that the profile does not expect, and calls without an answer.
+    /// Answers that the profile does not expect, calls without an answer, and `backlog`.
     pub errors: u64,
-    /// Open loop: calls that were due and never started.
+    /// Open loop: calls that were due and never started; not in `requests`.
     pub backlog: u64,
-    /// Over all calls, in milliseconds.
+    /// Over all calls, in milliseconds; a call that never started counts with its wait until
+    /// the end.
     pub p50_ms: f64,
     /// As above.
     pub p95_ms: f64,
@@ -172,7 +173,7 @@ impl Summary {
             requests: total.requests,
             requests_per_second: rounded(stage.done as f64 / duration_s.max(1e-6)),
             errors: total.errors,
-            backlog: stage.backlog,
+            backlog: stage.never_started,
             p50_ms: percentile(&total.latency, 50.0),
             p95_ms: percentile(&total.latency, 95.0),
             p99_ms: percentile(&total.latency, 99.0),
@@ -200,7 +201,7 @@ impl Summary {
         }
         if self.errors > 0 && !self.errors_are_expected {
             faults.push(format!(
-                "{} calls with an unexpected answer or none",
+                "{} calls with an unexpected answer or none, or that were due and never started",
                 self.errors
             ));
         }

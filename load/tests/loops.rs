@@ -120,6 +120,26 @@ fn a_shop_that_knows_none_of_its_codes_does_not_pass() {
 }
 
 #[test]
+fn calls_that_were_due_and_never_started_are_errors_and_the_worst_latencies() {
+    // From the first second on nothing is answered until behind the end.
+    let shop = Shop::open(Settings {
+        stall: Some((Duration::from_secs(1), Duration::from_secs(3))),
+        ..Settings::default()
+    });
+    let flags = "--profile checkout --connections 4 --rate 100 --duration 2";
+    let summary = run(&plan(shop.url(), flags)).unwrap();
+    let table = summary.table();
+    // Four calls are on their way; about a hundred more were due in the second second.
+    assert!((50..=110).contains(&summary.backlog), "{table}");
+    let due = summary.requests + summary.backlog;
+    assert!((200..=240).contains(&due), "{table}");
+    assert_eq!(summary.errors, summary.backlog, "{table}");
+    assert!(!summary.is_fine(), "{table}");
+    // Half of the calls waited for up to a second, and every tenth for 0.8 s.
+    assert!((700.0..1_100.0).contains(&summary.p95_ms), "{table}");
+}
+
+#[test]
 fn a_rate_counts_what_was_done_until_the_stop_and_not_the_wait_behind_it() {
     // From the first second on nothing is answered until the fourth.
     let shop = Shop::open(Settings {

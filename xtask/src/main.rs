@@ -3,8 +3,6 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
 
 mod bench;
-mod bench_plot;
-mod bench_report;
 mod chart;
 mod cluster;
 mod cluster_demo;
@@ -75,24 +73,7 @@ enum Command {
         check: bool,
     },
     /// Measure how fast it is, beside two reference programs.
-    Bench {
-        /// Run only this case, and the references.
-        #[arg(long, value_name = "NAME", value_enum)]
-        case: Option<bench::Case>,
-        /// How long each measurement takes.
-        #[arg(long, value_name = "S", default_value_t = 10, value_parser = seconds)]
-        seconds: u32,
-    },
-}
-
-fn seconds(text: &str) -> Result<u32, String> {
-    let max = bench::MAX_SECONDS;
-    match text.parse() {
-        Ok(seconds) if (1..=max).contains(&seconds) => Ok(seconds),
-        _ => Err(format!(
-            "expected 1 to {max}: the carts of longer measurements would fill the memory"
-        )),
-    }
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -128,6 +109,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test => test::run(&session),
         Command::Cluster { action } => cluster::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
-        Command::Bench { case, seconds } => bench::run(&session, case, seconds),
+        Command::Bench(args) => bench::run(&session, &args),
     }
 }

@@ -46,7 +46,7 @@ impl Revival {
                 continue;
             }
             *since = Instant::now();
-            match stack.start_again(session, part) {
+            match stack.start_again(part) {
                 Ok(()) => session.say(format_args!("Started {part} again")),
                 Err(error) => session.say(format_args!("{part} could not be started: {error:#}")),
             }

@@ -8,14 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Launch, Postgres, Process, RedisCluster, ServersError, Signal};
+use flashsale_servers::{Guard, Launch, Postgres, Process, RedisCluster, ServersError, Signal};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
     http,
     manifest::Manifest,
-    project::{Profile, program},
+    project::{Profile, Programs},
     session::{STOP_LIMIT, Session},
     shop::{Endpoints, Shop},
     status::Status,
@@ -66,6 +66,8 @@ struct Listening {
 /// See the module. Dropping it ends everything at once; [`Stack::stop`] lets the
 /// programs finish first.
 pub struct Stack {
+    // Before the processes: fields are dropped in order, and the guard stops all at once.
+    guard: Guard,
     api: Vec<Process>,
     operator: Process,
     /// How the API processes were started, but for where they listen.
@@ -81,6 +83,15 @@ impl Stack {
     /// Starts everything and waits until every API process says that it is ready.
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
+        Self::start_programs(session, settings, &Programs::built(Profile::Release)?)
+    }
+
+    /// The same with these programs.
+    pub fn start_programs(
+        session: &Session,
+        settings: Settings,
+        programs: &Programs,
+    ) -> Result<Self> {
         session.say("Starting Postgres and a six-node Redis Cluster");
         let postgres = session.begin_work(|| Ok(Postgres::start()?));
         let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
@@ -88,7 +99,9 @@ impl Stack {
         let redis = session.finish_work(redis)?;
 
         session.say("Starting the operator and two API processes");
-        let here = session.guard().folder();
+        // Of its own, so that several stacks of one session share no file.
+        let guard = Guard::new()?;
+        let here = guard.folder().to_owned();
         let (manifest, file) = match settings.sale {
             Sale::AsItIs(file) => (Manifest::read(&file)?, file),
             Sale::Soon(mut manifest, delay) => {
@@ -104,23 +117,17 @@ impl Stack {
             format!("--postgres-url={}", postgres.url()),
         ];
         let status_file = here.join("status.json");
-        // The status of an earlier stack of this session is not this one's.
-        let _ = fs::remove_file(&status_file);
-        let operator = fresh(
-            logs,
-            "operator",
-            program(Profile::Release, "flashsale-operator")?,
-        )
-        .arg("local")
-        .args(&stores)
-        .arg("--manifest")
-        .arg(&file)
-        .arg("--status-file")
-        .arg(&status_file);
+        let operator = fresh(logs, "operator", programs.operator.clone())
+            .arg("local")
+            .args(&stores)
+            .arg("--manifest")
+            .arg(&file)
+            .arg("--status-file")
+            .arg(&status_file);
         let mut stack = Self {
             api: Vec::new(),
             api_launches: Vec::new(),
-            operator: session.guard().launch(&operator)?,
+            operator: guard.launch(&operator)?,
             operator_launch: operator,
             endpoints: Endpoints {
                 redis: redis.url(),
@@ -130,15 +137,15 @@ impl Stack {
             redis,
             postgres,
             status_file,
+            guard,
         };
         let flash_sale = manifest.name()?;
         let listening: Vec<PathBuf> = (1..=API_PROCESSES)
             .map(|number| here.join(format!("api-{number}.json")))
             .collect();
         for (index, file) in listening.iter().enumerate() {
-            let _ = fs::remove_file(file);
             let name = format!("api-{}", index + 1);
-            let mut api = fresh(logs, &name, program(Profile::Release, "flashsale-api")?)
+            let mut api = fresh(logs, &name, programs.api.clone())
                 .arg(format!("--flash-sale={flash_sale}"))
                 .args(&stores)
                 .arg("--endpoints-file")
@@ -147,7 +154,7 @@ impl Stack {
                 api = api.arg(format!("--worker-threads={threads}"));
             }
             let anywhere = listening_at(&api, "127.0.0.1:0", "127.0.0.1:0");
-            stack.api.push(session.guard().launch(&anywhere)?);
+            stack.api.push(stack.guard.launch(&anywhere)?);
             stack.api_launches.push(api);
         }
         for file in listening {
@@ -186,19 +193,39 @@ impl Stack {
     }
 
     /// Starts what has ended again, where it was.
-    pub fn start_again(&mut self, session: &Session, part: Part) -> Result<()> {
+    pub fn start_again(&mut self, part: Part) -> Result<()> {
         match part {
             Part::Api(index) => {
                 let (public, internal) =
                     (&self.endpoints.api[index], &self.endpoints.internal[index]);
                 let launch = listening_at(&self.api_launches[index], host(public), host(internal));
-                self.api[index] = session.guard().launch(&launch)?;
+                self.api[index] = self.guard.launch(&launch)?;
             }
-            Part::Operator => self.operator = session.guard().launch(&self.operator_launch)?,
+            Part::Operator => self.operator = self.guard.launch(&self.operator_launch)?,
             Part::Redis(index) => self.redis.restart(index)?,
             Part::Postgres => self.postgres.start_again()?,
         }
         Ok(())
+    }
+
+    /// Process ids of the API processes.
+    pub fn api_pids(&self) -> Vec<u32> {
+        self.api.iter().map(Process::pid).collect()
+    }
+
+    /// Process id of the operator.
+    pub fn operator_pid(&self) -> u32 {
+        self.operator.pid()
+    }
+
+    /// The Redis Cluster.
+    pub fn redis(&self) -> &RedisCluster {
+        &self.redis
+    }
+
+    /// The database server.
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
     }
 
     /// Lets the API processes drain and the operator finish; then all is ended.
