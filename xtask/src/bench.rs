@@ -5,6 +5,7 @@
 //! it measures two revisions in turn and reports the ratio of their CPU times per request.
 
 mod accounting;
+mod block;
 mod case;
 mod compare;
 mod comparison;
@@ -15,6 +16,7 @@ mod plot;
 mod processes;
 mod report;
 mod revision;
+mod table;
 
 use anyhow::Result;
 

@@ -13,8 +13,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use super::{
+    block::{Block, Part, Side, order},
     case::{self, Case, WARM_UP_SECONDS},
-    comparison::{Block, Comparison, HALF_WIDTH, MAX_ERROR_SHARE, Part, Side, order},
+    comparison::{Comparison, HALF_WIDTH, MAX_ERROR_SHARE},
     load::LoadRun,
     measure::{measured, sell_out, servers, start_product},
     report::machine,

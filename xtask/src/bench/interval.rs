@@ -54,7 +54,8 @@ fn student_t(degrees_of_freedom: usize) -> f64 {
     // Abramowitz and Stegun 26.7.5, to three digits from here on.
     let (z, n) = (NORMAL, degrees_of_freedom.max(1) as f64);
     z + (z.powi(3) + z) / (4.0 * n)
-        + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n * n)
+        + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * n.powi(2))
+        + (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / (384.0 * n.powi(3))
 }
 
 #[cfg(test)]
