@@ -102,18 +102,29 @@ pub fn build(session: &Session, profile: Profile, targets: &[&str]) -> Result<()
     session.run(build).context("the build failed; see above")
 }
 
+/// Chooses the three programs of the product. Always all of them: the features of libraries
+/// depend on what is built together.
+pub const PRODUCT: [&str; 6] = [
+    "-p",
+    "flashsale-api",
+    "-p",
+    "flashsale-operator",
+    "-p",
+    "flashsale-load",
+];
+
 /// Builds the three programs of the product in release mode.
 pub fn build_product(session: &Session) -> Result<()> {
-    session.say("Building flashsale-api, flashsale-operator and flashsale-load (release)");
-    let packages = [
-        "-p",
-        "flashsale-api",
-        "-p",
-        "flashsale-operator",
-        "-p",
-        "flashsale-load",
-    ];
-    build(session, Profile::Release, &packages)
+    build_product_in(session, Profile::Release)
+}
+
+/// Builds the three programs of the product.
+pub fn build_product_in(session: &Session, profile: Profile) -> Result<()> {
+    session.say(format_args!(
+        "Building flashsale-api, flashsale-operator and flashsale-load ({})",
+        profile.folder()
+    ));
+    build(session, profile, &PRODUCT)
 }
 
 /// The file of a program that [`build`] made; examples are `examples/<name>`.

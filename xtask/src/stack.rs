@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Guard, Launch, Postgres, Process, RedisCluster, ServersError, Signal};
+use flashsale_servers::{
+    Guard, Launch, Postgres, PostgresSettings, Process, RedisCluster, ServersError, Signal,
+};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
@@ -83,17 +85,19 @@ impl Stack {
     /// Starts everything and waits until every API process says that it is ready.
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
-        Self::start_programs(session, settings, &Programs::built(Profile::Release)?)
+        let programs = Programs::built(Profile::Release)?;
+        Self::start_with(session, settings, &programs, PostgresSettings::default())
     }
 
-    /// The same with these programs.
-    pub fn start_programs(
+    /// The same with these programs and this Postgres.
+    pub fn start_with(
         session: &Session,
         settings: Settings,
         programs: &Programs,
+        postgres: PostgresSettings,
     ) -> Result<Self> {
         session.say("Starting Postgres and a six-node Redis Cluster");
-        let postgres = session.begin_work(|| Ok(Postgres::start()?));
+        let postgres = session.begin_work(move || Ok(Postgres::start_with(postgres)?));
         let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
         let postgres = session.finish_work(postgres)?;
         let redis = session.finish_work(redis)?;

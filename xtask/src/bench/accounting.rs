@@ -1,5 +1,5 @@
-//! What a measurement cost the servers: CPU time by group of processes, Redis commands and
-//! Postgres transactions.
+//! What a measurement cost the servers: CPU time by group of processes, Redis commands, and
+//! Postgres transactions and statements.
 
 use anyhow::{Context, Result, ensure};
 use flashsale_servers::{Postgres, RedisCluster};
@@ -61,6 +61,8 @@ pub struct Usage {
     pub redis_scripts: u64,
     /// Postgres transactions, committed or not; `None` where there is no Postgres.
     pub postgres_transactions: Option<u64>,
+    /// Postgres statements; `None` where Postgres does not count them.
+    pub postgres_statements: Option<u64>,
 }
 
 impl Usage {
@@ -78,7 +80,10 @@ impl Usage {
 
     /// Both together.
     pub fn plus(&self, other: &Self) -> Self {
-        let transactions = (self.postgres_transactions, other.postgres_transactions);
+        let sum = |mine: Option<u64>, theirs: Option<u64>| match (mine, theirs) {
+            (Some(mine), Some(theirs)) => Some(mine + theirs),
+            (mine, theirs) => mine.or(theirs),
+        };
         Self {
             requests: self.requests + other.requests,
             cpu_us: self
@@ -86,10 +91,8 @@ impl Usage {
                 .with_each(other.cpu_us, |mine, theirs| mine + theirs),
             redis_commands: self.redis_commands + other.redis_commands,
             redis_scripts: self.redis_scripts + other.redis_scripts,
-            postgres_transactions: match transactions {
-                (Some(mine), Some(theirs)) => Some(mine + theirs),
-                (mine, theirs) => mine.or(theirs),
-            },
+            postgres_transactions: sum(self.postgres_transactions, other.postgres_transactions),
+            postgres_statements: sum(self.postgres_statements, other.postgres_statements),
         }
     }
 }
@@ -125,6 +128,11 @@ impl Servers<'_> {
             counters_before.masters,
             counters.masters
         );
+        let difference = |after: Option<u64>, before: Option<u64>| {
+            after
+                .zip(before)
+                .map(|(after, before)| after.saturating_sub(before))
+        };
         let mut cpu_us = cpu_after.with_each(cpu_before, |after, before| after - before);
         cpu_us.load = (load_after - load_before) as f64;
         let usage = Usage {
@@ -132,10 +140,8 @@ impl Servers<'_> {
             cpu_us,
             redis_commands: counters.commands.saturating_sub(counters_before.commands),
             redis_scripts: counters.scripts.saturating_sub(counters_before.scripts),
-            postgres_transactions: counters
-                .transactions
-                .zip(counters_before.transactions)
-                .map(|(after, before)| after.saturating_sub(before)),
+            postgres_transactions: difference(counters.transactions, counters_before.transactions),
+            postgres_statements: difference(counters.statements, counters_before.statements),
         };
         Ok((usage, result))
     }
@@ -179,11 +185,13 @@ impl Servers<'_> {
             scripts += script_calls(&self.redis.ask_node(index, &["INFO", "commandstats"])?);
         }
         let transactions = self.postgres.map(transactions).transpose()?;
+        let statements = self.postgres.map(statements).transpose()?.flatten();
         Ok(Counters {
             masters,
             commands,
             scripts,
             transactions,
+            statements,
         })
     }
 }
@@ -195,6 +203,7 @@ struct Counters {
     commands: u64,
     scripts: u64,
     transactions: Option<u64>,
+    statements: Option<u64>,
 }
 
 fn transactions(postgres: &Postgres) -> Result<u64> {
@@ -204,6 +213,16 @@ fn transactions(postgres: &Postgres) -> Result<u64> {
     answer
         .parse()
         .with_context(|| format!("expected a number of transactions, found {answer:?}"))
+}
+
+fn statements(postgres: &Postgres) -> Result<Option<u64>> {
+    let answer = postgres.statement_count()?;
+    answer
+        .map(|count| {
+            let expected = || format!("expected a number of statements, found {count:?}");
+            count.parse().with_context(expected)
+        })
+        .transpose()
 }
 
 fn total_commands(info: &str) -> Option<u64> {
@@ -262,9 +281,11 @@ mod tests {
             redis_commands: 30,
             redis_scripts: 10,
             postgres_transactions,
+            postgres_statements: None,
         };
         let both = usage(10, 100.0, Some(4)).plus(&usage(30, 300.0, Some(6)));
         assert_eq!(both.postgres_transactions, Some(10));
+        assert_eq!(both.postgres_statements, None);
         assert!((both.cpu_us_per_request().api - 10.0).abs() < 1e-9);
         assert!((both.cpu_us_per_request().load - 0.2).abs() < 1e-9);
         assert!((both.per_request(both.redis_commands) - 1.5).abs() < 1e-9);

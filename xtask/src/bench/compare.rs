@@ -60,8 +60,10 @@ pub fn run(session: &Session, revision: &str, plan: &Plan) -> Result<()> {
     setup::install_missing(session, Needs::Servers)?;
     let base = Revision::commit(session, revision, plan.profile)?;
     let this = Revision::this_tree(session, plan.profile)?;
-    session.say("Building the load generator (release)");
-    project::build(session, Profile::Release, &["-p", "flashsale-load"])?;
+    if plan.profile != Profile::Release {
+        // The load generator is a release build whatever is measured.
+        project::build_product(session)?;
+    }
     if this.is_dirty {
         session.say("This tree has uncommitted changes: they are measured too");
     }
@@ -167,7 +169,15 @@ impl Comparer<'_> {
     fn block(&self, case: Case, number: usize) -> Result<Block> {
         let mut base = self.start(case, self.base, "base")?;
         let mut this = self.start(case, self.this, "this")?;
-        for running in [&base, &this] {
+        let block = self.rounds(case, &base, &this, number);
+        // A process that has ended is the cause of what failed.
+        base.stack.check()?;
+        this.stack.check()?;
+        block
+    }
+
+    fn rounds(&self, case: Case, base: &Running, this: &Running, number: usize) -> Result<Block> {
+        for running in [base, this] {
             let warm_up = LoadRun {
                 seconds: WARM_UP_SECONDS,
                 ..self.load(case, running)
@@ -177,8 +187,8 @@ impl Comparer<'_> {
         let mut block = Block::default();
         for side in order(number) {
             let running = match side {
-                Side::Base => &base,
-                Side::This => &this,
+                Side::Base => base,
+                Side::This => this,
             };
             let load = self.load(case, running);
             let round = measured(self.session, &servers(&running.stack), &load)?;
@@ -190,8 +200,6 @@ impl Comparer<'_> {
             );
             block.side(side).add(round);
         }
-        base.stack.check()?;
-        this.stack.check()?;
         Ok(block)
     }
 

@@ -120,6 +120,8 @@ impl Comparison {
                 "redis_scripts": usage.per_request(usage.redis_scripts),
                 "postgres_transactions":
                     usage.postgres_transactions.map(|count| usage.per_request(count)),
+                "postgres_statements":
+                    usage.postgres_statements.map(|count| usage.per_request(count)),
                 "p50_ms": self.median(side, |load| load.p50_ms),
                 "p99_ms": self.median(side, |load| load.p99_ms),
                 "errors": self.sum(side, |load| load.errors),
@@ -184,6 +186,13 @@ impl fmt::Display for Comparison {
             (
                 "PG transactions",
                 usages.map(|usage| usage.per_request(usage.postgres_transactions.unwrap_or(0))),
+            ),
+            (
+                "PG statements",
+                usages.map(|usage| {
+                    let count = usage.postgres_statements;
+                    count.map_or(f64::NAN, |count| usage.per_request(count))
+                }),
             ),
             (
                 "p50 ms",

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Launch, Process, RedisCluster};
+use flashsale_servers::{Launch, PostgresSettings, Process, RedisCluster};
 use jiff::SignedDuration;
 
 use super::{
@@ -46,18 +46,16 @@ pub fn run(session: &Session, case: Option<Case>, seconds: u32, profile: Profile
         let _ = fs::remove_file(old);
     }
     setup::install_missing(session, Needs::Servers)?;
+    // The load generator is a release build whatever is measured.
     project::build_product(session)?;
+    if profile != Profile::Release {
+        project::build_product_in(session, profile)?;
+    }
     session.say(format_args!(
-        "Building the measured programs ({})",
+        "Building the reference programs ({})",
         profile.folder()
     ));
-    let measured = [
-        ["-p", "flashsale-api", "-p", "flashsale-operator"].as_slice(),
-        &["-p", "xtask", "--example", "reference"],
-    ];
-    for targets in measured {
-        project::build(session, profile, targets)?;
-    }
+    project::build(session, profile, &["-p", "xtask", "--example", "reference"])?;
 
     let bench = Bench {
         session,
@@ -103,7 +101,11 @@ pub fn start_product(
         worker_threads: Some(THREADS),
         logs,
     };
-    let mut stack = Stack::start_programs(session, settings, programs)?;
+    let postgres = PostgresSettings {
+        count_statements: true,
+        ..PostgresSettings::default()
+    };
+    let mut stack = Stack::start_with(session, settings, programs, postgres)?;
     stack.await_open(session, OPEN_LIMIT)?;
     Ok(stack)
 }

@@ -137,6 +137,9 @@ impl Report {
             "postgres_transactions": usage
                 .postgres_transactions
                 .map(|count| thousandths(usage.per_request(count))),
+            "postgres_statements": usage
+                .postgres_statements
+                .map(|count| thousandths(usage.per_request(count))),
             "p50_ms": open_load.map(|load| load.p50_ms),
             "p99_ms": open_load.map(|load| load.p99_ms),
             "open_rate": open.map(|(rate, _)| rate),
@@ -235,6 +238,7 @@ mod tests {
             redis_commands: 3 * requests,
             redis_scripts: requests / 2,
             postgres_transactions: Some(requests / 100),
+            postgres_statements: Some(requests / 20),
         };
         Loop { load, usage }
     }
@@ -320,12 +324,13 @@ mod tests {
         assert_eq!(row["redis_commands"], json!(3.0));
         assert_eq!(row["redis_scripts"], json!(0.5));
         assert_eq!(row["postgres_transactions"], json!(0.01));
+        assert_eq!(row["postgres_statements"], json!(0.05));
         let table = report.to_string();
         let line = table.lines().last().unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         let expected = [
             "checkout", "64", "40.0", "20.0", "10.0", "5.0", "75.0", "25.0", "25%", "3.00", "0.50",
-            "0.010",
+            "0.010", "0.050",
         ];
         assert_eq!(words, expected, "{table}");
     }

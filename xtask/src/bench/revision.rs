@@ -1,10 +1,12 @@
 //! The programs of a revision: this tree as it is, or a commit, which is checked out and built
 //! outside of the tree.
 //!
-//! Programs of a commit stay in the cache folder, under its hash and build profile, and are
-//! built once. All commits share one target folder, so that their dependencies are built once.
+//! Programs of a commit stay in the cache folder, under its hash, the build profile and the
+//! compiler, and are built once. All commits share one target folder, so that their
+//! dependencies are built once.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
@@ -20,6 +22,7 @@ use crate::{
     session::Session,
 };
 
+/// The programs that are measured; the load generator is that of this tree for all.
 const NAMES: [&str; 2] = ["flashsale-api", "flashsale-operator"];
 const MANIFEST: &str = "sample.yaml";
 /// Another bench may build a commit from an empty cache.
@@ -43,9 +46,7 @@ pub struct Revision {
 impl Revision {
     /// This tree as it is; builds it.
     pub fn this_tree(session: &Session, profile: Profile) -> Result<Self> {
-        session.say(format_args!("Building this tree ({})", profile.folder()));
-        let packages = NAMES.iter().flat_map(|name| ["-p", name]);
-        project::build(session, profile, &packages.collect::<Vec<_>>())?;
+        project::build_product_in(session, profile)?;
         Ok(Self {
             name: "this tree".into(),
             commit: git(&project::root(), &["rev-parse", "HEAD"])?,
@@ -126,7 +127,7 @@ impl Cache {
             .with_context(|| format!("could not make {}", of_commit.display()))?;
         Ok(Self {
             source: of_commit.join("source"),
-            built: of_commit.join(profile.folder()),
+            built: of_commit.join(format!("{}-{}", profile.folder(), compiler()?)),
             target: folder.join("target"),
             folder,
         })
@@ -152,7 +153,7 @@ impl Cache {
         let build = project::cargo("build")
             .arg("build")
             .args(profile.flags(&cargo_toml))
-            .args(NAMES.iter().flat_map(|name| ["-p", name]))
+            .args(project::PRODUCT)
             .env("CARGO_TARGET_DIR", &self.target)
             .folder(&self.source);
         session
@@ -189,7 +190,7 @@ impl Cache {
     }
 
     fn keep(&self, profile: Profile) -> Result<()> {
-        let partial = self.built.with_extension("partial");
+        let partial = self.built.with_file_name("partial");
         let doing = || format!("could not write {}", self.built.display());
         if partial.exists() {
             fs::remove_dir_all(&partial).with_context(doing)?;
@@ -203,6 +204,28 @@ impl Cache {
         fs::copy(sample, partial.join(MANIFEST)).with_context(doing)?;
         fs::rename(&partial, &self.built).with_context(doing)
     }
+}
+
+/// Names the compiler that Cargo calls here: two compilers make programs of different speed.
+fn compiler() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc)
+        .arg("--version")
+        .current_dir(project::root())
+        .output()
+        .context("could not run rustc --version")?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    compiler_key(&printed)
+        .with_context(|| format!("expected rustc --version to print a version, found {printed:?}"))
+}
+
+/// Version and commit of a compiler, as part of a file's name.
+fn compiler_key(printed: &str) -> Option<String> {
+    let words = printed.strip_prefix("rustc ")?.split_whitespace().take(2);
+    let words: Vec<&str> = words.map(|word| word.trim_start_matches('(')).collect();
+    let key = words.join("-");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (!key.is_empty() && key.chars().all(is_plain)).then_some(key)
 }
 
 /// What Git prints.
@@ -248,6 +271,16 @@ mod tests {
             revision.describe(),
             "main (01234567 with uncommitted changes)"
         );
+    }
+
+    #[test]
+    fn programs_of_different_compilers_are_kept_apart() {
+        let key = |printed| compiler_key(printed);
+        let printed = "rustc 1.95.0 (59807616e 2026-04-14)\n";
+        assert_eq!(key(printed).as_deref(), Some("1.95.0-59807616e"));
+        assert_eq!(key("rustc 1.95.0\n").as_deref(), Some("1.95.0"));
+        assert_eq!(key("rustc ../../etc\n"), None);
+        assert_eq!(key("error: no toolchain\n"), None);
     }
 
     #[test]

@@ -94,14 +94,10 @@ impl Report {
         writeln!(
             f,
             "Per request at full load ({}): CPU µs by group of processes, the load generator's \
-             share of the CPU time, and calls",
+             share of all CPU time, and calls",
             self.profile
         )?;
-        writeln!(
-            f,
-            "{:<14}{:>12}{:>8}{:>9}{:>10}{:>10}{:>9}{:>8}{:>8}{:>12}{:>10}{:>11}",
-            "case",
-            "connections",
+        let titles = [
             "API",
             "masters",
             "replicas",
@@ -111,33 +107,51 @@ impl Report {
             "share",
             "Redis cmds",
             "scripts",
-            "PG transact"
-        )?;
+            "PG transact.",
+            "PG statements",
+        ];
+        write_cells(f, "case", "connections", titles.map(str::to_owned))?;
         for measurement in self.all() {
             let usage = &measurement.closed.usage;
             let cpu_us = usage.cpu_us_per_request();
-            let transactions = usage.postgres_transactions;
-            writeln!(
-                f,
-                "{:<14}{:>12}{:>8.1}{:>9.1}{:>10.1}{:>10.1}{:>9.1}{:>8.1}{:>7.0}%{:>12.2}{:>10.2}{:>11}",
-                measurement.name,
-                measurement.connections,
-                cpu_us.api,
-                cpu_us.redis_masters,
-                cpu_us.redis_replicas,
-                cpu_us.postgres,
-                cpu_us.product(),
-                cpu_us.load,
-                usage.cpu_us.load_share() * 100.0,
-                usage.per_request(usage.redis_commands),
-                usage.per_request(usage.redis_scripts),
-                transactions.map_or("-".to_owned(), |count| {
+            let calls = |count| format!("{:.2}", usage.per_request(count));
+            let postgres_calls = |count: Option<u64>| {
+                count.map_or("-".to_owned(), |count| {
                     format!("{:.3}", usage.per_request(count))
-                }),
-            )?;
+                })
+            };
+            let cells = [
+                format!("{:.1}", cpu_us.api),
+                format!("{:.1}", cpu_us.redis_masters),
+                format!("{:.1}", cpu_us.redis_replicas),
+                format!("{:.1}", cpu_us.postgres),
+                format!("{:.1}", cpu_us.product()),
+                format!("{:.1}", cpu_us.load),
+                format!("{:.0}%", usage.cpu_us.load_share() * 100.0),
+                calls(usage.redis_commands),
+                calls(usage.redis_scripts),
+                postgres_calls(usage.postgres_transactions),
+                postgres_calls(usage.postgres_statements),
+            ];
+            let connections = measurement.connections.to_string();
+            write_cells(f, &measurement.name, &connections, cells)?;
         }
         Ok(())
     }
+}
+
+fn write_cells(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    connections: &str,
+    cells: [String; 11],
+) -> fmt::Result {
+    const WIDTHS: [usize; 11] = [8, 9, 10, 10, 9, 8, 7, 12, 9, 14, 15];
+    write!(f, "{name:<14}{connections:>12}")?;
+    for (cell, width) in cells.iter().zip(WIDTHS) {
+        write!(f, "{cell:>width$}")?;
+    }
+    writeln!(f)
 }
 
 fn or_dash(value: Option<f64>) -> String {
