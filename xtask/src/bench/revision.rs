@@ -3,11 +3,13 @@
 //!
 //! Programs of a commit stay in the cache folder, under its hash, the build profile and the
 //! compiler, and are built once. All commits share one target folder, so that their
-//! dependencies are built once.
+//! dependencies are built once. Every commit is built with this tree's definitions of the build
+//! profiles, whatever its own are: a comparison is of sources, not of compiler settings.
 
 use std::{
     env,
     fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -117,19 +119,31 @@ struct Cache {
     built: PathBuf,
     /// Shared by all commits.
     target: PathBuf,
+    /// Definitions of build profiles, in Cargo's format.
+    profiles: String,
 }
 
 impl Cache {
     fn new(commit: &str, profile: Profile) -> Result<Self> {
         let folder = cache_folder()?.join("bench");
+        let profiles = profile_definitions(&read(&project::root().join("Cargo.toml"))?);
+        let mut hasher = DefaultHasher::new();
+        profiles.hash(&mut hasher);
+        let key = format!(
+            "{}-{}-{:016x}",
+            profile.folder(),
+            compiler()?,
+            hasher.finish()
+        );
         let of_commit = folder.join(commit);
         fs::create_dir_all(&of_commit)
             .with_context(|| format!("could not make {}", of_commit.display()))?;
         Ok(Self {
             source: of_commit.join("source"),
-            built: of_commit.join(format!("{}-{}", profile.folder(), compiler()?)),
+            built: of_commit.join(key),
             target: folder.join("target"),
             folder,
+            profiles,
         })
     }
 
@@ -147,12 +161,14 @@ impl Cache {
 
     fn build(&self, session: &Session, commit: &str, profile: Profile) -> Result<()> {
         self.check_out(commit)?;
-        let file = self.source.join("Cargo.toml");
-        let cargo_toml = fs::read_to_string(&file)
-            .with_context(|| format!("could not read {}", file.display()))?;
+        let profiles = session.guard().folder().join("profiles.toml");
+        fs::write(&profiles, &self.profiles)
+            .with_context(|| format!("could not write {}", profiles.display()))?;
         let build = project::cargo("build")
             .arg("build")
-            .args(profile.flags(&cargo_toml))
+            .args(profile.flags(&self.profiles))
+            .arg("--config")
+            .arg(&profiles)
             .args(project::PRODUCT)
             .env("CARGO_TARGET_DIR", &self.target)
             .folder(&self.source);
@@ -204,6 +220,22 @@ impl Cache {
         fs::copy(sample, partial.join(MANIFEST)).with_context(doing)?;
         fs::rename(&partial, &self.built).with_context(doing)
     }
+}
+
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("could not read {}", file.display()))
+}
+
+/// The tables of a `Cargo.toml` that define build profiles.
+fn profile_definitions(cargo_toml: &str) -> String {
+    let mut is_profile = false;
+    let of_profiles = cargo_toml.lines().filter(|line| {
+        if line.starts_with('[') {
+            is_profile = line.starts_with("[profile.");
+        }
+        is_profile
+    });
+    of_profiles.map(|line| format!("{line}\n")).collect()
 }
 
 /// Names the compiler that Cargo calls here: two compilers make programs of different speed.
@@ -271,6 +303,16 @@ mod tests {
             revision.describe(),
             "main (01234567 with uncommitted changes)"
         );
+    }
+
+    #[test]
+    fn definitions_of_profiles_are_taken_and_nothing_else() {
+        let cargo_toml = "[workspace]\nmembers = []\n[profile.dev]\ndebug = 1\n\n\
+                          [profile.release.package.\"*\"]\ndebug = false\n[workspace.lints.rust]\n\
+                          unsafe_code = \"forbid\"\n[profile.dist]\nlto = \"fat\"\n";
+        let expected = "[profile.dev]\ndebug = 1\n\n[profile.release.package.\"*\"]\n\
+                        debug = false\n[profile.dist]\nlto = \"fat\"\n";
+        assert_eq!(profile_definitions(cargo_toml), expected);
     }
 
     #[test]
