@@ -16,6 +16,7 @@ pub mod claims;
 pub mod code;
 pub mod committer;
 mod copy;
+pub mod domain;
 pub mod error;
 pub mod feed;
 mod follow;
@@ -35,6 +36,7 @@ pub mod sale;
 pub mod sales;
 pub mod settle;
 pub mod shop;
+pub mod system;
 pub mod telemetry;
 
 pub use error::StoreError;
