@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::code::Code;
-use crate::modules::ModuleId;
 use crate::finding::{Finding, Rule};
+use crate::modules::ModuleId;
 
 /// One import of a file: the first line that has it, and what it names.
 #[derive(Debug)]
@@ -38,7 +38,11 @@ fn arrows(code: &Code<'_>) -> Arrows {
     let mut arrows = Arrows::new();
     for &file in code.syntax.keys() {
         for link in code.links(file) {
-            let in_test_file = code.modules.of_file(file).iter().all(|id| code.modules.all[*id].test);
+            let in_test_file = code
+                .modules
+                .of_file(file)
+                .iter()
+                .all(|id| code.modules.all[*id].test);
             if link.test && !in_test_file {
                 continue;
             }
@@ -52,10 +56,14 @@ fn arrows(code: &Code<'_>) -> Arrows {
             if target != file {
                 let name = link.reference.segments.join("::");
                 let line = link.reference.line;
-                let arrow = arrows.entry(file).or_default().entry(target).or_insert(Arrow {
-                    line,
-                    name: name.clone(),
-                });
+                let arrow = arrows
+                    .entry(file)
+                    .or_default()
+                    .entry(target)
+                    .or_insert(Arrow {
+                        line,
+                        name: name.clone(),
+                    });
                 if line < arrow.line {
                     *arrow = Arrow { line, name };
                 }
@@ -70,15 +78,16 @@ fn arrows(code: &Code<'_>) -> Arrows {
 /// no such module: the whole target lies in it.
 fn is_own_folder(code: &Code<'_>, from: ModuleId, target: ModuleId) -> bool {
     let modules = &code.modules.all;
-    modules[target].parent.is_some()
-        && code.modules.is_below(from, target)
+    modules[target].parent.is_some() && code.modules.is_below(from, target)
 }
 
 /// The files that a file reaches and that reach it, itself included.
 fn group(arrows: &Arrows, file: usize) -> BTreeSet<usize> {
     let reached = reached(arrows, file);
     let back = reached.iter().copied();
-    let mut group: BTreeSet<_> = back.filter(|other| self::reached(arrows, *other).contains(&file)).collect();
+    let mut group: BTreeSet<_> = back
+        .filter(|other| self::reached(arrows, *other).contains(&file))
+        .collect();
     group.insert(file);
     group
 }
@@ -129,7 +138,13 @@ fn finding(code: &Code<'_>, arrows: &Arrows, group: &BTreeSet<usize>) -> Finding
         .windows(2)
         .filter_map(|pair| {
             let arrow = arrows.get(&pair[0])?.get(&pair[1])?;
-            Some(format!("{}:{} uses {} of {}", path(pair[0]), arrow.line, arrow.name, path(pair[1])))
+            Some(format!(
+                "{}:{} uses {} of {}",
+                path(pair[0]),
+                arrow.line,
+                arrow.name,
+                path(pair[1])
+            ))
         })
         .collect();
     let first = circle.first().copied().unwrap_or_default();

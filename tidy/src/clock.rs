@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use crate::code::{Code, Link};
 use crate::finding::{Finding, Rule};
 use crate::modules::Place;
+use crate::references::ReferenceKind;
 use crate::rules::{self, ClockRule, Rules};
-use crate::syntax::ReferenceKind;
 
 /// Looks for the functions and methods of the rules file in the folders that it names.
 pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
@@ -16,12 +16,18 @@ pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     let mut needed = BTreeSet::new();
     for &file in code.syntax.keys() {
         let path = code.file(file).path.as_str();
-        if !rule.folders.iter().any(|folder| path.starts_with(folder.as_str())) {
+        if !rule
+            .folders
+            .iter()
+            .any(|folder| path.starts_with(folder.as_str()))
+        {
             continue;
         }
         let allowed = rule.allowed.iter().any(|allowed| allowed.file == path);
         let calls = code.links(file).filter(|link| !link.test);
-        for (line, call) in calls.filter_map(|link| Some((link.reference.line, called(rule, &link)?))) {
+        for (line, call) in
+            calls.filter_map(|link| Some((link.reference.line, called(rule, &link)?)))
+        {
             if allowed {
                 needed.insert(path);
                 continue;
@@ -36,7 +42,10 @@ pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     for allowed in &rule.allowed {
         if !needed.contains(allowed.file.as_str()) {
             let line = rules::line_of(code.tree, rules::PATH, &allowed.file);
-            let text = format!("{} reads neither clock nor randomness; remove it from the list", allowed.file);
+            let text = format!(
+                "{} reads neither clock nor randomness; remove it from the list (it was there because: {})",
+                allowed.file, allowed.reason
+            );
             findings.push(Finding::new(Rule::RulesFile, rules::PATH, line, text));
         }
     }

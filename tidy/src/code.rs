@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use crate::finding::{Finding, Rule};
 use crate::modules::{ModuleId, Modules, Place};
 use crate::packages::{self, Package};
-use crate::syntax::{self, Reference, ReferenceKind, Syntax};
+use crate::references::{Reference, ReferenceKind};
+use crate::syntax::{self, Syntax};
 use crate::tree::{File, Tree};
 
 pub struct Code<'t> {
@@ -74,27 +75,34 @@ impl<'t> Code<'t> {
     pub fn links(&self, file: usize) -> impl Iterator<Item = Link<'_>> {
         let module = self.modules.of_file(file).first().copied();
         let references = self.syntax.get(&file).map(|syntax| &syntax.references);
-        references.into_iter().flatten().filter_map(move |reference| {
-            let from = self.modules.inner(module?, &reference.scope)?;
-            let place = match reference.kind {
-                ReferenceKind::Method => Place::Outside(reference.segments.clone()),
-                _ => self.modules.resolve(from, &reference.segments),
-            };
-            let test = reference.test || self.modules.all[from].test;
-            Some(Link {
-                file,
-                from,
-                reference,
-                place,
-                test,
+        references
+            .into_iter()
+            .flatten()
+            .filter_map(move |reference| {
+                let from = self.modules.inner(module?, &reference.scope)?;
+                let place = match reference.kind {
+                    ReferenceKind::Method => Place::Outside(reference.segments.clone()),
+                    _ => self.modules.resolve(from, &reference.segments),
+                };
+                let test = reference.test || self.modules.all[from].test;
+                Some(Link {
+                    file,
+                    from,
+                    reference,
+                    place,
+                    test,
+                })
             })
-        })
     }
 
     /// The module that a reference makes its own file depend on. A name of another module that
     /// is only bound, or handed on from a child, makes none: its use does.
     pub fn target(&self, link: &Link<'_>) -> Option<ModuleId> {
-        let is_glob = link.reference.segments.last().is_some_and(|last| last == "*");
+        let is_glob = link
+            .reference
+            .segments
+            .last()
+            .is_some_and(|last| last == "*");
         let target = match (&link.place, &link.reference.kind) {
             (Place::Outside(_), _) | (_, ReferenceKind::Method) => return None,
             (Place::Module(module), ReferenceKind::Use | ReferenceKind::Reexport) => {

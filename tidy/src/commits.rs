@@ -65,7 +65,10 @@ pub fn check(history: &History, rule: &CommitRule) -> Vec<Finding> {
     };
     let findings = commits.iter().filter_map(|commit| {
         let fault = fault(&commit.subject, rule.max_characters)?;
-        let text = format!("{fault}: \"{}\"; reword the commit (git rebase --interactive)", commit.subject);
+        let text = format!(
+            "{fault}: \"{}\"; reword the commit (git rebase --interactive)",
+            commit.subject
+        );
         Some(Finding::new(Rule::Commit, &commit.id, 1, text))
     });
     findings.collect()

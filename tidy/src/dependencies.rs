@@ -12,13 +12,21 @@ use crate::rules::{self, PackageRule, Rules};
 pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     let mut findings = order(code, rules);
     for package in &code.packages {
-        match rules.package.iter().find(|rule| rule.folder == package.folder) {
+        match rules
+            .package
+            .iter()
+            .find(|rule| rule.folder == package.folder)
+        {
             Some(rule) => findings.extend(manifest(code, package, rule)),
             None => findings.push(Finding::new(
                 Rule::Dependency,
                 &manifest_of(package),
                 1,
-                format!("{} has no [[package]] in {}; add one that says what it uses", package.folder, rules::PATH),
+                format!(
+                    "{} has no [[package]] in {}; add one that says what it uses",
+                    package.folder,
+                    rules::PATH
+                ),
             )),
         }
     }
@@ -31,13 +39,24 @@ fn order(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     let mut findings = Vec::new();
     for rule in &rules.package {
         let line = rules::line_of(code.tree, rules::PATH, &rule.folder);
-        let mut found = |text: String| findings.push(Finding::new(Rule::RulesFile, rules::PATH, line, text));
-        if !code.packages.iter().any(|package| package.folder == rule.folder) {
-            found(format!("there is no package in {}; remove the rule", rule.folder));
+        let mut found =
+            |text: String| findings.push(Finding::new(Rule::RulesFile, rules::PATH, line, text));
+        if !code
+            .packages
+            .iter()
+            .any(|package| package.folder == rule.folder)
+        {
+            found(format!(
+                "there is no package in {}; remove the rule",
+                rule.folder
+            ));
         }
         for used in rule.uses.iter().chain(&rule.tests_use) {
             if !before.contains(used.as_str()) {
-                found(format!("{} uses {used}, expected a package that is listed before it", rule.folder));
+                found(format!(
+                    "{} uses {used}, expected a package that is listed before it",
+                    rule.folder
+                ));
             }
         }
         before.insert(rule.folder.as_str());
@@ -58,7 +77,10 @@ fn manifest(code: &Code<'_>, package: &Package, rule: &PackageRule) -> Vec<Findi
         let library = dependency.package.replace('-', "_");
         let of_workspace = code.packages.iter().find(|other| other.library == library);
         let text = match of_workspace {
-            Some(other) if allowed.contains(&library) || (dependency.dev && in_tests.contains(&library)) => {
+            Some(other)
+                if allowed.contains(&library)
+                    || (dependency.dev && in_tests.contains(&library)) =>
+            {
                 let _ = other;
                 continue;
             }
@@ -75,7 +97,12 @@ fn manifest(code: &Code<'_>, package: &Package, rule: &PackageRule) -> Vec<Findi
             ),
             None => continue,
         };
-        findings.push(Finding::new(Rule::Dependency, &path, line_of(code, &path, &dependency.package), text));
+        findings.push(Finding::new(
+            Rule::Dependency,
+            &path,
+            line_of(code, &path, &dependency.package),
+            text,
+        ));
     }
     findings
 }

@@ -28,7 +28,7 @@ pub struct Glossary {
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     pub word: String,
-    #[serde(rename = "for")]
+    #[serde(rename = "for", deserialize_with = "rules::not_empty")]
     pub meaning: String,
     #[serde(default)]
     pub refused: Vec<Refused>,
@@ -55,6 +55,7 @@ pub struct Refused {
 #[serde(deny_unknown_fields)]
 pub struct Keep {
     pub identifier: String,
+    #[serde(deserialize_with = "rules::not_empty")]
     pub reason: String,
 }
 
@@ -87,15 +88,29 @@ pub fn check(code: &Code<'_>, glossary: &Glossary) -> Vec<Finding> {
         if refused.is_empty() {
             continue;
         }
-        for definition in code.syntax.get(&index).into_iter().flat_map(|syntax| &syntax.definitions) {
+        for definition in code
+            .syntax
+            .get(&index)
+            .into_iter()
+            .flat_map(|syntax| &syntax.definitions)
+        {
             let parts = parts(&definition.name);
             let Some(hit) = hit(&refused, Where::Identifiers, &parts) else {
                 continue;
             };
-            if glossary.keep.iter().any(|keep| keep.identifier == definition.name) {
+            if glossary
+                .keep
+                .iter()
+                .any(|keep| keep.identifier == definition.name)
+            {
                 kept.insert(definition.name.as_str());
             } else {
-                findings.push(finding(file, definition.line, &format!("the name {}", definition.name), &hit));
+                findings.push(finding(
+                    file,
+                    definition.line,
+                    &format!("the name {}", definition.name),
+                    &hit,
+                ));
             }
         }
         for piece in prose::of(file) {
@@ -113,17 +128,31 @@ pub fn check(code: &Code<'_>, glossary: &Glossary) -> Vec<Finding> {
 struct Hit<'g> {
     word: &'g str,
     instead: &'g str,
+    meaning: &'g str,
 }
 
 /// The first refused word among the words of a name or a line.
-fn hit<'g>(refused: &[(&'g Entry, &'g Refused)], place: Where, words: &[String]) -> Option<Hit<'g>> {
-    let here = refused.iter().filter(|(_, refused)| refused.places.contains(&place));
+fn hit<'g>(
+    refused: &[(&'g Entry, &'g Refused)],
+    place: Where,
+    words: &[String],
+) -> Option<Hit<'g>> {
+    let here = refused
+        .iter()
+        .filter(|(_, refused)| refused.places.contains(&place));
     for (entry, refused) in here {
         for word in &refused.words {
             let parts: Vec<&str> = word.split(' ').collect();
-            if words.windows(parts.len()).any(|window| window == parts.as_slice()) {
+            if words
+                .windows(parts.len())
+                .any(|window| window == parts.as_slice())
+            {
                 let instead = refused.instead.as_deref().unwrap_or(&entry.word);
-                return Some(Hit { word, instead });
+                return Some(Hit {
+                    word,
+                    instead,
+                    meaning: &entry.meaning,
+                });
             }
         }
     }
@@ -131,7 +160,10 @@ fn hit<'g>(refused: &[(&'g Entry, &'g Refused)], place: Where, words: &[String])
 }
 
 fn finding(file: &File, line: usize, what: &str, hit: &Hit<'_>) -> Finding {
-    let text = format!("{what} uses \"{}\", expected \"{}\" ({PATH}); rename or reword it", hit.word, hit.instead);
+    let text = format!(
+        "{what} uses \"{}\", expected \"{}\" ({PATH}: {}); rename or reword it",
+        hit.word, hit.instead, hit.meaning
+    );
     Finding::new(Rule::Word, &file.path, line, text)
 }
 
@@ -145,11 +177,17 @@ fn place_name(place: Where) -> &'static str {
 }
 
 fn unneeded(tree: &Tree, glossary: &Glossary, kept: &BTreeSet<&str>) -> Vec<Finding> {
-    let unneeded = glossary.keep.iter().filter(|keep| !kept.contains(keep.identifier.as_str()));
+    let unneeded = glossary
+        .keep
+        .iter()
+        .filter(|keep| !kept.contains(keep.identifier.as_str()));
     unneeded
         .map(|keep| {
             let line = rules::line_of(tree, PATH, &keep.identifier);
-            let text = format!("no code defines {}, or no word in it is refused; remove it from the kept names", keep.identifier);
+            let text = format!(
+                "no code defines {}, or no word in it is refused; remove it from the kept names (it was kept because: {})",
+                keep.identifier, keep.reason
+            );
             Finding::new(Rule::RulesFile, PATH, line, text)
         })
         .collect()

@@ -20,7 +20,10 @@ pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
         match layer_of(rules, path) {
             Some(layer) => findings.extend(references(code, rules, file, layer)),
             None if has_layers(rules, path) => {
-                let text = format!("this file lies in no layer; move it into the folder of one, or add it to a [[layer]] in {}", rules::PATH);
+                let text = format!(
+                    "this file lies in no layer; move it into the folder of one, or add it to a [[layer]] in {}",
+                    rules::PATH
+                );
                 findings.push(Finding::new(Rule::Layer, path, 1, text));
             }
             None => {}
@@ -35,7 +38,11 @@ fn layer_of<'r>(rules: &'r Rules, path: &str) -> Option<&'r LayerRule> {
         let matching = layer.files.iter().filter(|place| contains(place, path));
         matching.map(String::len).max()
     };
-    rules.layer.iter().filter(|layer| contains(layer).is_some()).max_by_key(contains)
+    rules
+        .layer
+        .iter()
+        .filter(|layer| contains(layer).is_some())
+        .max_by_key(contains)
 }
 
 fn contains(place: &str, path: &str) -> bool {
@@ -60,7 +67,10 @@ fn order(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
         for used in &layer.uses {
             if !before.contains(used.as_str()) {
                 let line = rules::line_of(code.tree, rules::PATH, &layer.name);
-                let text = format!("layer {} uses {used}, expected a layer that is listed before it", layer.name);
+                let text = format!(
+                    "layer {} uses {used}, expected a layer that is listed before it",
+                    layer.name
+                );
                 findings.push(Finding::new(Rule::RulesFile, rules::PATH, line, text));
             }
         }
@@ -87,14 +97,20 @@ fn references(code: &Code<'_>, rules: &Rules, file: usize, layer: &LayerRule) ->
 }
 
 fn library(layer: &LayerRule, path: &[String]) -> Option<String> {
-    let library = path.first()?;
-    layer.without.contains(library).then(|| {
-        format!(
-            "{} uses {}, expected a layer that does without {library}; move that code to a layer that may use it",
-            layer.name,
-            path.join("::")
-        )
-    })
+    let begins = |refused: &&String| {
+        let refused: Vec<&str> = refused.split("::").collect();
+        path.len() >= refused.len()
+            && path
+                .iter()
+                .zip(&refused)
+                .all(|(found, expected)| found == expected)
+    };
+    let refused = layer.without.iter().find(begins)?;
+    Some(format!(
+        "{} uses {}, expected a layer without {refused}; move that code to a layer that may use it",
+        layer.name,
+        path.join("::")
+    ))
 }
 
 fn upward(code: &Code<'_>, rules: &Rules, layer: &LayerRule, link: &Link<'_>) -> Option<String> {
@@ -106,7 +122,11 @@ fn upward(code: &Code<'_>, rules: &Rules, layer: &LayerRule, link: &Link<'_>) ->
         return None;
     }
     let name = link.reference.segments.join("::");
-    let allowed = if layer.uses.is_empty() { "no other layer".to_owned() } else { layer.uses.join(", ") };
+    let allowed = if layer.uses.is_empty() {
+        "no other layer".to_owned()
+    } else {
+        layer.uses.join(", ")
+    };
     Some(format!(
         "{} uses {name} of {} ({target}), expected {allowed}; move what both need down, or pass it in",
         layer.name, used.name

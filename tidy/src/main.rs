@@ -14,10 +14,12 @@ mod lengths;
 mod modules;
 mod packages;
 mod prose;
+mod references;
 mod rules;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tree;
 
 use std::path::Path;
@@ -80,6 +82,8 @@ fn check(tree: &Tree, rules: &Rules, glossary: &Glossary) -> Vec<Finding> {
 
 fn counts(findings: &[Finding]) -> String {
     let counts = finding::counts(findings).into_iter();
-    let counts: Vec<String> = counts.map(|(rule, count)| format!("{} {count}", rule.name())).collect();
+    let counts: Vec<String> = counts
+        .map(|(rule, count)| format!("{} {count}", rule.name()))
+        .collect();
     format!("tidy: {} findings: {}", findings.len(), counts.join(", "))
 }

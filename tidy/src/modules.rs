@@ -88,7 +88,13 @@ impl Modules {
         (modules, findings)
     }
 
-    fn add(&mut self, file: usize, package: usize, parent: Option<ModuleId>, test: bool) -> ModuleId {
+    fn add(
+        &mut self,
+        file: usize,
+        package: usize,
+        parent: Option<ModuleId>,
+        test: bool,
+    ) -> ModuleId {
         let id = self.all.len();
         let root = parent.map_or(id, |parent| self.all[parent].root);
         self.all.push(Module {
@@ -110,7 +116,8 @@ impl Modules {
         files
             .filter(|(index, file)| file.is("rs") && !self.by_file.contains_key(index))
             .map(|(_, file)| {
-                let text = "no target of a package contains this file; declare it with `mod` or delete it";
+                let text =
+                    "no target of a package contains this file; declare it with `mod` or delete it";
                 Finding::new(Rule::Module, &file.path, 1, text)
             })
             .collect()
@@ -283,7 +290,11 @@ impl Builder<'_> {
         if let Some(syntax) = self.parsed.get(&file) {
             let beside = folder_of(&path).to_owned();
             let is_folders_own = path.ends_with("/mod.rs") || path_attribute(&item.attrs).is_some();
-            let folder = if is_folders_own { beside.clone() } else { inner };
+            let folder = if is_folders_own {
+                beside.clone()
+            } else {
+                inner
+            };
             self.items(child, &syntax.items, &folder, &beside);
         }
     }

@@ -217,7 +217,9 @@ mod tests {
             text: text.to_owned(),
         };
         let pieces = of(&file).into_iter();
-        pieces.map(|piece| (piece.line, piece.place, piece.text.trim().to_owned())).collect()
+        pieces
+            .map(|piece| (piece.line, piece.place, piece.text.trim().to_owned()))
+            .collect()
     }
 
     #[test]
@@ -252,7 +254,13 @@ fn f<'a>(quote: char) { // two
 
     #[test]
     fn lua_and_shell_have_comments() {
-        assert_eq!(pieces("a.lua", "x = 1\n-- why\n"), [(2, Where::Comments, "why".to_owned())]);
-        assert_eq!(pieces("a.sh", "# why\n"), [(1, Where::Comments, "why".to_owned())]);
+        assert_eq!(
+            pieces("a.lua", "x = 1\n-- why\n"),
+            [(2, Where::Comments, "why".to_owned())]
+        );
+        assert_eq!(
+            pieces("a.sh", "# why\n"),
+            [(1, Where::Comments, "why".to_owned())]
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The rules file, `tidy.toml`, as types. What it means is in its own header.
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::Context;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::tree::Tree;
 
@@ -71,6 +72,7 @@ pub struct ClockRule {
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
     pub file: String,
+    #[serde(deserialize_with = "not_empty")]
     pub reason: String,
 }
 
@@ -95,6 +97,7 @@ pub struct LongFile {
     pub file: String,
     /// The exception's own limit.
     pub lines: usize,
+    #[serde(deserialize_with = "not_empty")]
     pub reason: String,
 }
 
@@ -105,6 +108,7 @@ pub struct LongFunction {
     pub function: String,
     /// The exception's own limit.
     pub lines: usize,
+    #[serde(deserialize_with = "not_empty")]
     pub reason: String,
 }
 
@@ -116,8 +120,19 @@ pub struct CommitRule {
     pub max_characters: usize,
 }
 
+/// A reason says something.
+pub fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.trim().is_empty() {
+        return Err(D::Error::custom(
+            "expected a reason or a meaning, found an empty text",
+        ));
+    }
+    Ok(text)
+}
+
 /// Reads the rules of a tree.
-pub fn read(tree: &Tree) -> Result<Rules> {
+pub fn read(tree: &Tree) -> anyhow::Result<Rules> {
     let file = tree
         .file(PATH)
         .with_context(|| format!("expected {PATH} at the root of the work tree, found none"))?;

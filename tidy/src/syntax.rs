@@ -1,33 +1,12 @@
 //! What the rules need of one parsed Rust file: references by path, names that it defines,
 //! and where its functions begin and end.
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenTree};
 use syn::visit::{self, Visit};
 use syn::{Attribute, spanned::Spanned};
 
-/// A path as it stands in the source, or a call of a method.
-#[derive(Debug, Clone)]
-pub struct Reference {
-    pub line: usize,
-    /// Inline modules of the file around it, from the outside.
-    pub scope: Vec<String>,
-    pub segments: Vec<String>,
-    pub kind: ReferenceKind,
-    /// Within `#[cfg(test)]` or a test function.
-    pub test: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReferenceKind {
-    /// A leaf of a `use` declaration.
-    Use,
-    /// The same, where the declaration hands the name on: `pub use`, `pub(crate) use`.
-    Reexport,
-    /// A path in code.
-    Path,
-    /// A call of a method without arguments.
-    Method,
-}
+use crate::references::{Reference, ReferenceKind, begins_upper, plain};
+use crate::tokens;
 
 /// A name that a file defines.
 #[derive(Debug, Clone)]
@@ -167,65 +146,6 @@ impl Reader {
             }
         }
     }
-
-    /// A macro's arguments are tokens; paths and calls of methods are recognised by their shape.
-    fn tokens(&mut self, tokens: &TokenStream) {
-        let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
-        let mut at = 0;
-        while at < tokens.len() {
-            match &tokens[at] {
-                TokenTree::Group(group) => self.tokens(&group.stream()),
-                TokenTree::Ident(first) => at = self.path_in_tokens(&tokens, at, first),
-                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-            }
-            at += 1;
-        }
-    }
-
-    /// Reads the path that begins at a token, and returns the index of its last token.
-    fn path_in_tokens(
-        &mut self,
-        tokens: &[TokenTree],
-        begin: usize,
-        first: &proc_macro2::Ident,
-    ) -> usize {
-        let punct = |at: usize, expected: char| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == expected);
-        let mut segments = vec![plain(first)];
-        let mut at = begin;
-        while punct(at + 1, ':') && punct(at + 2, ':') {
-            let Some(TokenTree::Ident(next)) = tokens.get(at + 3) else {
-                break;
-            };
-            segments.push(plain(next));
-            at += 3;
-        }
-        let arguments = match tokens.get(at + 1) {
-            Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Parenthesis => {
-                Some(group.stream().is_empty())
-            }
-            _ => None,
-        };
-        // A range, `a..b`, is no access to a field.
-        let after_dot = begin > 0 && punct(begin - 1, '.') && !(begin > 1 && punct(begin - 2, '.'));
-        if after_dot {
-            if arguments == Some(true) {
-                self.refer(first.span(), segments, ReferenceKind::Method);
-            }
-        } else if segments.len() > 1 || arguments.is_some() || begins_upper(&segments[0]) {
-            self.refer(first.span(), segments, ReferenceKind::Path);
-        }
-        at
-    }
-}
-
-/// A raw identifier without its `r#`.
-fn plain(name: &syn::Ident) -> String {
-    let name = name.to_string();
-    name.strip_prefix("r#").map(str::to_owned).unwrap_or(name)
-}
-
-fn begins_upper(name: &str) -> bool {
-    name.starts_with(char::is_uppercase)
 }
 
 impl<'ast> Visit<'ast> for Reader {
@@ -318,10 +238,10 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_expr_call(&mut self, call: &'ast syn::ExprCall) {
-        if let syn::Expr::Path(function) = call.func.as_ref() {
-            if let Some(name) = function.path.get_ident() {
-                self.refer(name.span(), vec![plain(name)], ReferenceKind::Path);
-            }
+        if let syn::Expr::Path(function) = call.func.as_ref()
+            && let Some(name) = function.path.get_ident()
+        {
+            self.refer(name.span(), vec![plain(name)], ReferenceKind::Path);
         }
         visit::visit_expr_call(self, call);
     }
@@ -336,7 +256,9 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         visit::visit_path(self, &call.path);
-        self.tokens(&call.tokens);
+        for shape in tokens::read(&call.tokens) {
+            self.refer(shape.span, shape.segments, shape.kind);
+        }
     }
 
     fn visit_attribute(&mut self, attribute: &'ast Attribute) {
@@ -348,7 +270,11 @@ impl<'ast> Visit<'ast> for Reader {
                 };
                 let text = literal.to_string();
                 let path = text.trim_matches('"');
-                if path.contains("::") && path.chars().all(|c| c.is_alphanumeric() || "_:".contains(c)) {
+                if path.contains("::")
+                    && path
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || "_:".contains(c))
+                {
                     let segments = path.split("::").map(str::to_owned).collect();
                     self.refer(literal.span(), segments, ReferenceKind::Path);
                 }

@@ -26,6 +26,7 @@ mod stack;
 mod status;
 mod steps;
 mod test;
+mod tidy;
 mod versions;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -58,6 +59,8 @@ enum Command {
     },
     /// Check everything that a change must pass, set-up included.
     Test,
+    /// Check the structure of the code, its words and the subjects of commits by tidy.toml.
+    Tidy,
     /// A real single-node Kubernetes on this machine, with Redis Cluster and Postgres.
     ///
     /// Needs root and Go. `up` writes target/cluster/kubeconfig. Where KUBECONFIG names a
@@ -107,6 +110,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Test => test::run(&session),
+        Command::Tidy => tidy::run(&session),
         Command::Cluster { action } => cluster::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench(args) => bench::run(&session, &args),
