@@ -7,7 +7,7 @@ const GLOSSARY: &str = r#"
 word = "restore"
 for = "writing a sale's state from Postgres to Redis"
 [[entry.refused]]
-words = ["rebuild", "put right"]
+words = ["rebuild", "patch up"]
 where = ["identifiers", "comments", "texts", "docs"]
 paths = ["sample/src/", "README.md"]
 except = ["sample/src/old.rs"]
@@ -38,9 +38,9 @@ fn a_refused_word_is_found_in_names_comments_texts_and_documents() {
     for text in [
         "fn rebuild_sale() {}",
         "struct SaleRebuild;",
-        "fn f(put_right: u8) {}",
+        "fn f(patch_up: u8) {}",
         "// Rebuild it.",
-        "/// What it puts: put right, later.",
+        "/// What it puts: patch up, later.",
         "fn f() { log(\"cannot rebuild\") }",
     ] {
         let findings = words_in("sample/src/lib.rs", text);
