@@ -14,6 +14,7 @@ use flashsale_load::checker::verdict::Finding;
 use flashsale_load::clock::Clock;
 use flashsale_load::execute;
 use flashsale_load::report::summary::Summary;
+use flashsale_load::report::table;
 use flashsale_load::run::Ending;
 use flashsale_load::run::interrupt::Interrupt;
 use flashsale_servers::Postgres;
@@ -95,8 +96,8 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
         visits.map(|visit| visit.join().unwrap())
     });
 
-    assert_eq!(honest.verdicts.len(), 6, "{}", honest.table());
-    assert!(honest.is_fine(), "{}", honest.table());
+    assert_eq!(honest.verdicts.len(), 6, "{}", table::text(&honest));
+    assert!(honest.is_fine(), "{}", table::text(&honest));
     assert_eq!(honest.sold, u64::from(ITEMS));
 
     let lost = ("every answered purchase is there", Finding::Broken);
@@ -105,12 +106,12 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
 
     let doubled = ("every answered attempt is logged once", Finding::Broken);
     for doubling in [verbose, late] {
-        assert_eq!(faults(&doubling), [doubled], "{}", doubling.table());
-        assert!(doubling.table().contains("is logged twice"));
+        assert_eq!(faults(&doubling), [doubled], "{}", table::text(&doubling));
+        assert!(table::text(&doubling).contains("is logged twice"));
     }
 
     // Errors were expected, and still nothing speaks for it.
-    let unseen = |invariant| (invariant, Finding::NotLookedAt);
+    let unseen = |invariant| (invariant, Finding::NotChecked);
     assert_eq!(
         faults(&ignorant),
         [
@@ -120,7 +121,7 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
             unseen("every answered purchase is there"),
         ],
         "{}",
-        ignorant.table()
+        table::text(&ignorant)
     );
 }
 

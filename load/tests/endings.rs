@@ -9,6 +9,7 @@ use std::time::Duration;
 use fake_api::run::{calls, plan, run, run_until};
 use fake_api::{FakeApi, Settings};
 use flashsale_load::LoadError;
+use flashsale_load::report::table;
 use flashsale_load::run::Ending;
 
 #[test]
@@ -67,7 +68,7 @@ fn users_of_a_second_run_see_what_the_first_one_has_sold() {
     let api = FakeApi::open(Settings::default());
     let flags = "--profile light --connections 8 --users 8 --rate 400 --duration 2";
     let first = run(&plan(api.url(), flags)).unwrap();
-    assert!(first.sold > 100, "{}", first.table());
+    assert!(first.sold > 100, "{}", table::text(&first));
     let second = run(&plan(api.url(), flags)).unwrap();
     let checkouts = second.endpoints.iter().find(|e| e.name == "POST /checkout");
     let refused = checkouts.unwrap().status.get("409").copied();
@@ -76,7 +77,7 @@ fn users_of_a_second_run_see_what_the_first_one_has_sold() {
     assert!(
         share < first.sold as f64 / 1_000.0 / 2.0,
         "{}",
-        second.table()
+        table::text(&second)
     );
 }
 
