@@ -5,6 +5,7 @@
 mod bench;
 mod chart;
 mod cluster;
+mod cluster_commands;
 mod cluster_demo;
 mod cluster_shop;
 mod cluster_test;
@@ -67,7 +68,7 @@ enum Command {
     /// cluster, `up` puts Redis Cluster and Postgres there and makes no other.
     Cluster {
         #[command(subcommand)]
-        action: cluster::Action,
+        action: cluster_commands::Action,
     },
     /// Write the custom resource definitions to crds/.
     Crds {
@@ -111,7 +112,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Test => test::run(&session),
         Command::Tidy => tidy::run(&session),
-        Command::Cluster { action } => cluster::run(&session, action),
+        Command::Cluster { action } => cluster_commands::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench(args) => bench::run(&session, &args),
     }

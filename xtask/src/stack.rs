@@ -35,6 +35,21 @@ pub enum Sale {
 }
 
 impl Sale {
+    /// The manifest that the operator runs, and its file, which may be made in `folder`.
+    fn manifest(self, folder: &Path) -> Result<(Manifest, PathBuf)> {
+        match self {
+            Self::AsItIs(file) => Ok((Manifest::read(&file)?, file)),
+            Self::Soon(mut manifest, delay) => {
+                let file = folder.join("flashsale.yaml");
+                manifest.start_in(delay)?;
+                manifest.write(&file)?;
+                Ok((manifest, file))
+            }
+        }
+    }
+}
+
+impl Sale {
     /// The sale of `manifest`, or without one the sample, `delay` after the servers
     /// are up. A manifest is read here already, so that a typing error in it shows
     /// before anything is installed and built.
@@ -106,24 +121,16 @@ impl Stack {
         // Of its own, so that several stacks of one session share no file.
         let guard = Guard::new()?;
         let here = guard.folder().to_owned();
-        let (manifest, file) = match settings.sale {
-            Sale::AsItIs(file) => (Manifest::read(&file)?, file),
-            Sale::Soon(mut manifest, delay) => {
-                let file = here.join("flashsale.yaml");
-                manifest.start_in(delay)?;
-                manifest.write(&file)?;
-                (manifest, file)
-            }
-        };
+        let (manifest, file) = settings.sale.manifest(&here)?;
         let logs = settings.logs;
-        let stores = [
+        let backends = [
             format!("--redis-url={}", redis.url()),
             format!("--postgres-url={}", postgres.url()),
         ];
         let status_file = here.join("status.json");
         let operator = fresh(logs, "operator", programs.operator.clone())
             .arg("local")
-            .args(&stores)
+            .args(&backends)
             .arg("--manifest")
             .arg(&file)
             .arg("--status-file")
@@ -143,28 +150,46 @@ impl Stack {
             status_file,
             guard,
         };
-        let flash_sale = manifest.name()?;
+        let shared = [
+            format!("--flash-sale={}", manifest.name()?),
+            backends[0].clone(),
+            backends[1].clone(),
+        ];
+        let threads = settings.worker_threads;
+        let shared = shared.into_iter();
+        let arguments: Vec<String> = shared
+            .chain(threads.map(|threads| format!("--worker-threads={threads}")))
+            .collect();
+        stack.start_api(session, &programs.api, &arguments, logs)?;
+        Ok(stack)
+    }
+
+    /// Starts the API processes and waits until each is ready.
+    fn start_api(
+        &mut self,
+        session: &Session,
+        program: &Path,
+        arguments: &[String],
+        logs: &Path,
+    ) -> Result<()> {
+        let folder = self.guard.folder();
         let listening: Vec<PathBuf> = (1..=API_PROCESSES)
-            .map(|number| here.join(format!("api-{number}.json")))
+            .map(|number| folder.join(format!("api-{number}.json")))
             .collect();
         for (index, file) in listening.iter().enumerate() {
             let name = format!("api-{}", index + 1);
-            let mut api = fresh(logs, &name, programs.api.clone())
-                .arg(format!("--flash-sale={flash_sale}"))
-                .args(&stores)
+            let api = fresh(logs, &name, program.to_owned())
+                .args(arguments)
                 .arg("--endpoints-file")
                 .arg(file);
-            if let Some(threads) = settings.worker_threads {
-                api = api.arg(format!("--worker-threads={threads}"));
-            }
             let anywhere = listening_at(&api, "127.0.0.1:0", "127.0.0.1:0");
-            stack.api.push(stack.guard.launch(&anywhere)?);
-            stack.api_launches.push(api);
+            self.api.push(self.guard.launch(&anywhere)?);
+            self.api_launches.push(api);
         }
         for file in listening {
-            stack.await_ready(session, &file)?;
+            self.await_ready(session, &file)?;
         }
-        Ok(stack)
+        Ok(())
     }
 
     fn await_ready(&mut self, session: &Session, listening: &Path) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What the stories share: the cluster, the chart, FlashSales, and load on them.
+//! What the cases share: the cluster, the chart, FlashSales, and load on them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     stack::product,
 };
 
-/// The names of the FlashSales of the stories.
+/// The names of the FlashSales of the cases.
 pub const SALES: [&str; 5] = ["whole", "alone", "rolled", "upgraded", "uninstalled"];
 /// A FlashSale that is wanted open soon opens so long after it is applied.
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(20);
@@ -33,7 +33,7 @@ const LOAD_LIMIT: Duration = Duration::from_secs(60);
 const SECRETS: [&str; 2] = ["flashsale-redis", "flashsale-postgres"];
 
 /// See the module.
-pub struct Scene<'a> {
+pub struct Fixture<'a> {
     /// The run that this is part of.
     pub session: &'a Session,
     /// Where all happens.
@@ -44,8 +44,8 @@ pub struct Scene<'a> {
     pub logs: PathBuf,
 }
 
-impl<'a> Scene<'a> {
-    /// Removes what stories make; an operator has to be there for FlashSales to go.
+impl<'a> Fixture<'a> {
+    /// Removes what cases make; an operator has to be there for FlashSales to go.
     pub fn clear(&self) -> Result<()> {
         for name in SALES {
             let shop = self.shop(name)?;
@@ -98,7 +98,7 @@ impl<'a> Scene<'a> {
         Ok(manifest)
     }
 
-    /// The FlashSale `name` with two pods and a sale that is open, for longer than any story,
+    /// The FlashSale `name` with two pods and a sale that is open, for longer than any case,
     /// and the sale's id.
     pub fn open_sale(&self, name: &str) -> Result<(ClusterShop<'a>, String)> {
         let mut shop = self.shop(name)?;
