@@ -33,7 +33,7 @@ pub fn check(code: &Code<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Which file uses which; code for tests inside of a file is left out, it may use what it wants.
+/// Which file uses which. Code for tests inside a product file is left out.
 fn arrows(code: &Code<'_>) -> Arrows {
     let mut arrows = Arrows::new();
     for &file in code.syntax.keys() {

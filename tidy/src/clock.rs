@@ -9,7 +9,7 @@ use crate::modules::Place;
 use crate::references::ReferenceKind;
 use crate::rules::{self, ClockRule, Rules};
 
-/// Looks for the functions and methods of the rules file in the folders that it names.
+/// Finds the functions and methods of the rules file in the folders that it names.
 pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     let rule = &rules.clock;
     let mut findings = Vec::new();

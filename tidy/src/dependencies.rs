@@ -75,15 +75,11 @@ fn manifest(code: &Code<'_>, package: &Package, rule: &PackageRule) -> Vec<Findi
     let mut findings = Vec::new();
     for dependency in &package.dependencies {
         let library = dependency.package.replace('-', "_");
+        let is_allowed =
+            allowed.contains(&library) || (dependency.dev && in_tests.contains(&library));
         let of_workspace = code.packages.iter().find(|other| other.library == library);
         let text = match of_workspace {
-            Some(other)
-                if allowed.contains(&library)
-                    || (dependency.dev && in_tests.contains(&library)) =>
-            {
-                let _ = other;
-                continue;
-            }
+            Some(_) if is_allowed => continue,
             Some(other) => format!(
                 "{} depends on {}{}, which {} does not allow; remove the dependency",
                 package.folder,

@@ -74,7 +74,7 @@ pub fn read(tree: &Tree) -> Result<Glossary> {
     toml::from_str(&file.text).with_context(|| format!("{PATH} does not parse"))
 }
 
-/// Looks for refused words in identifiers and prose.
+/// Finds refused words in identifiers and prose.
 pub fn check(code: &Code<'_>, glossary: &Glossary) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut kept = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! Subjects of commits.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::*;
@@ -33,14 +34,33 @@ fn subjects_of_commits_are_short_and_have_no_full_stop() {
     assert_one(&subjects(&[" "]), "abc:1: commit:", "found none");
 }
 
+/// A temporary folder, removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let name = format!("flashsale-tidy-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("the folder is new");
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is a folder of some kilobytes in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 #[test]
 fn the_history_is_read_from_the_base_on_and_as_far_as_a_shallow_clone_goes() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let whole = folder.path().join("whole");
+    let folder = Folder::new();
+    let whole = folder.0.join("whole");
     let git = |arguments: &[&str]| {
         let run = Command::new("git")
             .arg("-C")
-            .arg(folder.path())
+            .arg(&folder.0)
             .args(arguments)
             .output();
         let output = run.expect("git runs");
@@ -73,7 +93,7 @@ fn the_history_is_read_from_the_base_on_and_as_far_as_a_shallow_clone_goes() {
     }
     let url = format!("file://{}", whole.display());
     git(&["clone", "--quiet", "--depth", "1", &url, "shallow"]);
-    match commits::read(&folder.path().join("shallow"), &rule(&old)).expect("a history") {
+    match commits::read(&folder.0.join("shallow"), &rule(&old)).expect("a history") {
         History::Shallow(commits) => assert_eq!(subjects(&commits), ["Two"]),
         other => panic!("{other:?}"),
     }
