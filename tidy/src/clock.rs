@@ -16,40 +16,64 @@ pub fn check(code: &Code<'_>, rules: &Rules) -> Vec<Finding> {
     let mut needed = BTreeSet::new();
     for &file in code.syntax.keys() {
         let path = code.file(file).path.as_str();
-        if !rule
-            .folders
-            .iter()
-            .any(|folder| path.starts_with(folder.as_str()))
-        {
+        let mut folders = rule.folders.iter();
+        if !folders.any(|folder| path.starts_with(folder.as_str())) {
             continue;
         }
-        let allowed = rule.allowed.iter().any(|allowed| allowed.file == path);
-        let calls = code.links(file).filter(|link| !link.test);
-        for (line, call) in
-            calls.filter_map(|link| Some((link.reference.line, called(rule, &link)?)))
-        {
-            if allowed {
-                needed.insert(path);
-                continue;
-            }
+        let calls = calls(code, rule, file);
+        if rule.allowed.iter().any(|allowed| allowed.file == path) {
+            needed.extend((!calls.is_empty()).then_some(path));
+            continue;
+        }
+        findings.extend(calls.into_iter().map(|(line, call)| {
             let text = format!(
                 "reads the machine's clock or randomness with {call}, expected a value that is passed in; pass a clock or a random source, or list the file with a reason in {}",
                 rules::PATH
             );
-            findings.push(Finding::new(Rule::Clock, path, line, text));
-        }
+            Finding::new(Rule::Clock, path, line, text)
+        }));
     }
-    for allowed in &rule.allowed {
-        if !needed.contains(allowed.file.as_str()) {
+    findings.extend(unneeded(code, rule, &needed));
+    findings
+}
+
+/// Files that are listed and read nothing.
+fn unneeded(code: &Code<'_>, rule: &ClockRule, needed: &BTreeSet<&str>) -> Vec<Finding> {
+    let unneeded = rule
+        .allowed
+        .iter()
+        .filter(|allowed| !needed.contains(allowed.file.as_str()));
+    unneeded
+        .map(|allowed| {
             let line = rules::line_of(code.tree, rules::PATH, &allowed.file);
             let text = format!(
                 "{} reads neither clock nor randomness; remove it from the list (it was there because: {})",
                 allowed.file, allowed.reason
             );
-            findings.push(Finding::new(Rule::RulesFile, rules::PATH, line, text));
-        }
+            Finding::new(Rule::RulesFile, rules::PATH, line, text)
+        })
+        .collect()
+}
+
+/// The calls of a file outside of its tests: line, and what is called.
+fn calls(code: &Code<'_>, rule: &ClockRule, file: usize) -> Vec<(usize, String)> {
+    let links: Vec<Link<'_>> = code.links(file).filter(|link| !link.test).collect();
+    let has_type = links.iter().any(|link| names_type(rule, link));
+    let calls = links.iter().filter_map(|link| {
+        let call = called(rule, link)?;
+        let is_method = link.reference.kind == ReferenceKind::Method;
+        (has_type || !is_method).then_some((link.reference.line, call))
+    });
+    calls.collect()
+}
+
+/// Whether a reference names a type whose methods read a clock. Types of expressions are not
+/// known here: a type of our own may have a method of the same name.
+fn names_type(rule: &ClockRule, link: &Link<'_>) -> bool {
+    match &link.place {
+        Place::Outside(path) => path.iter().any(|name| rule.types.contains(name)),
+        Place::Module(_) | Place::Item(_) => false,
     }
-    findings
 }
 
 /// The function or method of the rule that a reference names.

@@ -60,9 +60,11 @@ pub struct ClockRule {
     pub folders: Vec<String>,
     /// `Type::function` or `crate::function`.
     pub functions: Vec<String>,
-    /// Methods without an argument.
+    /// Methods without an argument, where the file names one of `types`.
     #[serde(default)]
     pub methods: Vec<String>,
+    #[serde(default)]
+    pub types: Vec<String>,
     #[serde(default)]
     pub allowed: Vec<Allowed>,
 }

@@ -3,12 +3,14 @@
 use super::*;
 
 const CLOCK: &str = "[clock]\nfolders = [\"sample/src/\"]\n\
-    functions = [\"Instant::now\", \"rand::random\"]\nmethods = [\"elapsed\"]\n";
+    functions = [\"Instant::now\", \"rand::random\"]\nmethods = [\"elapsed\"]\ntypes = [\"Instant\"]\n";
 
 #[test]
 fn code_reads_no_clock_and_no_random_source() {
     let with = |code: &str| found_in_package(CLOCK, &[("sample/src/lib.rs", code)]);
     assert_eq!(with("fn f(clock: &Clock) { clock.now(); }\n"), NONE);
+    let own_type = "fn f(timer: crate::Timer) { timer.elapsed(); }\n";
+    assert_eq!(with(own_type), NONE);
     let in_test = "#[cfg(test)]\nmod tests { fn f() { std::time::Instant::now(); } }\n";
     assert_eq!(with(in_test), NONE);
     for (code, call) in [
@@ -32,9 +34,12 @@ fn code_reads_no_clock_and_no_random_source() {
             "fn f() {\n    format!(\"{}\", rand::random::<u8>()); }\n",
             "rand::random",
         ),
-        ("fn f(t: T) {\n    t.elapsed(); }\n", ".elapsed()"),
         (
-            "fn f(t: T) {\n    assert!(t.elapsed() > 1); }\n",
+            "fn f(t: std::time::Instant) {\n    t.elapsed(); }\n",
+            ".elapsed()",
+        ),
+        (
+            "use std::time::Instant; fn f(t: Instant) {\n    assert!(t.elapsed() > 1); }\n",
             ".elapsed()",
         ),
     ] {
