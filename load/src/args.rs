@@ -8,8 +8,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::buy::Buy;
-use crate::client::Target;
-use crate::profile::Profile;
+use crate::client::connection::Target;
+use crate::profiles::profile::Profile;
+use crate::run::plan::Plan;
 
 /// Longest run, in seconds: the timeline keeps two points a second.
 const LONGEST_S: u64 = 86_400;
@@ -118,55 +119,17 @@ pub enum Instead {
     Buy(Buy),
 }
 
-/// What is to be done, with every default filled in.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// Kind of load.
-    pub profile: Profile,
-    /// Where to; never empty.
-    pub targets: Vec<Arc<Target>>,
-    /// Length of the run.
-    pub duration: Duration,
-    /// Connections over all targets.
-    pub connections: u32,
-    /// Requests per second of an open loop; `None` for a closed loop.
-    pub rate: Option<f64>,
-    /// See [`Args::users`].
-    pub users: u32,
-    /// Of the users' dice.
-    pub seed: u64,
-    /// Folder for the report.
-    pub report: Option<PathBuf>,
-    /// File for the JSON.
-    pub json: Option<PathBuf>,
-    /// Database to check against.
-    pub postgres: Option<String>,
-    /// How long the database may be away.
-    pub postgres_timeout: Duration,
-    /// Not selling everything is a fault.
-    pub until_sold_out: bool,
-    /// Errors do not fail the run.
-    pub expect_errors: bool,
-    /// How long to wait for a sale.
-    pub sale_start_timeout: Duration,
-    /// Longest wait for an answer.
-    pub timeout: Duration,
-    /// No progress.
-    pub quiet: bool,
-}
-
 impl Args {
-    /// A plan for each profile, in their order.
+    /// A plan for each profile, in their order. `drawn_seed` is the rng seed of all of them where
+    /// no flag gives one; it has 32 bits, so that the JSON of the report carries it exactly
+    /// everywhere.
     ///
     /// # Errors
     /// When a profile is named twice: its reports would overwrite each other.
-    pub fn plans(self) -> Result<Vec<Plan>, clap::Error> {
+    pub fn plans(self, drawn_seed: u32) -> Result<Vec<Plan>, clap::Error> {
         let several = self.profile.len() > 1;
         // One for all, so that all runs of a command line can be made again.
-        let seed = self
-            .seed
-            // 32 bits, so that the JSON of the report carries it exactly everywhere.
-            .unwrap_or_else(|| u64::from(rand::random::<u32>()));
+        let seed = self.seed.unwrap_or(u64::from(drawn_seed));
         for (index, profile) in self.profile.iter().enumerate() {
             if self.profile[..index].contains(profile) {
                 let message = format!("expected each profile once, found {profile:?} again");
@@ -245,7 +208,7 @@ mod tests {
 
     fn plans(flags: &str) -> Result<Vec<Plan>, clap::Error> {
         let words = format!("flashsale-load --target http://a:1,http://b:2 {flags}");
-        Args::try_parse_from(words.split_whitespace())?.plans()
+        Args::try_parse_from(words.split_whitespace())?.plans(7)
     }
 
     fn plan(flags: &str) -> Plan {
@@ -274,7 +237,7 @@ mod tests {
     fn several_profiles_are_several_runs_with_reports_of_their_own() {
         let flags = "--profile light,heavy,stress,realistic --report out --json run.json";
         let plans_of_all = plans(flags).unwrap();
-        let told: Vec<_> = plans_of_all
+        let found: Vec<_> = plans_of_all
             .iter()
             .map(|plan| (plan.profile, plan.report.clone(), plan.json.clone()))
             .collect();
@@ -286,7 +249,7 @@ mod tests {
         ];
         let expected = expected
             .map(|(profile, report, json)| (profile, Some(report.into()), Some(json.into())));
-        assert_eq!(told, expected);
+        assert_eq!(found, expected);
         assert_eq!(plans_of_all[2].rate, Profile::Stress.defaults().rate);
         assert_eq!(plans_of_all[0].seed, plans_of_all[3].seed);
         let alone = plan("--profile heavy --report out --json run.json");

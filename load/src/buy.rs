@@ -11,19 +11,20 @@ use std::time::Duration;
 use clap::Args;
 use hyper::Method;
 
-use crate::answer::Answer;
-use crate::call::Call;
-use crate::catalogue::{Catalogue, Sale, first_free};
-use crate::client::{Client, Target};
+use crate::client::answer::Answer;
+use crate::client::call::Call;
+use crate::client::catalogue::{Catalogue, Sale, first_free};
+use crate::client::connection::{Client, Target};
+use crate::client::run_id::RunId;
+use crate::clock::Clock;
 use crate::error::LoadError;
-use crate::run_id::RunId;
 
 /// How often it is tried.
 const TRY_EVERY: Duration = Duration::from_millis(500);
 /// Longest wait for one answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much of an answer is told, in bytes: a problem fits.
-const TOLD_OF_AN_ANSWER: usize = 300;
+/// How much of an answer is shown, in bytes: a problem fits.
+const SHOWN_BYTES: usize = 300;
 
 /// Buys one item: waits for a sale, adds an item to a cart, buys it, and says which.
 ///
@@ -63,10 +64,10 @@ impl Buy {
     ///
     /// # Errors
     /// When nothing was bought in time.
-    pub async fn run(&self) -> Result<Bought, LoadError> {
+    pub async fn run(&self, clock: Clock) -> Result<Bought, LoadError> {
         let mut buyer = Buyer {
             client: Client::new(Arc::new(self.target.clone()), CALL_TIMEOUT),
-            name: RunId::now(),
+            name: RunId::at(clock.wall()),
             cart: None,
         };
         let mut last = String::from("no answer");
@@ -115,7 +116,7 @@ impl Buyer {
             user: 0,
             code: Arc::clone(&cart.code),
         };
-        let (answer, told) = self.ask(&call, &cart.catalogue).await;
+        let (answer, shown) = self.ask(&call, &cart.catalogue).await;
         match answer {
             Answer::Outcome(outcome) if !outcome.bought.is_empty() => Ok(Bought {
                 sale: cart.catalogue.sale().to_owned(),
@@ -126,7 +127,7 @@ impl Buyer {
                 if answer.is_failure() {
                     self.cart = Some(cart);
                 }
-                Err(format!("{told} to the purchase"))
+                Err(format!("{shown} to the purchase"))
             }
         }
     }
@@ -141,7 +142,7 @@ impl Buyer {
         let call = Call::Checkout { user: 0, item: 0 };
         match self.ask(&call, &catalogue).await {
             (Answer::Added { code }, _) => Ok(Cart { catalogue, code }),
-            (_, told) => Err(format!("{told} to the checkout")),
+            (_, shown) => Err(format!("{shown} to the checkout")),
         }
     }
 
@@ -150,7 +151,7 @@ impl Buyer {
             Ok((200, body)) => serde_json::from_slice(&body)
                 .map_err(|error| format!("an answer that is no sale: {error}")),
             Ok((404, _)) => Err("no active sale".to_owned()),
-            Ok((status, body)) => Err(format!("{} for the active sale", told(status, &body))),
+            Ok((status, body)) => Err(format!("{} for the active sale", shown(status, &body))),
             Err(error) => Err(error.to_string()),
         }
     }
@@ -162,14 +163,14 @@ impl Buyer {
             Ok(response) => {
                 let read = Some((response.status, &response.body[..]));
                 let answer = Answer::read(call, read, catalogue);
-                (answer, told(response.status, &response.body))
+                (answer, shown(response.status, &response.body))
             }
             Err(error) => (Answer::None, error.to_string()),
         }
     }
 }
 
-fn told(status: u16, body: &[u8]) -> String {
-    let body = String::from_utf8_lossy(&body[..body.len().min(TOLD_OF_AN_ANSWER)]);
+fn shown(status: u16, body: &[u8]) -> String {
+    let body = String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]);
     format!("answer {status} {}", body.trim())
 }

@@ -68,7 +68,7 @@ pub enum LoadError {
     /// The check could not read what it needs.
     #[error(
         "the check against Postgres failed while it read {what}: {source}; \
-         look at the URL given with --postgres and at the migrations"
+         check the URL given with --postgres and at the migrations"
     )]
     Postgres {
         /// What was being read.

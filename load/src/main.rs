@@ -3,17 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use flashsale_load::args::{Args, Instead, Plan};
+use flashsale_load::args::{Args, Instead};
 use flashsale_load::buy::Buy;
-use flashsale_load::interrupt::{self, Interrupt};
-use flashsale_load::{LoadError, execute, report};
+use flashsale_load::clock::Clock;
+use flashsale_load::report::{files, table};
+use flashsale_load::run::interrupt::{self, Interrupt};
+use flashsale_load::run::plan::Plan;
+use flashsale_load::{LoadError, execute};
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let done = if let Some(Instead::Buy(buy)) = &args.instead {
         buy_one(buy)
     } else {
-        match args.plans() {
+        match args.plans(rand::random()) {
             Ok(plans) => run(&plans),
             Err(error) => error.exit(),
         }
@@ -29,17 +32,17 @@ fn main() -> ExitCode {
 
 fn run(plans: &[Plan]) -> anyhow::Result<ExitCode> {
     for plan in plans {
-        report::prepare(plan)?;
+        files::prepare(plan)?;
     }
     let interrupt = Interrupt::by_signals()?;
     let runtime = one_thread()?;
     let mut ends = Vec::new();
     for plan in plans {
         let local = tokio::task::LocalSet::new();
-        let end = match local.block_on(&runtime, execute(plan, &interrupt)) {
+        let end = match local.block_on(&runtime, execute(plan, &interrupt, Clock::system())) {
             Ok(summary) => {
-                println!("{}", summary.table());
-                for file in report::write(plan, &summary)? {
+                println!("{}", table::text(&summary));
+                for file in files::write(plan, &summary)? {
                     println!("report: {}", file.display());
                 }
                 if summary.is_fine() { "fine" } else { "FAILED" }
@@ -73,7 +76,7 @@ fn buy_one(buy: &Buy) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::by_signals()?;
     one_thread()?.block_on(async {
         tokio::select! {
-            bought = buy.run() => {
+            bought = buy.run(Clock::system()) => {
                 println!("{}", bought?);
                 Ok(ExitCode::SUCCESS)
             }

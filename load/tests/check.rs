@@ -2,20 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod shop;
+mod fake_api;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use fake_api::{FakeApi, Lie, Settings};
 use flashsale_load::args::Args;
+use flashsale_load::checker::verdict::Finding;
+use flashsale_load::clock::Clock;
 use flashsale_load::execute;
-use flashsale_load::interrupt::Interrupt;
+use flashsale_load::report::summary::Summary;
+use flashsale_load::report::table;
 use flashsale_load::run::Ending;
-use flashsale_load::summary::Summary;
-use flashsale_load::verdict::Finding;
+use flashsale_load::run::interrupt::Interrupt;
 use flashsale_servers::Postgres;
-use shop::{Lie, Settings, Shop};
 use sqlx::PgPool;
 
 const ITEMS: u32 = 300;
@@ -28,15 +30,15 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// A shop that keeps its books in this database.
-fn open_shop(url: &str, lie: Lie) -> Shop {
+/// A fake API that keeps its state in this database.
+fn open_api(url: &str, lie: Lie) -> FakeApi {
     runtime().block_on(async {
         let pool = PgPool::connect(url).await.unwrap();
         sqlx::migrate!("../migrations").run(&pool).await.unwrap();
-        shop::database::seed(&pool, ITEMS).await;
+        fake_api::database::seed(&pool, ITEMS).await;
         pool.close().await;
     });
-    Shop::open(Settings {
+    FakeApi::open(Settings {
         items: ITEMS,
         lie,
         database: Some(url.to_owned()),
@@ -44,17 +46,17 @@ fn open_shop(url: &str, lie: Lie) -> Shop {
     })
 }
 
-fn sell_out(shop: &Shop, url: &str, flags: &str) -> Summary {
+fn sell_out(api: &FakeApi, url: &str, flags: &str) -> Summary {
     let words = format!(
         "flashsale-load --quiet --seed 3 --target {} --postgres {url} --profile heavy \
          --connections 8 --users 16 {flags}",
-        shop.url()
+        api.url()
     );
     let args = Args::try_parse_from(words.split_whitespace()).unwrap();
-    let plan = args.plans().unwrap().remove(0);
+    let plan = args.plans(1).unwrap().remove(0);
     let (_nobody, never) = Interrupt::by_hand();
     tokio::task::LocalSet::new()
-        .block_on(&runtime(), execute(&plan, &never))
+        .block_on(&runtime(), execute(&plan, &never, Clock::system()))
         .unwrap()
 }
 
@@ -71,13 +73,17 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
     let postgres = Postgres::start().unwrap();
     let visit = |name: &'static str, lie: Lie, flags: &'static str| {
         let url = postgres.create_database(name).unwrap();
-        move || sell_out(&open_shop(&url, lie), &url, flags)
+        move || sell_out(&open_api(&url, lie), &url, flags)
     };
     let honest = visit("honest", Lie::None, "--until-sold-out");
     let forgetful = visit("forgetful", Lie::ForgetsPurchases, "--until-sold-out");
     let verbose = visit("verbose", Lie::LogsTwice, "--duration 60");
     let late = visit("late", Lie::LogsTwiceLate, "--duration 60");
-    let ignorant = visit("ignorant", Lie::KnowsNoCode, "--duration 1 --expect-errors");
+    let ignorant = visit(
+        "ignorant",
+        Lie::UnknownCodes,
+        "--duration 1 --expect-errors",
+    );
     // Each waits some seconds for rows that come late, so all at once.
     let [honest, forgetful, verbose, late, ignorant] = thread::scope(|scope| {
         let visits = [
@@ -90,8 +96,8 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
         visits.map(|visit| visit.join().unwrap())
     });
 
-    assert_eq!(honest.verdicts.len(), 6, "{}", honest.table());
-    assert!(honest.is_fine(), "{}", honest.table());
+    assert_eq!(honest.verdicts.len(), 6, "{}", table::text(&honest));
+    assert!(honest.is_fine(), "{}", table::text(&honest));
     assert_eq!(honest.sold, u64::from(ITEMS));
 
     let lost = ("every answered purchase is there", Finding::Broken);
@@ -100,12 +106,12 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
 
     let doubled = ("every answered attempt is logged once", Finding::Broken);
     for doubling in [verbose, late] {
-        assert_eq!(faults(&doubling), [doubled], "{}", doubling.table());
-        assert!(doubling.table().contains("is logged twice"));
+        assert_eq!(faults(&doubling), [doubled], "{}", table::text(&doubling));
+        assert!(table::text(&doubling).contains("is logged twice"));
     }
 
     // Errors were expected, and still nothing speaks for it.
-    let unseen = |invariant| (invariant, Finding::NotLookedAt);
+    let unseen = |invariant| (invariant, Finding::NotChecked);
     assert_eq!(
         faults(&ignorant),
         [
@@ -115,7 +121,7 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
             unseen("every answered purchase is there"),
         ],
         "{}",
-        ignorant.table()
+        table::text(&ignorant)
     );
 }
 
@@ -123,13 +129,13 @@ fn an_honest_shop_holds_everywhere_and_liars_are_found_out() {
 fn sell_out_then(flags: &str, then: impl FnOnce(&mut Postgres)) -> Summary {
     let mut postgres = Postgres::start().unwrap();
     let url = postgres.url();
-    let shop = open_shop(&url, Lie::None);
+    let api = open_api(&url, Lie::None);
     thread::scope(|scope| {
-        let load = scope.spawn(|| sell_out(&shop, &url, flags));
+        let load = scope.spawn(|| sell_out(&api, &url, flags));
         let deadline = Instant::now() + LIMIT;
         let stored = "SELECT count(*) FROM checkout_attempts";
-        while shop.sold() < ITEMS as usize
-            || postgres.query(stored).unwrap() != shop.checkouts().to_string()
+        while api.sold() < ITEMS as usize
+            || postgres.query(stored).unwrap() != api.checkouts().to_string()
         {
             assert!(Instant::now() < deadline, "not everything is stored");
         }
@@ -145,8 +151,8 @@ fn a_postgres_that_was_killed_and_comes_back_is_asked_again() {
         postgres.start_again().unwrap();
     });
     assert_eq!(summary.ending, Ending::SoldOut);
-    assert_eq!(summary.verdicts.len(), 6, "{}", summary.table());
-    assert!(summary.is_fine(), "{}", summary.table());
+    assert_eq!(summary.verdicts.len(), 6, "{}", table::text(&summary));
+    assert!(summary.is_fine(), "{}", table::text(&summary));
 }
 
 #[test]

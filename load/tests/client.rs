@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashsale_load::client::{Client, NoAnswer, Target};
+use flashsale_load::client::connection::{Client, NoAnswer, Target};
 use tokio::net::TcpListener;
 
 /// A server that reads one request, answers with these bytes, and hangs up.

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod shop;
+mod fake_api;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use shop::{Settings, Shop};
+use fake_api::{FakeApi, Settings};
 
 fn command(flags: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flashsale-load"));
@@ -18,7 +18,7 @@ fn command(flags: &str) -> Command {
     command
 }
 
-fn told(output: &Output) -> String {
+fn text_of(output: &Output) -> String {
     let [out, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     format!("{out}{errors}")
 }
@@ -31,19 +31,19 @@ fn signal(name: &str, child: &Child) {
 
 #[test]
 fn several_profiles_run_one_after_the_other_and_each_is_told() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 40_000,
         ..Settings::default()
     });
     let folder = tempfile::tempdir().unwrap();
-    let target = shop.url();
+    let target = api.url();
     let flags = format!(
         "--quiet --target {target} --profile light,heavy,realistic --duration 1 --rate 100 \
          --connections 4 --users 8 --report {}",
         folder.path().join("new/reports").display()
     );
     let output = command(&flags).output().unwrap();
-    let text = told(&output);
+    let text = text_of(&output);
     assert!(output.status.success(), "{text}");
     for profile in ["light", "heavy", "realistic"] {
         let report = folder
@@ -51,7 +51,7 @@ fn several_profiles_run_one_after_the_other_and_each_is_told() {
             .join(format!("new/reports/{profile}/report.html"));
         assert!(report.is_file(), "{}", report.display());
         assert!(
-            text.contains(&format!("{profile} on {}", shop::SALE)),
+            text.contains(&format!("{profile} on {}", fake_api::SALE)),
             "{text}"
         );
         assert!(text.contains(&format!("{profile:<12}fine")), "{text}");
@@ -60,14 +60,14 @@ fn several_profiles_run_one_after_the_other_and_each_is_told() {
 
 #[test]
 fn one_profile_that_fails_fails_all_and_the_others_still_run() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 100,
         ..Settings::default()
     });
-    let target = shop.url();
+    let target = api.url();
     let flags = format!("--quiet --target {target} --profile heavy,realistic,refused --duration 2");
     let output = command(&flags).output().unwrap();
-    let text = told(&output);
+    let text = text_of(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("is sold out until"), "{text}");
     for end in ["heavy       fine", "realistic   FAILED", "refused     fine"] {
@@ -77,18 +77,18 @@ fn one_profile_that_fails_fails_all_and_the_others_still_run() {
 
 #[test]
 fn a_folder_that_cannot_be_made_is_told_before_the_run() {
-    let shop = Shop::open(Settings::default());
-    let flags = format!("--target {} --report /dev/null/reports", shop.url());
+    let api = FakeApi::open(Settings::default());
+    let flags = format!("--target {} --report /dev/null/reports", api.url());
     let output = command(&flags).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(told(&output).contains("could not write /dev/null/reports"));
-    assert_eq!(shop.checkouts(), 0);
+    assert!(text_of(&output).contains("could not write /dev/null/reports"));
+    assert_eq!(api.checkouts(), 0);
 }
 
 /// Starts a run whose calls are not answered any more after a moment, and returns it once
 /// they are not.
-fn silenced(shop: &Shop, flags: &str) -> Child {
-    let words = format!("--target {} --connections 2 {flags}", shop.url());
+fn silenced(api: &FakeApi, flags: &str) -> Child {
+    let words = format!("--target {} --connections 2 {flags}", api.url());
     let child = command(&words)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -99,7 +99,7 @@ fn silenced(shop: &Shop, flags: &str) -> Child {
     let mut still = 0;
     while still < 10 {
         assert!(Instant::now() < deadline, "no call came");
-        let now = shop.checkouts();
+        let now = api.checkouts();
         still = if now > 0 && now == before {
             still + 1
         } else {
@@ -111,8 +111,8 @@ fn silenced(shop: &Shop, flags: &str) -> Child {
     child
 }
 
-fn silent_after(span: Duration) -> Shop {
-    Shop::open(Settings {
+fn silent_after(span: Duration) -> FakeApi {
+    FakeApi::open(Settings {
         items: 200_000,
         stall: Some((span, Duration::from_secs(3_600))),
         ..Settings::default()
@@ -121,19 +121,19 @@ fn silent_after(span: Duration) -> Shop {
 
 #[test]
 fn the_first_ctrl_c_ends_the_run_with_its_summary() {
-    let shop = silent_after(Duration::from_secs(2));
-    let child = silenced(&shop, "--profile checkout --duration 3600 --timeout 2");
+    let api = silent_after(Duration::from_secs(2));
+    let child = silenced(&api, "--profile checkout --duration 3600 --timeout 2");
     signal("INT", &child);
     let output = child.wait_with_output().unwrap();
-    let text = told(&output);
+    let text = text_of(&output);
     assert_eq!(output.status.code(), Some(130), "{text}");
     assert!(text.contains("until it was interrupted"), "{text}");
 }
 
 #[test]
 fn the_second_ctrl_c_ends_it_at_once() {
-    let shop = silent_after(Duration::from_secs(2));
-    let mut child = silenced(&shop, "--profile checkout --duration 3600 --timeout 20");
+    let api = silent_after(Duration::from_secs(2));
+    let mut child = silenced(&api, "--profile checkout --duration 3600 --timeout 20");
     let began = Instant::now();
     signal("INT", &child);
     signal("TERM", &child);
@@ -145,7 +145,7 @@ fn the_second_ctrl_c_ends_it_at_once() {
 
 #[test]
 fn ctrl_c_ends_the_wait_for_a_sale() {
-    let closed = Shop::open(Settings {
+    let closed = FakeApi::open(Settings {
         open_for: Some(Duration::ZERO),
         ..Settings::default()
     });
@@ -155,9 +155,10 @@ fn ctrl_c_ends_the_wait_for_a_sale() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     assert!(
-        said.next()
+        lines
+            .next()
             .unwrap()
             .unwrap()
             .contains("waiting up to 3600 s")

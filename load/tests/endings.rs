@@ -2,48 +2,49 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod shop;
+mod fake_api;
 
 use std::time::Duration;
 
+use fake_api::run::{calls, plan, run, run_until};
+use fake_api::{FakeApi, Settings};
 use flashsale_load::LoadError;
+use flashsale_load::report::table;
 use flashsale_load::run::Ending;
-use shop::run::{calls, plan, run, run_until};
-use shop::{Settings, Shop};
 
 #[test]
 fn the_mixed_flow_sells_neighbours_and_goes_on_behind_them_in_the_next_run() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 200_000,
         ..Settings::default()
     });
     let flags = "--profile mixed --connections 4 --rate 2000 --duration 1";
     let mut sold = 0;
     for _ in 0..2 {
-        let summary = run(&plan(shop.url(), flags)).unwrap();
-        assert!(summary.is_fine(), "{}", summary.table());
+        let summary = run(&plan(api.url(), flags)).unwrap();
+        assert!(summary.is_fine(), "{}", table::text(&summary));
         let purchases = calls(&summary, "POST /purchase");
         assert_eq!(calls(&summary, "POST /checkout"), purchases * 3);
         assert_eq!(summary.sold, purchases * 3);
         sold += summary.sold;
     }
-    assert_eq!(shop.sold() as u64, sold);
+    assert_eq!(api.sold() as u64, sold);
 }
 
 #[test]
 fn every_profile_ends_with_what_there_is_to_sell() {
     // Of the hour that it was given it needs a moment.
-    let shop = Shop::open(Settings::default());
+    let api = FakeApi::open(Settings::default());
     let flags = "--connections 8 --users 32 --duration 3600";
-    let summary = run(&plan(shop.url(), &format!("--profile heavy {flags}"))).unwrap();
+    let summary = run(&plan(api.url(), &format!("--profile heavy {flags}"))).unwrap();
     assert_eq!(summary.ending, Ending::SoldOut);
-    assert!(summary.is_fine(), "{}", summary.table());
-    assert_eq!(shop.sold(), 1_000);
+    assert!(summary.is_fine(), "{}", table::text(&summary));
+    assert_eq!(api.sold(), 1_000);
 
     // Nothing is left to measure.
     for profile in ["light", "stress", "checkout"] {
         let flags = format!("--profile {profile} {flags}");
-        let refused = run(&plan(shop.url(), &flags));
+        let refused = run(&plan(api.url(), &flags));
         assert!(
             matches!(refused, Err(LoadError::SoldOut { .. })),
             "{profile}"
@@ -51,24 +52,24 @@ fn every_profile_ends_with_what_there_is_to_sell() {
     }
 
     // Each item is offered once, and what cannot be sold a second time is no error.
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 3_000,
         ..Settings::default()
     });
-    let summary = run(&plan(shop.url(), &format!("--profile mixed {flags}"))).unwrap();
+    let summary = run(&plan(api.url(), &format!("--profile mixed {flags}"))).unwrap();
     let used_up = [Ending::CatalogueUsedUp, Ending::SoldOut];
     assert!(used_up.contains(&summary.ending), "{:?}", summary.ending);
-    assert_eq!(summary.errors, 0, "{}", summary.table());
-    assert!((2_900..=3_000).contains(&shop.sold()), "{}", shop.sold());
+    assert_eq!(summary.errors, 0, "{}", table::text(&summary));
+    assert!((2_900..=3_000).contains(&api.sold()), "{}", api.sold());
 }
 
 #[test]
 fn users_of_a_second_run_see_what_the_first_one_has_sold() {
-    let shop = Shop::open(Settings::default());
+    let api = FakeApi::open(Settings::default());
     let flags = "--profile light --connections 8 --users 8 --rate 400 --duration 2";
-    let first = run(&plan(shop.url(), flags)).unwrap();
-    assert!(first.sold > 100, "{}", first.table());
-    let second = run(&plan(shop.url(), flags)).unwrap();
+    let first = run(&plan(api.url(), flags)).unwrap();
+    assert!(first.sold > 100, "{}", table::text(&first));
+    let second = run(&plan(api.url(), flags)).unwrap();
     let checkouts = second.endpoints.iter().find(|e| e.name == "POST /checkout");
     let refused = checkouts.unwrap().status.get("409").copied();
     // Two users may still want the same item.
@@ -76,24 +77,24 @@ fn users_of_a_second_run_see_what_the_first_one_has_sold() {
     assert!(
         share < first.sold as f64 / 1_000.0 / 2.0,
         "{}",
-        second.table()
+        table::text(&second)
     );
 }
 
 #[test]
 fn a_climb_that_sells_out_before_the_knee_says_so() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 100,
         ..Settings::default()
     });
     let flags = "--profile stress --rate 200 --connections 8 --users 8 --duration 60";
-    let summary = run(&plan(shop.url(), flags)).unwrap();
+    let summary = run(&plan(api.url(), flags)).unwrap();
     assert_eq!(
         (summary.ending, summary.knee.as_ref()),
         (Ending::SoldOut, None)
     );
     // Refusals behind the end would have made whole steps.
-    assert!(summary.rungs.is_empty(), "{}", summary.table());
+    assert!(summary.rate_steps.is_empty(), "{}", table::text(&summary));
     let faults = summary.faults();
     assert!(
         faults[0].contains("everything was sold before a knee"),
@@ -105,47 +106,47 @@ fn a_climb_that_sells_out_before_the_knee_says_so() {
 #[test]
 fn an_interruption_between_two_steps_of_a_climb_is_not_lost() {
     // The answers to the end of the first step of five seconds come a second late.
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         stall: Some((Duration::from_millis(4_500), Duration::from_millis(1_500))),
         ..Settings::default()
     });
     let flags = "--profile stress --rate 20 --connections 4 --users 4 --duration 60";
     let while_they_are_waited_for = tokio::time::Instant::now() + Duration::from_millis(5_500);
     let interrupted = async move { tokio::time::sleep_until(while_they_are_waited_for).await };
-    let summary = run_until(&plan(shop.url(), flags), interrupted).unwrap();
+    let summary = run_until(&plan(api.url(), flags), interrupted).unwrap();
     assert_eq!(summary.ending, Ending::Interrupted);
-    assert!(summary.duration_s < 5.5, "{}", summary.table());
-    assert!(summary.rungs.len() <= 1, "{}", summary.table());
+    assert!(summary.duration_s < 5.5, "{}", table::text(&summary));
+    assert!(summary.rate_steps.len() <= 1, "{}", table::text(&summary));
 }
 
 #[test]
 fn a_sale_that_ends_ends_the_run_and_what_is_refused_then_is_no_error() {
     for profile in ["heavy --users 8", "mixed", "realistic --users 50"] {
-        let shop = Shop::open(Settings {
+        let api = FakeApi::open(Settings {
             items: 40_000,
             open_for: Some(Duration::from_secs(2)),
             ..Settings::default()
         });
         let flags = format!("--profile {profile} --connections 4 --rate 200 --duration 3600");
-        let summary = run(&plan(shop.url(), &flags)).unwrap();
+        let summary = run(&plan(api.url(), &flags)).unwrap();
         assert_eq!(summary.ending, Ending::SaleEnded, "{profile}");
-        assert!(summary.is_fine(), "{}", summary.table());
+        assert!(summary.is_fine(), "{}", table::text(&summary));
         assert!(
             (1.5..5.0).contains(&summary.duration_s),
             "{}",
-            summary.table()
+            table::text(&summary)
         );
     }
 }
 
 #[test]
 fn what_was_to_sell_out_and_did_not_is_a_fault() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 40_000,
         ..Settings::default()
     });
     let flags = "--profile heavy --rate 50 --until-sold-out --duration 1";
-    let summary = run(&plan(shop.url(), flags)).unwrap();
+    let summary = run(&plan(api.url(), flags)).unwrap();
     assert_eq!(summary.errors, 0);
     assert!(
         summary.faults()[0].starts_with("not sold out"),
@@ -169,18 +170,18 @@ fn without_a_sale_the_run_ends_in_time_and_says_what_to_do() {
 
 #[test]
 fn refusals_need_something_sold_and_expect_nothing_else() {
-    let shop = Shop::open(Settings {
+    let api = FakeApi::open(Settings {
         items: 100,
         ..Settings::default()
     });
-    let refused = plan(shop.url(), "--profile refused --connections 2 --duration 1");
+    let refused = plan(api.url(), "--profile refused --connections 2 --duration 1");
     assert!(matches!(run(&refused), Err(LoadError::NothingSold { .. })));
     run(&plan(
-        shop.url(),
+        api.url(),
         "--profile heavy --until-sold-out --duration 60",
     ))
     .unwrap();
     let summary = run(&refused).unwrap();
-    assert!(summary.is_fine(), "{}", summary.table());
+    assert!(summary.is_fine(), "{}", table::text(&summary));
     assert_eq!(summary.status.keys().collect::<Vec<_>>(), ["409"]);
 }

@@ -21,6 +21,9 @@ use crate::{
 };
 
 const USER: &str = "flashsale";
+/// The database that every server has from its start.
+const MAINTENANCE: &str = "postgres";
+const STATEMENT_COUNTER: &str = "pg_stat_statements";
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How often another program may take the port between our look and the start.
@@ -34,6 +37,9 @@ pub struct PostgresSettings {
     pub fsync: bool,
     /// How many connections it accepts.
     pub max_connections: u16,
+    /// Count statements, where the extension pg_stat_statements is installed; it costs some
+    /// microseconds for each.
+    pub count_statements: bool,
 }
 
 impl Default for PostgresSettings {
@@ -41,6 +47,7 @@ impl Default for PostgresSettings {
         Self {
             fsync: true,
             max_connections: 200,
+            count_statements: false,
         }
     }
 }
@@ -87,6 +94,13 @@ impl Postgres {
             port,
         };
         postgres.create_database(USER)?;
+        if postgres.counts_statements() {
+            // In another database, so that the one that is used is empty.
+            postgres.query_in(
+                MAINTENANCE,
+                &format!("CREATE EXTENSION {STATEMENT_COUNTER}"),
+            )?;
+        }
         Ok(postgres)
     }
 
@@ -105,7 +119,7 @@ impl Postgres {
             .args(["--host=127.0.0.1", "--no-password"])
             .arg(format!("--port={}", self.port))
             .arg(format!("--username={USER}"))
-            .arg("--maintenance-db=postgres")
+            .arg(format!("--maintenance-db={MAINTENANCE}"))
             .arg(name);
         printed(&mut createdb, format!("createdb {name}"))?;
         Ok(self.url_of(name))
@@ -117,6 +131,30 @@ impl Postgres {
     /// Where the server is down or does not understand it.
     pub fn query(&self, statement: &str) -> Result<String, ServersError> {
         run_psql(&self.programs, &self.url(), statement)
+    }
+
+    /// How many statements were carried out in the database `flashsale` so far, as psql prints
+    /// it, those of transactions (`BEGIN`, `COMMIT`) included; `None` where they are not counted.
+    ///
+    /// # Errors
+    /// Where the server is down.
+    pub fn statement_count(&self) -> Result<Option<String>, ServersError> {
+        if !self.counts_statements() {
+            return Ok(None);
+        }
+        let statement = format!(
+            "SELECT coalesce(sum(calls), 0)::bigint FROM {STATEMENT_COUNTER} \
+             JOIN pg_database ON pg_database.oid = dbid WHERE datname = '{USER}'"
+        );
+        self.query_in(MAINTENANCE, &statement).map(Some)
+    }
+
+    fn counts_statements(&self) -> bool {
+        self.settings.count_statements && has_statement_counter(&self.programs)
+    }
+
+    fn query_in(&self, database: &str, statement: &str) -> Result<String, ServersError> {
+        run_psql(&self.programs, &self.url_of(database), statement)
     }
 
     /// Process id of the postmaster.
@@ -257,7 +295,17 @@ fn server(
     ] {
         launch = launch.arg("-c").arg(setting);
     }
+    if settings.count_statements && has_statement_counter(programs) {
+        let preload = format!("shared_preload_libraries={STATEMENT_COUNTER}");
+        launch = launch.arg("-c").arg(preload);
+    }
     launch
+}
+
+/// Whether the extension is where Debian's package of the server puts it.
+fn has_statement_counter(programs: &Path) -> bool {
+    let library = programs.join("../lib").join(STATEMENT_COUNTER);
+    library.with_extension("so").is_file()
 }
 
 /// Waits for the postmaster's own word, the eighth line of its pid file.

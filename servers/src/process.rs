@@ -275,12 +275,12 @@ impl Process {
         })
     }
 
-    /// Waits until `look` finds something, the process ends or `limit` passes.
+    /// Waits until `check` finds something, the process ends or `limit` passes.
     pub(crate) fn await_state<T>(
         &mut self,
         expected: &'static str,
         limit: Duration,
-        mut look: impl FnMut() -> Result<T, String>,
+        mut check: impl FnMut() -> Result<T, String>,
     ) -> Result<T, ServersError> {
         let mut found = String::new();
         let seen = poll(limit, || {
@@ -288,7 +288,7 @@ impl Process {
             if let Some(ended) = self.ended() {
                 return Err(ended);
             }
-            look().map(Some).or_else(|other| {
+            check().map(Some).or_else(|other| {
                 found = other;
                 Ok(None)
             })

@@ -128,6 +128,17 @@ impl RedisCluster {
         }))
     }
 
+    /// Sends a command to node `index` and returns its answer as text.
+    ///
+    /// # Errors
+    /// Where the node does not run, or answers with an error.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn ask_node(&self, index: usize, words: &[&str]) -> Result<String, ServersError> {
+        self.nodes[index].ask(words)
+    }
+
     /// Removes every key.
     ///
     /// # Errors

@@ -5,17 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Short beside a server's start, long beside the cost of one look.
+/// Short beside a server's start, long beside the cost of one check.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks until `look` finds something or `limit` has passed; at least once.
+/// Checks until `check` finds something or `limit` has passed; at least once.
 pub(crate) fn poll<T, E>(
     limit: Duration,
-    mut look: impl FnMut() -> Result<Option<T>, E>,
+    mut check: impl FnMut() -> Result<Option<T>, E>,
 ) -> Result<Option<T>, E> {
     let deadline = Instant::now() + limit;
     loop {
-        if let Some(found) = look()? {
+        if let Some(found) = check()? {
             return Ok(Some(found));
         }
         if Instant::now() >= deadline {

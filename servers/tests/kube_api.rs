@@ -40,6 +40,30 @@ spec:
     )
 }
 
+/// Lines of a spec that the definition refuses, and the field that the refusal names.
+const WRONG: [(&str, &str); 8] = [
+    (
+        "  startAt: \"2027-01-01T08:00:00Z\"",
+        "exactly one of schedule and startAt",
+    ),
+    ("  duration: 0s", "spec.duration"),
+    (
+        "  limits: {perUser: 3, perCheckout: 4}",
+        "spec.limits.perCheckout",
+    ),
+    ("  limits: {total: 101}", "spec.limits.total"),
+    (
+        "  api: {replicas: {idle: 3, sale: 2}}",
+        "spec.api.replicas.idle",
+    ),
+    (
+        "  api: {autoscaling: {maxReplicas: 5}}",
+        "spec.api.autoscaling.maxReplicas",
+    ),
+    ("  colour: red", "spec.colour"),
+    ("  suspend: perhaps", "spec.suspend"),
+];
+
 #[test]
 fn it_takes_the_definition_refuses_wrong_flash_sales_with_the_field_and_survives_its_end() {
     let mut kubernetes = KubeApi::start().unwrap();
@@ -54,29 +78,7 @@ fn it_takes_the_definition_refuses_wrong_flash_sales_with_the_field_and_survives
     ]))
     .unwrap();
 
-    let wrong = [
-        (
-            "  startAt: \"2027-01-01T08:00:00Z\"",
-            "exactly one of schedule and startAt",
-        ),
-        ("  duration: 0s", "spec.duration"),
-        (
-            "  limits: {perUser: 3, perCheckout: 4}",
-            "spec.limits.perCheckout",
-        ),
-        ("  limits: {total: 101}", "spec.limits.total"),
-        (
-            "  api: {replicas: {idle: 3, sale: 2}}",
-            "spec.api.replicas.idle",
-        ),
-        (
-            "  api: {autoscaling: {maxReplicas: 5}}",
-            "spec.api.autoscaling.maxReplicas",
-        ),
-        ("  colour: red", "spec.colour"),
-        ("  suspend: perhaps", "spec.suspend"),
-    ];
-    for (more, field) in wrong {
+    for (more, field) in WRONG {
         let refused = apply(&kubernetes, &flash_sale(more)).unwrap_err();
         assert!(refused.contains(field), "{more}: {refused}");
     }

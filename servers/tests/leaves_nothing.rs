@@ -127,9 +127,12 @@ fn start_servers_below(folder: &Path) -> Child {
         .spawn()
         .unwrap();
     let lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    let said: Vec<String> = lines.take(2).map(Result::unwrap).collect();
-    assert!(said[0].starts_with("postgres=postgres://"), "{said:?}");
-    assert!(said[1].starts_with("redis=redis://"), "{said:?}");
+    let printed: Vec<String> = lines.take(2).map(Result::unwrap).collect();
+    assert!(
+        printed[0].starts_with("postgres=postgres://"),
+        "{printed:?}"
+    );
+    assert!(printed[1].starts_with("redis=redis://"), "{printed:?}");
     program
 }
 

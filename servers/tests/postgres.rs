@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use flashsale_servers::{Postgres, postgres_programs};
+use flashsale_servers::{Postgres, PostgresSettings, postgres_programs};
 
 #[test]
 fn what_was_committed_outlives_a_stop_and_a_kill() {
@@ -39,6 +39,33 @@ fn a_database_that_is_there_already_is_an_error_that_names_it() {
     postgres.create_database("orders").unwrap();
     let error = postgres.create_database("orders").unwrap_err().to_string();
     assert!(error.contains("\"orders\" already exists"), "{error}");
+}
+
+#[test]
+fn statements_are_counted_where_that_was_asked_for() {
+    let plain = Postgres::start().unwrap();
+    assert_eq!(plain.statement_count().unwrap(), None);
+    let settings = PostgresSettings {
+        count_statements: true,
+        ..PostgresSettings::default()
+    };
+    let postgres = Postgres::start_with(settings).unwrap();
+    let count = || postgres.statement_count().unwrap().unwrap();
+    let before: u64 = count().parse().unwrap();
+    for _ in 0..3 {
+        postgres.query("SELECT 1").unwrap();
+    }
+    assert_eq!(
+        count().parse(),
+        Ok(before + 3),
+        "the counting is not counted"
+    );
+    let extensions = "SELECT count(*) FROM pg_extension WHERE extname LIKE 'pg_stat%'";
+    assert_eq!(
+        postgres.query(extensions).unwrap(),
+        "0",
+        "it is an empty database"
+    );
 }
 
 fn sql(url: &str, statement: &str) -> Result<String, String> {

@@ -24,7 +24,7 @@ use poem_openapi::{
 use redis::{Script, cluster::ClusterClientBuilder, cluster_async::ClusterConnection};
 
 const SALE: &str = "default.reference.20260101T0800Z";
-/// Above what the generator lists page by page: one page tells it the pattern.
+/// Above what the generator lists page by page: it derives the others from one page.
 const ITEMS: u32 = 100_000;
 const PAGE: u32 = 1_000;
 const REDIS_LIMIT: Duration = Duration::from_secs(2);
@@ -86,7 +86,7 @@ struct Item {
 }
 
 struct Api {
-    /// What b asks; a asks nothing.
+    /// Connection and script of b; a uses no Redis.
     redis: Option<(ClusterConnection, Script)>,
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask cluster up`, `test` and `down`: a real single-node Kubernetes on this machine, of
+//! A real single-node Kubernetes on this machine, of
 //! Debian packages and of Go programs that are built from pinned modules.
 //!
 //! Promises:
@@ -8,6 +8,7 @@
 //!   folders. `down` leaves nothing but programs in the cache and installed packages.
 //! - Where KUBECONFIG names a cluster, that one is used and no other is made.
 
+mod backends;
 mod certificates;
 mod containerd;
 mod control_plane;
@@ -21,29 +22,15 @@ mod node;
 mod packages;
 mod place;
 mod removal;
-mod stores;
 mod traces;
 
 use std::{env, ffi::OsString, fs, path::Path, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result};
-use clap::Subcommand;
 use flashsale_servers::go_program;
 
 pub use self::kubectl::Kubectl;
-use crate::{cluster_test, session::Session};
-
-/// What to do with the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
-pub enum Action {
-    /// Start it, with the images, Redis Cluster and Postgres; goes on where it was broken off.
-    Up,
-    /// Sell on it as a user would, through upgrades and the loss of the operator, and check
-    /// what comes of it; starts it where it does not run.
-    Test,
-    /// End and remove all of it.
-    Down,
-}
+use crate::session::Session;
 
 /// In the order in which they are needed first.
 const PROGRAMS: [&str; 9] = [
@@ -57,15 +44,6 @@ const PROGRAMS: [&str; 9] = [
     "kube-proxy",
     "coredns",
 ];
-
-/// Carries `action` out.
-pub fn run(session: &Session, action: Action) -> Result<()> {
-    match action {
-        Action::Up => Cluster::up(session).map(drop),
-        Action::Test => cluster_test::run(session),
-        Action::Down => removal::run(session),
-    }
-}
 
 /// The kubeconfig of a cluster that the user has already.
 pub fn given() -> Option<OsString> {
@@ -86,6 +64,11 @@ impl Cluster {
             None => (up(session)?, Some(images::imported(place::state())?)),
         };
         Ok(Self { kubectl, image })
+    }
+
+    /// Removes the cluster, whole or broken off; nothing where there is none.
+    pub fn down(session: &Session) -> Result<()> {
+        removal::run(session)
     }
 
     /// kubectl with its kubeconfig.
@@ -128,7 +111,7 @@ fn up(session: &Session) -> Result<Kubectl> {
     node::ensure(session, &kubectl)?;
     let import = |archive: &Path| containerd::import(session, archive);
     images::build_and_import(session, place::state(), &import)?;
-    stores::apply(session, &kubectl, stores::Images::Local)?;
+    backends::apply(session, &kubectl, backends::Images::Local)?;
     // Last: the cluster can be used while it is built.
     build(session, "metrics-server")?;
     metrics::ensure(session, &kubectl)?;
@@ -154,7 +137,7 @@ fn use_given(session: &Session, kubeconfig: &Path) -> Result<Kubectl> {
     ));
     let kubectl = Kubectl::new(kubeconfig)?;
     kubectl.run(session, &["get", "nodes"])?;
-    stores::apply(session, &kubectl, stores::Images::Public)?;
+    backends::apply(session, &kubectl, backends::Images::Public)?;
     session.say(
         "Redis Cluster and Postgres run there. Left to you: build the image \
          (`docker build -t <your registry>/flashsale:dev .`), push it to where this cluster \

@@ -17,7 +17,7 @@ use crate::{
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(25);
 /// How long the sample is open with `--once`.
 const OPEN_SECONDS: u32 = 40;
-const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const POLL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the sample, or `manifest` as it is, until Ctrl-C; with `once` until its sale is sold
 /// out and settled.
@@ -108,13 +108,13 @@ fn play(session: &Session, shop: &mut ClusterShop, file: &EndpointsFile) -> Resu
     session.say("Ctrl-C ends it and deletes the FlashSale");
     let mut news = News::default();
     while !session.is_interrupted() {
-        news.tell(session, &shop.status());
+        news.print(session, &shop.status());
         let endpoints = shop.endpoints();
         if endpoints != written {
             file.write(&endpoints)?;
             written = endpoints;
         }
-        thread::sleep(LOOK_PAUSE);
+        thread::sleep(POLL_PAUSE);
     }
     Ok(())
 }

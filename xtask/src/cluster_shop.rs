@@ -35,8 +35,8 @@ pub struct ClusterShop<'a> {
 /// How many API pods a FlashSale has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pods {
-    /// As many as the operator wants.
-    pub wanted: u64,
+    /// As many as the operator has asked for.
+    pub desired: u64,
     /// As many as there are, those that are ending among them.
     pub present: u64,
     /// As many of them as can be sold through.
@@ -118,10 +118,10 @@ impl<'a> ClusterShop<'a> {
     /// How many API pods there are.
     pub fn pods(&self) -> Result<Pods> {
         let numbers = "jsonpath={.items[0].spec.replicas}/{.items[0].status.readyReplicas}";
-        let said = self.of_api("deployment", numbers)?;
-        let (wanted, ready) = said.split_once('/').unwrap_or_default();
+        let printed = self.of_api("deployment", numbers)?;
+        let (desired, ready) = printed.split_once('/').unwrap_or_default();
         Ok(Pods {
-            wanted: wanted
+            desired: desired
                 .parse()
                 .context("expected a Deployment, found none")?,
             present: u64::try_from(self.pod_ids()?.len())?,
@@ -132,8 +132,8 @@ impl<'a> ClusterShop<'a> {
 
     /// The API pods, by the ids of these very pods.
     pub fn pod_ids(&self) -> Result<Vec<String>> {
-        let said = self.of_api("pods", "jsonpath={.items[*].metadata.uid}")?;
-        let mut ids: Vec<String> = said.split_whitespace().map(str::to_owned).collect();
+        let printed = self.of_api("pods", "jsonpath={.items[*].metadata.uid}")?;
+        let mut ids: Vec<String> = printed.split_whitespace().map(str::to_owned).collect();
         ids.sort_unstable();
         Ok(ids)
     }
@@ -146,8 +146,8 @@ impl<'a> ClusterShop<'a> {
         );
         let events = ["get", "events", "-n", &self.namespace];
         let how = ["--field-selector", &of, "-o", "jsonpath={.items[*].reason}"];
-        let said = self.kubectl.output(&[&events[..], &how].concat())?;
-        Ok(said.split_whitespace().map(str::to_owned).collect())
+        let printed = self.kubectl.output(&[&events[..], &how].concat())?;
+        Ok(printed.split_whitespace().map(str::to_owned).collect())
     }
 
     /// Waits until none of the pods `before` is left, and as many new ones are ready.
@@ -155,7 +155,7 @@ impl<'a> ClusterShop<'a> {
         let replaced = session.await_that("all API pods are new", READY_LIMIT, || {
             let (pods, now) = (self.pods()?, self.pod_ids()?);
             let is_new = now.iter().all(|id| !before.contains(id));
-            let is_ready = pods.ready == pods.wanted && pods.present == pods.wanted;
+            let is_ready = pods.ready == pods.desired && pods.present == pods.desired;
             Ok((is_new && is_ready).then_some(()))
         });
         replaced.with_context(|| self.more())
@@ -195,8 +195,8 @@ impl<'a> ClusterShop<'a> {
     fn of_api(&self, kind: &str, output: &str) -> Result<String> {
         let selector = format!("flashsale.dev/flash-sale={}", self.name);
         let get = ["get", kind, "-n", &self.namespace, "-l", &selector];
-        let said = self.kubectl.output(&[&get[..], &["-o", output]].concat())?;
-        Ok(said.trim().to_owned())
+        let printed = self.kubectl.output(&[&get[..], &["-o", output]].concat())?;
+        Ok(printed.trim().to_owned())
     }
 }
 
@@ -219,9 +219,9 @@ impl Shop for ClusterShop<'_> {
     fn ask_redis(&self, words: &[&str]) -> Result<String> {
         let exec = ["exec", "-n", "default", "flashsale-redis-0", "--"];
         let redis_cli = ["redis-cli", "-c"];
-        let said = self
+        let printed = self
             .kubectl
             .output(&[&exec[..], &redis_cli, words].concat())?;
-        Ok(said.trim().to_owned())
+        Ok(printed.trim().to_owned())
     }
 }

@@ -2,18 +2,18 @@
 //! The chart is installed, sales are sold through their Services on real pods, and meanwhile
 //! the operator is killed, pods are replaced, the chart is upgraded and uninstalled.
 //!
-//! Each story has a FlashSale of its own, named after it, and deletes it at its end. Whatever
+//! Each case has a FlashSale of its own, named after it, and deletes it at its end. Whatever
 //! else is in the cluster stays as it is, but for the operator.
 
 mod chart_changes;
+mod fixture;
 mod operator_killed;
 mod rolling_update;
-mod scene;
 mod whole_sale;
 
 use anyhow::Result;
 
-use self::scene::Scene;
+use self::fixture::Fixture;
 use crate::{
     chart::Chart,
     cluster::{self, Cluster},
@@ -23,11 +23,11 @@ use crate::{
 };
 
 const ADVICE: &str = "the cluster stays: `kubectl describe flashsales -n shop`, \
-     `kubectl logs -n shop deployment/flashsale-operator`; what the load generator said is in \
+     `kubectl logs -n shop deployment/flashsale-operator`; what the load generator printed is in \
      target/cluster/test/";
 
 /// In the order in which a user would meet them.
-fn stories<'a>() -> [Step<Scene<'a>>; 6] {
+fn cases<'a>() -> [Step<Fixture<'a>>; 6] {
     [
         (
             "the chart is installed, and helm test buys an item",
@@ -62,7 +62,7 @@ fn stories<'a>() -> [Step<Scene<'a>>; 6] {
     ]
 }
 
-/// Runs all stories, in the cluster of `cargo xtask cluster up`, which stays.
+/// Runs all cases, in the cluster of `cargo xtask cluster up`, which stays.
 pub fn run(session: &Session) -> Result<()> {
     anyhow::ensure!(
         cluster::given().is_none(),
@@ -71,17 +71,17 @@ pub fn run(session: &Session) -> Result<()> {
     );
     let cluster = Cluster::up(session)?;
     let chart = Chart::new(session, &cluster)?;
-    let scene = Scene {
+    let fixture = Fixture {
         session,
         cluster: &cluster,
         chart,
         logs: project::output_folder("cluster/test")?,
     };
-    scene.clear()?;
-    let result = steps::run(&stories(), &scene);
-    // Where a story failed, all stays as it is for who looks for the reason.
+    fixture.clear()?;
+    let result = steps::run(&cases(), &fixture);
+    // Where a case failed, all stays as it is for who looks for the reason.
     if result.is_ok() {
-        scene.clear()?;
+        fixture.clear()?;
     }
     result
 }

@@ -25,7 +25,7 @@ use crate::{
 /// From the start of the programs; they need about two seconds to be ready.
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(10);
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
-const LOOK_PAUSE: Duration = Duration::from_millis(200);
+const POLL_PAUSE: Duration = Duration::from_millis(200);
 /// How long the files of a demo that was killed may take to be removed.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
@@ -53,8 +53,8 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
     let mut revival = Revival::default();
     let mut opens_by = sample.then(|| Instant::now() + OPEN_LIMIT);
     while !session.is_interrupted() {
-        revival.look(session, &mut stack);
-        news.tell(session, &stack.status());
+        revival.check(session, &mut stack);
+        news.print(session, &stack.status());
         if opens_by.is_some_and(|by| Instant::now() >= by) {
             let waited = OPEN_LIMIT.as_secs();
             stack.active_sale().with_context(|| {
@@ -67,7 +67,7 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
             file.write(&endpoints)?;
             written = endpoints;
         }
-        thread::sleep(LOOK_PAUSE);
+        thread::sleep(POLL_PAUSE);
     }
     session.say("Stopping");
     stack.stop();

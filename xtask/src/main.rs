@@ -3,10 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
 
 mod bench;
-mod bench_plot;
-mod bench_report;
 mod chart;
 mod cluster;
+mod cluster_commands;
 mod cluster_demo;
 mod cluster_shop;
 mod cluster_test;
@@ -28,6 +27,7 @@ mod stack;
 mod status;
 mod steps;
 mod test;
+mod tidy;
 mod versions;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -60,13 +60,15 @@ enum Command {
     },
     /// Check everything that a change must pass, set-up included.
     Test,
+    /// Check the structure of the code, its words and the subjects of commits by tidy.toml.
+    Tidy,
     /// A real single-node Kubernetes on this machine, with Redis Cluster and Postgres.
     ///
     /// Needs root and Go. `up` writes target/cluster/kubeconfig. Where KUBECONFIG names a
     /// cluster, `up` puts Redis Cluster and Postgres there and makes no other.
     Cluster {
         #[command(subcommand)]
-        action: cluster::Action,
+        action: cluster_commands::Action,
     },
     /// Write the custom resource definitions to crds/.
     Crds {
@@ -75,24 +77,7 @@ enum Command {
         check: bool,
     },
     /// Measure how fast it is, beside two reference programs.
-    Bench {
-        /// Run only this case, and the references.
-        #[arg(long, value_name = "NAME", value_enum)]
-        case: Option<bench::Case>,
-        /// How long each measurement takes.
-        #[arg(long, value_name = "S", default_value_t = 10, value_parser = seconds)]
-        seconds: u32,
-    },
-}
-
-fn seconds(text: &str) -> Result<u32, String> {
-    let max = bench::MAX_SECONDS;
-    match text.parse() {
-        Ok(seconds) if (1..=max).contains(&seconds) => Ok(seconds),
-        _ => Err(format!(
-            "expected 1 to {max}: the carts of longer measurements would fill the memory"
-        )),
-    }
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -126,8 +111,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             }
         }
         Command::Test => test::run(&session),
-        Command::Cluster { action } => cluster::run(&session, action),
+        Command::Tidy => tidy::run(&session),
+        Command::Cluster { action } => cluster_commands::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
-        Command::Bench { case, seconds } => bench::run(&session, case, seconds),
+        Command::Bench(args) => bench::run(&session, &args),
     }
 }

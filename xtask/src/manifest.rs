@@ -9,8 +9,6 @@ use serde_yaml_ng::Value;
 
 use crate::project;
 
-const SAMPLE: &str = "k8s/samples/demo.yaml";
-
 /// The YAML documents of a manifest, one of them a FlashSale.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -28,7 +26,7 @@ impl Manifest {
 
     /// The project's sample: one sale of 10,000 items.
     pub fn sample() -> Result<Self> {
-        Self::read(&project::root().join(SAMPLE))
+        Self::read(&project::sample_of(&project::root()))
     }
 
     fn parse(text: &str) -> Result<Self> {

@@ -1,19 +1,19 @@
-//! Tells the developer what becomes of the sales: how long until one opens, that it is open,
+//! Prints for the developer what becomes of the sales: how long until one opens, that it is open,
 //! sold out, over.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{session::Session, status::Status};
 
-/// Says each thing once.
+/// Prints each thing once.
 #[derive(Default)]
 pub struct News {
-    said: Option<String>,
+    printed: Option<String>,
 }
 
 impl News {
-    /// Says what is new in a status.
-    pub fn tell(&mut self, session: &Session, status: &Status) {
+    /// Prints what is new in a status.
+    pub fn print(&mut self, session: &Session, status: &Status) {
         if let Some(line) = self.line(status, Timestamp::now()) {
             session.say(line);
         }
@@ -21,10 +21,10 @@ impl News {
 
     fn line(&mut self, status: &Status, now: Timestamp) -> Option<String> {
         let line = line(status, now);
-        if line == self.said {
+        if line == self.printed {
             return None;
         }
-        self.said.clone_from(&line);
+        self.printed.clone_from(&line);
         line
     }
 }
@@ -77,11 +77,11 @@ mod tests {
 
     fn lines(moments: &[(&str, &str)]) -> Vec<String> {
         let mut news = News::default();
-        let tell = |(now, status): &(&str, &str)| {
+        let line = |(now, status): &(&str, &str)| {
             let now = format!("2026-11-23T{now}Z").parse().unwrap();
             news.line(&Status::read(status), now)
         };
-        moments.iter().filter_map(tell).collect()
+        moments.iter().filter_map(line).collect()
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
         };
         let (open, sold_out) = (sale("Selling"), sale("SoldOut"));
         let over = r#"{"phase": "Finished", "history": [{"id": "s", "result": "Successful", "total": 7, "sold": 7}]}"#;
-        let told = lines(&[
+        let printed = lines(&[
             ("06:10:00", ""),
             ("06:10:00", next),
             ("06:10:01", next),
@@ -107,7 +107,7 @@ mod tests {
             ("09:00:01", over),
         ]);
         assert_eq!(
-            told,
+            printed,
             [
                 "s opens in 1h 50m, at 2026-11-23T08:00:00Z",
                 "s opens in 2m, at 2026-11-23T08:00:00Z",

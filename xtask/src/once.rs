@@ -77,7 +77,7 @@ pub fn from_start_to_end(session: &Session, shop: &mut dyn Shop, report: &Path) 
     let limit = Duration::try_from(OPEN_LIMIT)?;
     let sale = session.await_that("the sale opens", limit, || {
         shop.check()?;
-        news.tell(session, &shop.status());
+        news.print(session, &shop.status());
         Ok(shop.active_sale())
     })?;
 

@@ -46,16 +46,17 @@ impl Document {
     }
 
     /// Whether an operation of this path may answer this status. A method that the path
-    /// does not take has no operation of its own: any of the path's tells of it then.
+    /// does not take has no operation of its own: any of the path's documents_it of it then.
     pub fn documents(&self, method: &str, template: &str, status: u16) -> bool {
         let Some(item) = self.0["paths"].get(template).and_then(Value::as_object) else {
             return false;
         };
         let method = method.to_lowercase();
-        let tells = |operation: &Value| operation["responses"].get(status.to_string()).is_some();
+        let documents_it =
+            |operation: &Value| operation["responses"].get(status.to_string()).is_some();
         match item.get(&method) {
-            Some(operation) => tells(operation),
-            None => item.values().any(tells),
+            Some(operation) => documents_it(operation),
+            None => item.values().any(documents_it),
         }
     }
 

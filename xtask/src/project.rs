@@ -18,6 +18,11 @@ pub fn root() -> PathBuf {
     xtask.parent().map_or(xtask.clone(), Path::to_path_buf)
 }
 
+/// The sample manifest of a tree.
+pub fn sample_of(root: &Path) -> PathBuf {
+    root.join("k8s/samples/demo.yaml")
+}
+
 /// The folder `target/<command>`, where a command writes what it leaves; made here.
 pub fn output_folder(command: &str) -> Result<PathBuf> {
     let folder = root().join("target").join(command);
@@ -32,41 +37,102 @@ pub enum Profile {
     Dev,
     /// Quick to run.
     Release,
+    /// As it is shipped: optimised over all crates.
+    Dist,
+}
+
+impl Profile {
+    /// The name of its folder in Cargo's target folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+
+    /// What chooses it for `cargo build` in a workspace with this `Cargo.toml`. A workspace
+    /// that does not define the profile `dist` gets its definition with the command.
+    pub fn flags(self, cargo_toml: &str) -> Vec<&'static str> {
+        let is_defined = || {
+            cargo_toml
+                .lines()
+                .any(|line| line.trim() == "[profile.dist]")
+        };
+        match self {
+            Self::Dev => Vec::new(),
+            Self::Release => vec!["--release"],
+            Self::Dist if is_defined() => vec!["--profile=dist"],
+            Self::Dist => vec![
+                "--profile=dist",
+                "--config=profile.dist.inherits='release'",
+                "--config=profile.dist.lto='fat'",
+                "--config=profile.dist.codegen-units=1",
+            ],
+        }
+    }
+}
+
+/// The programs of the product that sell.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// `flashsale-api`.
+    pub api: PathBuf,
+    /// `flashsale-operator`.
+    pub operator: PathBuf,
+}
+
+impl Programs {
+    /// Those of this tree, which must have been built.
+    pub fn built(profile: Profile) -> Result<Self> {
+        Ok(Self {
+            api: program(profile, "flashsale-api")?,
+            operator: program(profile, "flashsale-operator")?,
+        })
+    }
 }
 
 /// Builds programs; Cargo's own messages go to the terminal.
 pub fn build(session: &Session, profile: Profile, targets: &[&str]) -> Result<()> {
-    let mut build = cargo("build").arg("build").args(targets);
-    if profile == Profile::Release {
-        build = build.arg("--release");
-    }
+    let file = root().join("Cargo.toml");
+    let cargo_toml =
+        fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+    let build = cargo("build").arg("build").args(targets);
+    let build = build.args(profile.flags(&cargo_toml));
     session.run(build).context("the build failed; see above")
 }
 
+/// Chooses the three programs of the product. Always all of them: the features of libraries
+/// depend on what is built together.
+pub const PRODUCT: [&str; 6] = [
+    "-p",
+    "flashsale-api",
+    "-p",
+    "flashsale-operator",
+    "-p",
+    "flashsale-load",
+];
+
 /// Builds the three programs of the product in release mode.
 pub fn build_product(session: &Session) -> Result<()> {
-    session.say("Building flashsale-api, flashsale-operator and flashsale-load (release)");
-    let packages = [
-        "-p",
-        "flashsale-api",
-        "-p",
-        "flashsale-operator",
-        "-p",
-        "flashsale-load",
-    ];
-    build(session, Profile::Release, &packages)
+    build_product_in(session, Profile::Release)
+}
+
+/// Builds the three programs of the product.
+pub fn build_product_in(session: &Session, profile: Profile) -> Result<()> {
+    session.say(format_args!(
+        "Building flashsale-api, flashsale-operator and flashsale-load ({})",
+        profile.folder()
+    ));
+    build(session, profile, &PRODUCT)
 }
 
 /// The file of a program that [`build`] made; examples are `examples/<name>`.
 pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
     // This program is <target>/<profile>/xtask, wherever Cargo was told to build.
     let this = env::current_exe().context("could not find out where xtask itself is")?;
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => "release",
-    };
     let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
-    let program = target.join(folder).join(name);
+    let program = target.join(profile.folder()).join(name);
     anyhow::ensure!(
         program.is_file(),
         "expected the program {} after its build, found none",
@@ -105,6 +171,22 @@ fn is_of_this_program(variable: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workspace_without_the_profile_dist_is_built_with_its_definition() {
+        let flags = |cargo_toml| Profile::Dist.flags(cargo_toml);
+        assert_eq!(
+            flags("[workspace]\n[profile.dist]\nlto = 'fat'\n"),
+            ["--profile=dist"]
+        );
+        let defined = flags("[profile.release]\n");
+        assert!(
+            defined.contains(&"--config=profile.dist.lto='fat'"),
+            "{defined:?}"
+        );
+        assert_eq!(Profile::Release.flags(""), ["--release"]);
+        assert!(Profile::Dev.flags("").is_empty());
+    }
 
     #[test]
     fn what_describes_xtask_is_kept_from_cargo_and_what_the_developer_set_is_not() {

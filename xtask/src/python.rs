@@ -61,12 +61,12 @@ pub fn schemathesis(session: &Session) -> Result<PathBuf> {
 }
 
 fn wait_for(session: &Session, lock: &File, cache: &Path) -> Result<()> {
-    let mut told = false;
+    let mut reported = false;
     session.await_that("the cache is free", LOCK_LIMIT, || match lock.try_lock() {
         Ok(()) => Ok(Some(())),
         Err(TryLockError::WouldBlock) => {
-            if !told {
-                told = true;
+            if !reported {
+                reported = true;
                 session.say(format_args!(
                     "Waiting for another run that installs into {}",
                     cache.display()

@@ -25,7 +25,7 @@ pub struct Revival {
 
 impl Revival {
     /// Starts again what ended long enough ago, and says so.
-    pub fn look(&mut self, session: &Session, stack: &mut Stack) {
+    pub fn check(&mut self, session: &Session, stack: &mut Stack) {
         let ended = stack.ended();
         self.since
             .retain(|part, _| ended.iter().any(|(other, _)| other == part));
@@ -46,7 +46,7 @@ impl Revival {
                 continue;
             }
             *since = Instant::now();
-            match stack.start_again(session, part) {
+            match stack.start_again(part) {
                 Ok(()) => session.say(format_args!("Started {part} again")),
                 Err(error) => session.say(format_args!("{part} could not be started: {error:#}")),
             }

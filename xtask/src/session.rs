@@ -63,7 +63,7 @@ impl Session {
         &self.guard
     }
 
-    /// Tells the developer what is being done.
+    /// Prints what is being done.
     pub fn say(&self, what: impl fmt::Display) {
         println!("==> {what}");
     }
@@ -141,17 +141,17 @@ impl Session {
         }
     }
 
-    /// Looks every 50 ms until `look` finds something; fails after `limit`.
+    /// Calls `find` every 50 ms until it finds something; fails after `limit`.
     pub fn await_that<T>(
         &self,
         what: &str,
         limit: Duration,
-        mut look: impl FnMut() -> Result<Option<T>>,
+        mut find: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
         let deadline = Instant::now() + limit;
         loop {
             self.check()?;
-            if let Some(found) = look()? {
+            if let Some(found) = find()? {
                 return Ok(found);
             }
             anyhow::ensure!(

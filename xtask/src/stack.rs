@@ -8,14 +8,16 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Launch, Postgres, Process, RedisCluster, ServersError, Signal};
+use flashsale_servers::{
+    Guard, Launch, Postgres, PostgresSettings, Process, RedisCluster, ServersError, Signal,
+};
 use jiff::SignedDuration;
 use serde::Deserialize;
 
 use crate::{
     http,
     manifest::Manifest,
-    project::{Profile, program},
+    project::{Profile, Programs},
     session::{STOP_LIMIT, Session},
     shop::{Endpoints, Shop},
     status::Status,
@@ -30,6 +32,21 @@ pub enum Sale {
     Soon(Manifest, SignedDuration),
     /// This file, as it is.
     AsItIs(PathBuf),
+}
+
+impl Sale {
+    /// The manifest that the operator runs, and its file, which may be made in `folder`.
+    fn manifest(self, folder: &Path) -> Result<(Manifest, PathBuf)> {
+        match self {
+            Self::AsItIs(file) => Ok((Manifest::read(&file)?, file)),
+            Self::Soon(mut manifest, delay) => {
+                let file = folder.join("flashsale.yaml");
+                manifest.start_in(delay)?;
+                manifest.write(&file)?;
+                Ok((manifest, file))
+            }
+        }
+    }
 }
 
 impl Sale {
@@ -66,6 +83,8 @@ struct Listening {
 /// See the module. Dropping it ends everything at once; [`Stack::stop`] lets the
 /// programs finish first.
 pub struct Stack {
+    // Before the processes: fields are dropped in order, and the guard stops all at once.
+    guard: Guard,
     api: Vec<Process>,
     operator: Process,
     /// How the API processes were started, but for where they listen.
@@ -81,46 +100,45 @@ impl Stack {
     /// Starts everything and waits until every API process says that it is ready.
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
+        let programs = Programs::built(Profile::Release)?;
+        Self::start_with(session, settings, &programs, PostgresSettings::default())
+    }
+
+    /// The same with these programs and this Postgres.
+    pub fn start_with(
+        session: &Session,
+        settings: Settings,
+        programs: &Programs,
+        postgres: PostgresSettings,
+    ) -> Result<Self> {
         session.say("Starting Postgres and a six-node Redis Cluster");
-        let postgres = session.begin_work(|| Ok(Postgres::start()?));
+        let postgres = session.begin_work(move || Ok(Postgres::start_with(postgres)?));
         let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
         let postgres = session.finish_work(postgres)?;
         let redis = session.finish_work(redis)?;
 
         session.say("Starting the operator and two API processes");
-        let here = session.guard().folder();
-        let (manifest, file) = match settings.sale {
-            Sale::AsItIs(file) => (Manifest::read(&file)?, file),
-            Sale::Soon(mut manifest, delay) => {
-                let file = here.join("flashsale.yaml");
-                manifest.start_in(delay)?;
-                manifest.write(&file)?;
-                (manifest, file)
-            }
-        };
+        // Of its own, so that several stacks of one session share no file.
+        let guard = Guard::new()?;
+        let here = guard.folder().to_owned();
+        let (manifest, file) = settings.sale.manifest(&here)?;
         let logs = settings.logs;
-        let stores = [
+        let backends = [
             format!("--redis-url={}", redis.url()),
             format!("--postgres-url={}", postgres.url()),
         ];
         let status_file = here.join("status.json");
-        // The status of an earlier stack of this session is not this one's.
-        let _ = fs::remove_file(&status_file);
-        let operator = fresh(
-            logs,
-            "operator",
-            program(Profile::Release, "flashsale-operator")?,
-        )
-        .arg("local")
-        .args(&stores)
-        .arg("--manifest")
-        .arg(&file)
-        .arg("--status-file")
-        .arg(&status_file);
+        let operator = fresh(logs, "operator", programs.operator.clone())
+            .arg("local")
+            .args(&backends)
+            .arg("--manifest")
+            .arg(&file)
+            .arg("--status-file")
+            .arg(&status_file);
         let mut stack = Self {
             api: Vec::new(),
             api_launches: Vec::new(),
-            operator: session.guard().launch(&operator)?,
+            operator: guard.launch(&operator)?,
             operator_launch: operator,
             endpoints: Endpoints {
                 redis: redis.url(),
@@ -130,30 +148,48 @@ impl Stack {
             redis,
             postgres,
             status_file,
+            guard,
         };
-        let flash_sale = manifest.name()?;
+        let shared = [
+            format!("--flash-sale={}", manifest.name()?),
+            backends[0].clone(),
+            backends[1].clone(),
+        ];
+        let threads = settings.worker_threads;
+        let shared = shared.into_iter();
+        let arguments: Vec<String> = shared
+            .chain(threads.map(|threads| format!("--worker-threads={threads}")))
+            .collect();
+        stack.start_api(session, &programs.api, &arguments, logs)?;
+        Ok(stack)
+    }
+
+    /// Starts the API processes and waits until each is ready.
+    fn start_api(
+        &mut self,
+        session: &Session,
+        program: &Path,
+        arguments: &[String],
+        logs: &Path,
+    ) -> Result<()> {
+        let folder = self.guard.folder();
         let listening: Vec<PathBuf> = (1..=API_PROCESSES)
-            .map(|number| here.join(format!("api-{number}.json")))
+            .map(|number| folder.join(format!("api-{number}.json")))
             .collect();
         for (index, file) in listening.iter().enumerate() {
-            let _ = fs::remove_file(file);
             let name = format!("api-{}", index + 1);
-            let mut api = fresh(logs, &name, program(Profile::Release, "flashsale-api")?)
-                .arg(format!("--flash-sale={flash_sale}"))
-                .args(&stores)
+            let api = fresh(logs, &name, program.to_owned())
+                .args(arguments)
                 .arg("--endpoints-file")
                 .arg(file);
-            if let Some(threads) = settings.worker_threads {
-                api = api.arg(format!("--worker-threads={threads}"));
-            }
             let anywhere = listening_at(&api, "127.0.0.1:0", "127.0.0.1:0");
-            stack.api.push(session.guard().launch(&anywhere)?);
-            stack.api_launches.push(api);
+            self.api.push(self.guard.launch(&anywhere)?);
+            self.api_launches.push(api);
         }
         for file in listening {
-            stack.await_ready(session, &file)?;
+            self.await_ready(session, &file)?;
         }
-        Ok(stack)
+        Ok(())
     }
 
     fn await_ready(&mut self, session: &Session, listening: &Path) -> Result<()> {
@@ -186,19 +222,39 @@ impl Stack {
     }
 
     /// Starts what has ended again, where it was.
-    pub fn start_again(&mut self, session: &Session, part: Part) -> Result<()> {
+    pub fn start_again(&mut self, part: Part) -> Result<()> {
         match part {
             Part::Api(index) => {
                 let (public, internal) =
                     (&self.endpoints.api[index], &self.endpoints.internal[index]);
                 let launch = listening_at(&self.api_launches[index], host(public), host(internal));
-                self.api[index] = session.guard().launch(&launch)?;
+                self.api[index] = self.guard.launch(&launch)?;
             }
-            Part::Operator => self.operator = session.guard().launch(&self.operator_launch)?,
+            Part::Operator => self.operator = self.guard.launch(&self.operator_launch)?,
             Part::Redis(index) => self.redis.restart(index)?,
             Part::Postgres => self.postgres.start_again()?,
         }
         Ok(())
+    }
+
+    /// Process ids of the API processes.
+    pub fn api_pids(&self) -> Vec<u32> {
+        self.api.iter().map(Process::pid).collect()
+    }
+
+    /// Process id of the operator.
+    pub fn operator_pid(&self) -> u32 {
+        self.operator.pid()
+    }
+
+    /// The Redis Cluster.
+    pub fn redis(&self) -> &RedisCluster {
+        &self.redis
+    }
+
+    /// The database server.
+    pub fn postgres(&self) -> &Postgres {
+        &self.postgres
     }
 
     /// Lets the API processes drain and the operator finish; then all is ended.

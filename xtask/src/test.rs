@@ -11,6 +11,7 @@ use crate::{
     session::Session,
     setup::{self, Needs},
     steps::{self, Step},
+    tidy,
 };
 
 /// What tests run of it. Each costs minutes where the cache is empty, so no more than needed.
@@ -34,6 +35,11 @@ const STEPS: &[Step<Session>] = &[
         "formatting",
         |session| session.run(cargo("fmt").args(["fmt", "--all", "--check"])),
         "run `cargo fmt --all`",
+    ),
+    (
+        "structure and words",
+        tidy::run,
+        "do what each finding says; `cargo xtask tidy` finds them again",
     ),
     (
         "lints",

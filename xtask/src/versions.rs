@@ -15,10 +15,10 @@ pub const OLDEST_PYTHON: (u32, u32) = (3, 10);
 /// Fails where Redis is too old.
 pub fn check_redis() -> Result<()> {
     let program = redis_server()?;
-    let said = said_by(Command::new(&program).arg("--version"))?;
+    let printed = output_of(Command::new(&program).arg("--version"))?;
     anyhow::ensure!(
-        redis_major(&said).is_some_and(|major| major >= OLDEST_REDIS),
-        "expected Redis {OLDEST_REDIS} or later, found `{said}` ({}); \
+        redis_major(&printed).is_some_and(|major| major >= OLDEST_REDIS),
+        "expected Redis {OLDEST_REDIS} or later, found `{printed}` ({}); \
          install a later redis-server or valkey-server and put it first in PATH",
         program.display()
     );
@@ -28,10 +28,10 @@ pub fn check_redis() -> Result<()> {
 /// Fails where Postgres is too old.
 pub fn check_postgres() -> Result<()> {
     let program = postgres_programs()?.join("postgres");
-    let said = said_by(Command::new(&program).arg("--version"))?;
+    let printed = output_of(Command::new(&program).arg("--version"))?;
     anyhow::ensure!(
-        postgres_major(&said).is_some_and(|major| major >= OLDEST_POSTGRES),
-        "expected PostgreSQL {OLDEST_POSTGRES} or later, found `{said}` ({}); \
+        postgres_major(&printed).is_some_and(|major| major >= OLDEST_POSTGRES),
+        "expected PostgreSQL {OLDEST_POSTGRES} or later, found `{printed}` ({}); \
          install a later one and put the folder of its programs first in PATH",
         program.display()
     );
@@ -40,11 +40,11 @@ pub fn check_postgres() -> Result<()> {
 
 /// Fails where Python is too old.
 pub fn check_python() -> Result<()> {
-    let said = said_by(Command::new("python3").arg("--version"))?;
+    let printed = output_of(Command::new("python3").arg("--version"))?;
     let (major, minor) = OLDEST_PYTHON;
     anyhow::ensure!(
-        python_version(&said).is_some_and(|version| version >= OLDEST_PYTHON),
-        "expected Python {major}.{minor} or later, found `{said}`; \
+        python_version(&printed).is_some_and(|version| version >= OLDEST_PYTHON),
+        "expected Python {major}.{minor} or later, found `{printed}`; \
          install a later one and put its python3 first in PATH"
     );
     Ok(())
@@ -66,25 +66,25 @@ pub fn check_rust_tools() -> Result<()> {
     Ok(())
 }
 
-fn said_by(command: &mut Command) -> Result<String> {
+fn output_of(command: &mut Command) -> Result<String> {
     let output = command
         .output()
         .with_context(|| format!("could not run {}", command.get_program().display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn redis_major(said: &str) -> Option<u32> {
-    let mut words = said.split_whitespace();
+fn redis_major(printed: &str) -> Option<u32> {
+    let mut words = printed.split_whitespace();
     words.find_map(|word| leading_number(word.strip_prefix("v=")?))
 }
 
 /// The distribution may add a word of its own in brackets at the end.
-fn postgres_major(said: &str) -> Option<u32> {
-    leading_number(said.strip_prefix("postgres (PostgreSQL) ")?)
+fn postgres_major(printed: &str) -> Option<u32> {
+    leading_number(printed.strip_prefix("postgres (PostgreSQL) ")?)
 }
 
-fn python_version(said: &str) -> Option<(u32, u32)> {
-    let (major, rest) = said.strip_prefix("Python ")?.split_once('.')?;
+fn python_version(printed: &str) -> Option<(u32, u32)> {
+    let (major, rest) = printed.strip_prefix("Python ")?.split_once('.')?;
     Some((major.parse().ok()?, leading_number(rest)?))
 }
 

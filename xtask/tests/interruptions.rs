@@ -22,13 +22,13 @@ printf '%s %s' $$ $! >"$NOTES.partial" && mv "$NOTES.partial" "$NOTES"
 while kill -0 $!; do wait; done
 "#;
 
-struct Story {
+struct Fixture {
     here: Guard,
     xtask: Child,
     pids: Vec<u32>,
 }
 
-impl Story {
+impl Fixture {
     /// `cargo xtask crds` in the middle of its build.
     fn begin() -> Self {
         let here = Guard::new().unwrap();
@@ -73,38 +73,38 @@ impl Story {
 
 #[test]
 fn a_second_ctrl_c_does_not_wait_for_a_program_that_does_not_end() {
-    let mut story = Story::begin();
+    let mut fixture = Fixture::begin();
     let begun = Instant::now();
-    story.signal("INT");
-    let asked = story.here.folder().join("notes.asked");
+    fixture.signal("INT");
+    let asked = fixture.here.folder().join("notes.asked");
     await_that("the program is asked to end", || asked.exists());
     assert!(
-        story.xtask.try_wait().unwrap().is_none(),
+        fixture.xtask.try_wait().unwrap().is_none(),
         "it waits for the program to end"
     );
-    story.signal("INT");
-    assert_eq!(story.xtask.wait().unwrap().code(), Some(130));
+    fixture.signal("INT");
+    assert_eq!(fixture.xtask.wait().unwrap().code(), Some(130));
     assert!(
         begun.elapsed() < Duration::from_secs(10),
         "it waited all the same"
     );
-    story.leaves_nothing();
+    fixture.leaves_nothing();
 }
 
 #[test]
 fn a_program_that_does_not_end_when_asked_is_killed_after_a_while() {
-    let mut story = Story::begin();
-    story.signal("TERM");
-    assert_eq!(story.xtask.wait().unwrap().code(), Some(130));
-    story.leaves_nothing();
+    let mut fixture = Fixture::begin();
+    fixture.signal("TERM");
+    assert_eq!(fixture.xtask.wait().unwrap().code(), Some(130));
+    fixture.leaves_nothing();
 }
 
 #[test]
 fn a_kill_that_leaves_no_time_to_clean_up_leaves_nothing() {
-    let mut story = Story::begin();
-    story.xtask.kill().unwrap();
-    assert_eq!(story.xtask.wait().unwrap().code(), None);
-    story.leaves_nothing();
+    let mut fixture = Fixture::begin();
+    fixture.xtask.kill().unwrap();
+    assert_eq!(fixture.xtask.wait().unwrap().code(), None);
+    fixture.leaves_nothing();
 }
 
 /// A zombie has ended; whoever is its parent may not have looked yet.

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 
 use super::Case;
-use crate::answer::{Answer, Problem};
-use crate::catalogue::ItemNo;
-use crate::history::{Asked, Exchange};
-use crate::run_id::RequestNo;
-use crate::truth::{AttemptRow, sale_of_code};
-use crate::verdict::{Offenders, Scope, Verdict};
+use crate::checker::history::{Asked, Exchange};
+use crate::checker::stored_rows::{AttemptRow, sale_of_code};
+use crate::checker::verdict::{Offenders, Scope, Verdict};
+use crate::client::answer::{Answer, Problem};
+use crate::client::catalogue::ItemNo;
+use crate::client::run_id::RequestNo;
 
 impl Case<'_> {
     pub(super) fn attempts_logged_once(&self) -> Verdict {
         let mut offenders = Offenders::default();
         let mut rows: HashMap<RequestNo, &AttemptRow> =
-            HashMap::with_capacity(self.truth.attempts.len());
-        for row in &self.truth.attempts {
+            HashMap::with_capacity(self.stored_rows.attempts.len());
+        for row in &self.stored_rows.attempts {
             if rows.insert(row.request, row).is_some() {
                 offenders.add(|| format!("{} is logged twice", self.run.request(row.request)));
             }
@@ -50,16 +50,16 @@ impl Case<'_> {
             });
         }
         let answered = self.history.must_be_logged();
-        let logged = self.truth.attempts.len();
-        let mut looked_at = format!("{answered} attempts answered, {logged} logged");
+        let logged = self.stored_rows.attempts.len();
+        let mut checked = format!("{answered} attempts answered, {logged} logged");
         if dropped > 0 {
-            looked_at.push_str(&format!(", {dropped} dropped, which this sale allows"));
+            checked.push_str(&format!(", {dropped} dropped, which this sale allows"));
         }
         let scope = Scope {
             compared: usize::try_from(answered).unwrap_or(usize::MAX).max(logged),
             due: asked > 0,
         };
-        offenders.verdict("every answered attempt is logged once", scope, looked_at)
+        offenders.verdict("every answered attempt is logged once", scope, checked)
     }
 
     fn may_be_dropped(&self, exchange: &Exchange) -> bool {
@@ -67,7 +67,7 @@ impl Case<'_> {
             Answer::Added { code } => sale_of_code(code),
             _ => None,
         };
-        self.truth
+        self.stored_rows
             .sale(sale.unwrap_or(self.catalogue.sale()))
             .is_some_and(|sale| sale.row.best_effort)
     }
@@ -101,8 +101,9 @@ impl Case<'_> {
                 })
             }
             Answer::Refused { status, problem } if *status < 500 => {
-                let told = problem.as_str()?;
-                (*row.outcome != *told).then(|| format!("as {} instead of {told}", row.outcome))
+                let expected = problem.as_str()?;
+                (*row.outcome != *expected)
+                    .then(|| format!("as {} instead of {expected}", row.outcome))
             }
             _ => None,
         }

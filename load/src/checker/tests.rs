@@ -3,17 +3,17 @@
 mod attempts;
 
 use super::*;
-use crate::call::Call;
-use crate::truth::{AttemptRow, SaleRow};
-use crate::verdict::Finding;
+use crate::checker::stored_rows::{AttemptRow, SaleRow};
+use crate::checker::verdict::Finding;
+use crate::client::call::Call;
 
 const SALE: &str = "ns.s.20261123T0800Z";
 const NEXT: &str = "ns.s.20261123T0900Z";
 
 /// A small run that is right: two users, three items, a repeat and a refusal.
-struct Story {
+struct Fixture {
     history: History,
-    truth: Truth,
+    stored_rows: StoredRows,
 }
 
 /// A code of the sale, short for reading: in answers and rows it has its full form.
@@ -75,12 +75,12 @@ fn attempt(
     }
 }
 
-impl Story {
+impl Fixture {
     fn right() -> Self {
-        let mut story = Self {
+        let mut fixture = Self {
             history: History::default(),
-            truth: Truth {
-                sales: vec![SaleTruth {
+            stored_rows: StoredRows {
+                sales: vec![StoredSale {
                     id: SALE.into(),
                     row: SaleRow {
                         per_user: 2,
@@ -105,25 +105,25 @@ impl Story {
                 ],
             },
         };
-        story.checkout(0, 0, 0, added("A"));
-        story.checkout(1, 0, 1, added("A"));
-        story.checkout(2, 1, 1, added("B"));
+        fixture.checkout(0, 0, 0, added("A"));
+        fixture.checkout(1, 0, 1, added("A"));
+        fixture.checkout(2, 1, 1, added("B"));
         let sold = Answer::Refused {
             status: 409,
             problem: Problem::AlreadySold,
         };
-        story.checkout(3, 1, 0, sold);
-        story.purchase(4, 0, "A", Answer::None);
-        story.purchase(5, 0, "A", bought(&[0, 1]));
-        story.purchase(6, 0, "A", bought(&[0, 1]));
+        fixture.checkout(3, 1, 0, sold);
+        fixture.purchase(4, 0, "A", Answer::None);
+        fixture.purchase(5, 0, "A", bought(&[0, 1]));
+        fixture.purchase(6, 0, "A", bought(&[0, 1]));
         let nothing = Outcome {
             status: 409,
             bought: vec![],
             failed: vec![(1, Problem::AlreadySold)],
         };
-        story.purchase(7, 1, "B", Answer::Outcome(Arc::new(nothing)));
-        story.checkout(8, 1, 2, Answer::None);
-        story
+        fixture.purchase(7, 1, "B", Answer::Outcome(Arc::new(nothing)));
+        fixture.checkout(8, 1, 2, Answer::None);
+        fixture
     }
 
     fn checkout(&mut self, request: RequestNo, user: u32, item: ItemNo, answer: Answer) {
@@ -137,13 +137,18 @@ impl Story {
             .push(request, &Call::Purchase { user, code }, &answer, false);
     }
 
-    fn sale(&mut self) -> &mut SaleTruth {
-        &mut self.truth.sales[0]
+    fn sale(&mut self) -> &mut StoredSale {
+        &mut self.stored_rows.sales[0]
     }
 
     fn judged(&self) -> Vec<Verdict> {
         let catalogue = Catalogue::listed(SALE, ["i0", "i1", "i2", "i3"]);
-        check(&self.history, &self.truth, &RunId::from("r"), &catalogue)
+        check(
+            &self.history,
+            &self.stored_rows,
+            &RunId::from("r"),
+            &catalogue,
+        )
     }
 
     /// Exactly these invariants are broken, and each says by whom.
@@ -171,113 +176,116 @@ impl Story {
 
 #[test]
 fn a_right_history_holds_everywhere() {
-    assert_eq!(Story::right().judged().len(), 6);
-    Story::right().holds();
+    assert_eq!(Fixture::right().judged().len(), 6);
+    Fixture::right().holds();
 }
 
 #[test]
 fn nothing_is_called_held_that_was_not_looked_at() {
-    let mut story = Story::right();
-    story.history = History::default();
-    story.truth.attempts.clear();
-    story.sale().purchases.clear();
-    let findings = |story: &Story| -> Vec<Finding> {
-        story
+    let mut fixture = Fixture::right();
+    fixture.history = History::default();
+    fixture.stored_rows.attempts.clear();
+    fixture.sale().purchases.clear();
+    let findings = |fixture: &Fixture| -> Vec<Finding> {
+        fixture
             .judged()
             .iter()
             .map(|verdict| verdict.finding)
             .collect()
     };
-    assert_eq!(findings(&story), [Finding::NothingToLookAt; 6]);
+    assert_eq!(findings(&fixture), [Finding::NothingToCheck; 6]);
 
     // A server that answers nothing, or 404, to everything.
-    story.checkout(0, 0, 0, Answer::None);
+    fixture.checkout(0, 0, 0, Answer::None);
     let unknown = || Answer::Refused {
         status: 404,
         problem: Problem::Other,
     };
-    story.purchase(1, 0, "A", unknown());
-    let (not, nothing) = (Finding::NotLookedAt, Finding::NothingToLookAt);
-    assert_eq!(findings(&story), [not, not, not, not, nothing, not]);
+    fixture.purchase(1, 0, "A", unknown());
+    let (not, nothing) = (Finding::NotChecked, Finding::NothingToCheck);
+    assert_eq!(findings(&fixture), [not, not, not, not, nothing, not]);
 }
 
 #[test]
 fn an_item_answered_to_two_codes_is_sold_twice() {
-    let mut story = Story::right();
-    story.purchase(9, 2, "C", bought(&[1]));
-    story
+    let mut fixture = Fixture::right();
+    fixture.purchase(9, 2, "C", bought(&[1]));
+    fixture
         .sale()
         .orders
         .push(order_row("C", "r-u2", &[(1, None)]));
     // The table cannot hold both, so one of the answers is not there either.
-    story.breaks(&[TWICE, THERE], "i1 answered as sold to A and C");
+    fixture.breaks(&[TWICE, THERE], "i1 answered as sold to A and C");
 }
 
 #[test]
 fn an_item_twice_in_the_table_is_sold_twice() {
-    let mut story = Story::right();
-    story.sale().row.total_limit = 4;
-    story.sale().purchases.push(purchase_row(2, "someone", "Y"));
-    story.breaks(&[TWICE], "i2 in the table for Z and Y");
+    let mut fixture = Fixture::right();
+    fixture.sale().row.total_limit = 4;
+    fixture
+        .sale()
+        .purchases
+        .push(purchase_row(2, "someone", "Y"));
+    fixture.breaks(&[TWICE], "i2 in the table for Z and Y");
 }
 
 #[test]
 fn a_user_over_the_limit_is_found_in_answers_and_table() {
-    let mut story = Story::right();
-    story.sale().row.total_limit = 4;
-    story.sale().purchases.push(purchase_row(3, "r-u0", "D"));
-    story
+    let mut fixture = Fixture::right();
+    fixture.sale().row.total_limit = 4;
+    fixture.sale().purchases.push(purchase_row(3, "r-u0", "D"));
+    fixture
         .sale()
         .orders
         .push(order_row("D", "r-u0", &[(3, None)]));
-    story.breaks(&[LIMIT], "r-u0 has 3 or more in the table");
-    story.purchase(9, 0, "D", bought(&[3]));
-    story.breaks(&[LIMIT], "r-u0 was answered 3");
+    fixture.breaks(&[LIMIT], "r-u0 has 3 or more in the table");
+    fixture.purchase(9, 0, "D", bought(&[3]));
+    fixture.breaks(&[LIMIT], "r-u0 was answered 3");
 }
 
 #[test]
 fn a_sale_over_its_total_is_found() {
-    let mut story = Story::right();
-    story.sale().purchases.push(purchase_row(3, "other", "Y"));
-    story.breaks(&[TOTAL], "4 in the table");
+    let mut fixture = Fixture::right();
+    fixture.sale().purchases.push(purchase_row(3, "other", "Y"));
+    fixture.breaks(&[TOTAL], "4 in the table");
 }
 
 #[test]
 fn an_answered_purchase_that_was_lost_is_found() {
-    let mut story = Story::right();
-    story.sale().purchases.retain(|row| row.item != 1);
-    story.breaks(&[THERE], "stored as sold to nobody");
-    let mut story = Story::right();
-    story
+    let mut fixture = Fixture::right();
+    fixture.sale().purchases.retain(|row| row.item != 1);
+    fixture.breaks(&[THERE], "stored as sold to nobody");
+    let mut fixture = Fixture::right();
+    fixture
         .sale()
         .orders
         .retain(|order| *order.code != *code("B"));
-    story.breaks(&[THERE], "B of r-u1 was answered and has no order");
+    fixture.breaks(&[THERE], "B of r-u1 was answered and has no order");
 }
 
 #[test]
 fn an_order_that_tells_something_else_than_the_answer_is_found() {
-    let mut story = Story::right();
-    story.sale().orders[1].results = vec![(1, Some(Problem::LimitReached))];
-    story.breaks(
+    let mut fixture = Fixture::right();
+    fixture.sale().orders[1].results = vec![(1, Some(Problem::LimitReached))];
+    fixture.breaks(
         &[THERE],
         "i1 answered as already_sold, stored as limit_reached",
     );
-    let mut story = Story::right();
-    story.sale().orders[0].user = "r-u1".into();
-    story.breaks(&[THERE], "A of r-u0 is an order of r-u1");
+    let mut fixture = Fixture::right();
+    fixture.sale().orders[0].user = "r-u1".into();
+    fixture.breaks(&[THERE], "A of r-u0 is an order of r-u1");
 }
 
 #[test]
 fn of_fifty_equal_answers_one_that_differs_is_found() {
-    let mut story = Story::right();
+    let mut fixture = Fixture::right();
     for request in 10..60 {
-        story.purchase(request, 0, "A", bought(&[0, 1]));
+        fixture.purchase(request, 0, "A", bought(&[0, 1]));
     }
-    story.holds();
-    story.purchase(60, 0, "A", bought(&[0]));
+    fixture.holds();
+    fixture.purchase(60, 0, "A", bought(&[0]));
     // It differs from the stored order too.
-    story.breaks(&[THERE, ONE], "A was answered 200 with [i0 i1] bought");
+    fixture.breaks(&[THERE, ONE], "A was answered 200 with [i0 i1] bought");
 }
 
 #[test]
@@ -307,55 +315,58 @@ fn an_outcome_that_is_forgotten_later_is_found_whatever_is_said_instead() {
         ),
         (Answer::Unreadable { status: 200 }, 200),
     ] {
-        let mut story = Story::right();
-        story.purchase(9, 0, "A", answer);
-        let told = format!("A has an outcome and was answered {status}");
-        story.breaks(&[ONE], &told);
+        let mut fixture = Fixture::right();
+        fixture.purchase(9, 0, "A", answer);
+        let expected = format!("A has an outcome and was answered {status}");
+        fixture.breaks(&[ONE], &expected);
     }
     // A failure says nothing about the outcome.
-    let mut story = Story::right();
+    let mut fixture = Fixture::right();
     let away = Answer::Refused {
         status: 503,
         problem: Problem::Unavailable,
     };
-    story.purchase(9, 0, "A", away);
-    story.holds();
+    fixture.purchase(9, 0, "A", away);
+    fixture.holds();
 }
 
 #[test]
 fn a_run_into_the_next_sale_is_judged_by_the_sale_that_each_code_names() {
     // A list of items is sold again in the next sale: the same ids, other things.
-    let mut story = Story::right();
+    let mut fixture = Fixture::right();
     let next_code: Arc<str> = format!("CHK-{NEXT}-A").into();
     let (user, item) = (0, 0);
     let added = Answer::Added {
         code: Arc::clone(&next_code),
     };
     let checkout = Call::Checkout { user, item };
-    story.history.push(20, &checkout, &added, true);
+    fixture.history.push(20, &checkout, &added, true);
     let refused = Answer::Refused {
         status: 409,
         problem: Problem::AlreadySold,
     };
-    story.history.push(21, &checkout, &refused, true);
+    fixture.history.push(21, &checkout, &refused, true);
     let purchase = Call::Purchase {
         user,
         code: Arc::clone(&next_code),
     };
-    story.history.push(22, &purchase, &bought(&[0]), true);
-    assert_eq!(story.history.sales(), [SALE, NEXT]);
+    fixture.history.push(22, &purchase, &bought(&[0]), true);
+    assert_eq!(fixture.history.sales(), [SALE, NEXT]);
 
     let row = |request, code: Option<&Arc<str>>, outcome: &str| AttemptRow {
         sale: Some(NEXT.into()),
         code: code.map(|code| (**code).into()),
         ..attempt(request, "r-u0", 0, None, outcome)
     };
-    story
-        .truth
+    fixture
+        .stored_rows
         .attempts
         .push(row(20, Some(&next_code), "added"));
-    story.truth.attempts.push(row(21, None, "already_sold"));
-    let mut next = story.sale().clone();
+    fixture
+        .stored_rows
+        .attempts
+        .push(row(21, None, "already_sold"));
+    let mut next = fixture.sale().clone();
     next.id = NEXT.into();
     next.purchases = vec![PurchaseRow {
         code: Arc::clone(&next_code),
@@ -365,12 +376,12 @@ fn a_run_into_the_next_sale_is_judged_by_the_sale_that_each_code_names() {
         code: next_code,
         ..order_row("A", "r-u0", &[(0, None)])
     }];
-    story.truth.sales.push(next);
-    story.holds();
+    fixture.stored_rows.sales.push(next);
+    fixture.holds();
 
     // What the next sale has stored is compared too.
-    story.truth.sales[1].purchases.clear();
-    story.breaks(&[THERE], "was answered i0, stored as sold to nobody");
-    story.truth.sales.pop();
-    story.breaks(&[THERE], "of r-u0 was answered and has no order");
+    fixture.stored_rows.sales[1].purchases.clear();
+    fixture.breaks(&[THERE], "was answered i0, stored as sold to nobody");
+    fixture.stored_rows.sales.pop();
+    fixture.breaks(&[THERE], "of r-u0 was answered and has no order");
 }

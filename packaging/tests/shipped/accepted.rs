@@ -43,10 +43,10 @@ fn the_api_server_takes_the_chart_the_samples_and_the_stores() {
         cluster.hand_in(&words, manifest)
     };
     let accepted = |what: &str, namespace: &str, manifest: &str| {
-        let said = hand_in(namespace, manifest);
-        let said = said.unwrap_or_else(|error| panic!("{what}: {error}\n{manifest}"));
-        assert!(said.contains("(server dry run)"), "{what}: {said}");
-        assert!(!said.contains("Warning"), "{what}: {said}");
+        let printed = hand_in(namespace, manifest);
+        let printed = printed.unwrap_or_else(|error| panic!("{what}: {error}\n{manifest}"));
+        assert!(printed.contains("(server dry run)"), "{what}: {printed}");
+        assert!(!printed.contains("Warning"), "{what}: {printed}");
     };
     for values in project::files("packaging/tests/values") {
         for object in Rendered::by(&["--values", &values]).objects {

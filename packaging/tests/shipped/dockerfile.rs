@@ -14,7 +14,7 @@ use globset::GlobBuilder;
 use parse_dockerfile::{Dockerfile, Instruction, Source, Stage};
 use serde_json::Value;
 
-use crate::support::{helm::said, project, rendered::Rendered};
+use crate::support::{helm::text_of, project, rendered::Rendered};
 
 const PROGRAMS: [&str; 3] = ["flashsale-api", "flashsale-operator", "flashsale-load"];
 
@@ -107,7 +107,7 @@ fn files_of_the_tree(folder: &str) -> Vec<String> {
         .current_dir(project::root())
         .output();
     let git = git.expect("Git tells which files there are: install it");
-    let files = said(git).expect("Git tells which files there are: use a clone");
+    let files = text_of(git).expect("Git tells which files there are: use a clone");
     let files = files.lines().map(str::to_owned);
     files
         .filter(|file| project::root().join(file).is_file())
@@ -175,7 +175,7 @@ fn metadata(folder: &Path, flags: &[&str]) -> Result<Value, String> {
         .args(["metadata", "--format-version=1", "--locked", "--offline"])
         .args(flags)
         .current_dir(folder);
-    let text = said(metadata.output().expect("cargo runs"))?;
+    let text = text_of(metadata.output().expect("cargo runs"))?;
     Ok(serde_json::from_str(&text).unwrap())
 }
 
@@ -188,7 +188,7 @@ fn the_build_sees_a_whole_workspace() {
         std::fs::copy(project::root().join(&file), to).unwrap();
     }
     let rustc = Command::new("rustc").arg("-vV").output();
-    let rustc = said(rustc.expect("rustc runs")).unwrap();
+    let rustc = text_of(rustc.expect("rustc runs")).unwrap();
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: "));
     let platform = format!("--filter-platform={}", host.unwrap());
     let workspace = metadata(folder.path(), &[&platform]).unwrap();
@@ -206,23 +206,23 @@ fn the_build_sees_every_source_of_the_programs() {
     let context = context();
     let workspace = metadata(&project::root(), &["--no-deps"]).unwrap();
     let packages = workspace["packages"].as_array().unwrap();
-    let mut wanted: Vec<&str> = PROGRAMS.to_vec();
+    let mut needed: Vec<&str> = PROGRAMS.to_vec();
     let mut at = 0;
-    while at < wanted.len() {
+    while at < needed.len() {
         let package = packages
             .iter()
-            .find(|package| package["name"] == wanted[at]);
+            .find(|package| package["name"] == needed[at]);
         for dependency in package.unwrap()["dependencies"].as_array().unwrap() {
             let name = dependency["name"].as_str().unwrap();
             let ours = dependency["path"].is_string() && dependency["kind"].is_null();
-            if ours && !wanted.contains(&name) {
-                wanted.push(name);
+            if ours && !needed.contains(&name) {
+                needed.push(name);
             }
         }
         at += 1;
     }
-    assert!(wanted.len() > 3, "the programs share a library: {wanted:?}");
-    let folders = wanted
+    assert!(needed.len() > 3, "the programs share a library: {needed:?}");
+    let folders = needed
         .iter()
         .map(|name| name.trim_start_matches("flashsale-"));
     // The library has the migrations in it.

@@ -35,14 +35,14 @@ fn every_object_has_a_namespace_and_says_where_it_comes_from() {
 fn whatever_selects_the_operators_selects_them_all_and_nobody_else() {
     let chart = Rendered::with(&["serviceMonitor.enabled=true"]);
     let deployment = &chart.one("Deployment")["spec"];
-    let wanted = &deployment["selector"]["matchLabels"];
+    let found = &deployment["selector"]["matchLabels"];
     let expected = json!({
         "app.kubernetes.io/name": "flashsale-operator",
         "app.kubernetes.io/instance": "shop",
     });
-    assert_eq!(*wanted, expected);
+    assert_eq!(*found, expected);
     let contains = |labels: &Value| {
-        let mut pairs = wanted.as_object().unwrap().iter();
+        let mut pairs = found.as_object().unwrap().iter();
         pairs.all(|(name, value)| labels[name] == *value)
     };
     assert!(contains(&deployment["template"]["metadata"]["labels"]));
@@ -55,7 +55,7 @@ fn whatever_selects_the_operators_selects_them_all_and_nobody_else() {
         ("ServiceMonitor", "/spec/selector/matchLabels"),
     ] {
         let selector = chart.one(kind).pointer(path);
-        assert_eq!(selector, Some(wanted), "{kind}");
+        assert_eq!(selector, Some(found), "{kind}");
     }
 }
 

@@ -15,7 +15,7 @@ use flashsale_servers::go_program;
 use serde_json::{Map, Value, json};
 
 use crate::support::{
-    helm::{kustomize, said, template},
+    helm::{kustomize, template, text_of},
     project,
     rendered::{Rendered, strings},
 };
@@ -50,7 +50,7 @@ impl Tilt {
         let output = Command::new(starlark).arg(&file).output().unwrap();
         // It prints to standard error.
         let printed = String::from_utf8(output.stderr.clone()).unwrap();
-        said(output)?;
+        text_of(output)?;
         let calls = serde_json::from_str(&printed).map_err(|error| format!("{error}: {printed}"));
         Ok(Self { calls: calls? })
     }
@@ -259,7 +259,7 @@ fn the_api_is_reached_by_a_port_and_the_button_sends_load_there() {
 #[test]
 fn a_tiltfile_with_a_fault_would_be_noticed() {
     let text = project::text("Tiltfile");
-    for (right, wrong, said) in [
+    for (right, wrong, message) in [
         (
             "resource_deps=",
             "resource_dep=",
@@ -275,7 +275,7 @@ fn a_tiltfile_with_a_fault_would_be_noticed() {
         assert!(text.contains(right), "{right}");
         let error = Tilt::evaluate(&text.replacen(right, wrong, 1)).err();
         assert!(
-            error.as_ref().is_some_and(|e| e.contains(said)),
+            error.as_ref().is_some_and(|e| e.contains(message)),
             "{error:?}"
         );
     }

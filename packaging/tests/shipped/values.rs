@@ -1,4 +1,4 @@
-//! The values of the chart: said, checked, and refused by name where they are misspelt.
+//! The values of the chart: printed, checked, and refused by name where they are misspelt.
 
 use serde_json::Value;
 
@@ -28,9 +28,9 @@ fn the_chart_has_no_fault_with_any_of_several_values() {
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
         let path = project::root().join(&file);
-        let said = helm::lint(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert!(said.contains("1 chart(s) linted, 0 chart(s) failed"));
-        assert!(!said.contains("[WARNING]"), "{file}: {said}");
+        let printed = helm::lint(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(printed.contains("1 chart(s) linted, 0 chart(s) failed"));
+        assert!(!printed.contains("[WARNING]"), "{file}: {printed}");
         Rendered::by(&["--values", &file]);
     }
 }

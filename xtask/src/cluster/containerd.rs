@@ -23,7 +23,7 @@ pub fn ensure(session: &Session) -> Result<()> {
         Ok(ctr()
             .args(["version"])
             .output()
-            .is_ok_and(|said| said.status.success()))
+            .is_ok_and(|printed| printed.status.success()))
     };
     Daemon::new("containerd", "containerd")
         .flag("config", &config)

@@ -33,9 +33,9 @@ impl Kubectl {
 
     /// Its version, which is that of all programs of Kubernetes here.
     pub fn version(&self) -> Result<String> {
-        let said = self.output(&["version", "--client", "-o", "json"])?;
-        let said: serde_json::Value = serde_json::from_str(&said)?;
-        let version = said.pointer("/clientVersion/gitVersion");
+        let printed = self.output(&["version", "--client", "-o", "json"])?;
+        let printed: serde_json::Value = serde_json::from_str(&printed)?;
+        let version = printed.pointer("/clientVersion/gitVersion");
         let version = version.and_then(serde_json::Value::as_str);
         version
             .map(str::to_owned)

@@ -28,8 +28,8 @@ pub fn ensure(session: &Session, kubectl: &Kubectl) -> Result<()> {
     daemon.ensure(session, START_LIMIT, || Ok(accepts(10250)))?;
     let condition = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
     session.await_that("the node is ready", START_LIMIT, || {
-        let said = kubectl.output(&["get", "node", place::NODE, "-o", condition]);
-        Ok(said.is_ok_and(|ready| ready == "True").then_some(()))
+        let printed = kubectl.output(&["get", "node", place::NODE, "-o", condition]);
+        Ok(printed.is_ok_and(|ready| ready == "True").then_some(()))
     })?;
     // It waits for the node, whose addresses it needs.
     proxy(session)

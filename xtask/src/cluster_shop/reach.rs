@@ -79,8 +79,8 @@ impl<'a> Reach<'a> {
             if let Some(ended) = process.ended() {
                 return Err(ended.into());
             }
-            let said = fs::read_to_string(&log).context("could not read kubectl's log")?;
-            Ok(forwarded(&said))
+            let printed = fs::read_to_string(&log).context("could not read kubectl's log")?;
+            Ok(forwarded(&printed))
         })?;
         self.forwards.push(process);
         Ok(address)
@@ -88,8 +88,8 @@ impl<'a> Reach<'a> {
 }
 
 /// Where kubectl says that it listens.
-fn forwarded(said: &str) -> Option<String> {
-    let listens = said.split_once("Forwarding from ")?.1;
+fn forwarded(printed: &str) -> Option<String> {
+    let listens = printed.split_once("Forwarding from ")?.1;
     let (address, _) = listens.split_once(" -> ")?;
     Some(address.to_owned())
 }
@@ -100,8 +100,9 @@ mod tests {
 
     #[test]
     fn the_forwarded_port_is_read_as_kubectl_prints_it() {
-        let said = "Forwarding from 127.0.0.1:40123 -> 8080\nForwarding from [::1]:40123 -> 8080\n";
-        assert_eq!(forwarded(said).as_deref(), Some("127.0.0.1:40123"));
+        let printed =
+            "Forwarding from 127.0.0.1:40123 -> 8080\nForwarding from [::1]:40123 -> 8080\n";
+        assert_eq!(forwarded(printed).as_deref(), Some("127.0.0.1:40123"));
         assert_eq!(forwarded("Forwarding from 127.0.0.1:40"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::scene::Scene;
+use super::fixture::Fixture;
 use crate::{cluster_shop::ClusterShop, shop::Shop};
 
 /// A Lease that was handed over is taken within seconds; the counts in the status are written
@@ -12,39 +12,39 @@ use crate::{cluster_shop::ClusterShop, shop::Shop};
 const TAKEN_OVER_LIMIT: Duration = Duration::from_secs(45);
 
 /// The README's first commands.
-pub fn is_installed_and_tested(scene: &Scene) -> Result<()> {
-    scene.chart.install(&[])?;
-    scene.make_secrets()?;
-    scene.chart.test()
+pub fn is_installed_and_tested(fixture: &Fixture) -> Result<()> {
+    fixture.chart.install(&[])?;
+    fixture.make_secrets()?;
+    fixture.chart.test()
 }
 
 /// Operators are replaced one by one; API pods are none of the chart's business.
-pub fn is_upgraded_under_load(scene: &Scene) -> Result<()> {
-    let (shop, sale) = scene.open_sale("upgraded")?;
+pub fn is_upgraded_under_load(fixture: &Fixture) -> Result<()> {
+    let (shop, sale) = fixture.open_sale("upgraded")?;
     let pods = shop.pod_ids()?;
-    scene.under_load(&shop, &sale, || {
-        scene.chart.upgrade(&["podAnnotations.upgraded=yes"])?;
-        is_led(scene, &shop)?;
+    fixture.under_load(&shop, &sale, || {
+        fixture.chart.upgrade(&["podAnnotations.upgraded=yes"])?;
+        is_led(fixture, &shop)?;
         has_the_same_pods(&shop, &pods)
     })?;
-    shop.delete(scene.session)
+    shop.delete(fixture.session)
 }
 
 /// The definition and the FlashSales stay, and with them what sells.
-pub fn is_uninstalled_under_load(scene: &Scene) -> Result<()> {
-    let session = scene.session;
-    let (shop, sale) = scene.open_sale("uninstalled")?;
+pub fn is_uninstalled_under_load(fixture: &Fixture) -> Result<()> {
+    let session = fixture.session;
+    let (shop, sale) = fixture.open_sale("uninstalled")?;
     let pods = shop.pod_ids()?;
-    scene.under_load(&shop, &sale, || {
-        scene.chart.uninstall()?;
+    fixture.under_load(&shop, &sale, || {
+        fixture.chart.uninstall()?;
         anyhow::ensure!(
             shop.is_there()?,
             "expected the FlashSale to survive the chart, found none"
         );
         has_the_same_pods(&shop, &pods)?;
         session.say("Installed again");
-        scene.chart.install(&[])?;
-        is_led(scene, &shop)?;
+        fixture.chart.install(&[])?;
+        is_led(fixture, &shop)?;
         has_the_same_pods(&shop, &pods)
     })?;
     shop.delete(session)?;
@@ -57,10 +57,10 @@ pub fn is_uninstalled_under_load(scene: &Scene) -> Result<()> {
 }
 
 /// Waits until an operator tells more sold than there was.
-fn is_led(scene: &Scene, shop: &ClusterShop<'_>) -> Result<()> {
+fn is_led(fixture: &Fixture, shop: &ClusterShop<'_>) -> Result<()> {
     let sold = || shop.status().active_sale.map(|sale| sale.sold);
     let before = sold().context("expected a sale that is open, found none")?;
-    scene
+    fixture
         .session
         .await_that("an operator is at work", TAKEN_OVER_LIMIT, || {
             Ok(sold().filter(|now| *now > before))

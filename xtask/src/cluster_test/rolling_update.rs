@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 
-use super::scene::Scene;
+use super::fixture::Fixture;
 
 /// See the module.
-pub fn under_load(scene: &Scene) -> Result<()> {
-    let session = scene.session;
-    let (shop, sale) = scene.open_sale("rolled")?;
+pub fn under_load(fixture: &Fixture) -> Result<()> {
+    let session = fixture.session;
+    let (shop, sale) = fixture.open_sale("rolled")?;
     let before = shop.pod_ids()?;
-    scene.under_load(&shop, &sale, || {
+    fixture.under_load(&shop, &sale, || {
         session.say("Changing what is in a pod");
         let annotations = serde_json::json!({"flashsale.dev/test": "rolled"});
         let spec = serde_json::json!({"api": {"podTemplate": {"annotations": annotations}}});

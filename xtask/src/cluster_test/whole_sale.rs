@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use jiff::SignedDuration;
 
-use super::scene::{Scene, until};
+use super::fixture::{Fixture, until};
 use crate::{
     cluster_shop::{ClusterShop, Pods},
     once,
@@ -32,19 +32,19 @@ const EVENTS: [&str; 6] = [
 ];
 
 /// See the module.
-pub fn from_apply_to_history(scene: &Scene) -> Result<()> {
-    let session = scene.session;
-    let mut manifest = scene.manifest("whole")?;
+pub fn from_apply_to_history(fixture: &Fixture) -> Result<()> {
+    let session = fixture.session;
+    let mut manifest = fixture.manifest("whole")?;
     manifest.replicas(IDLE, SALE);
     manifest.prepared(WARM_UP_SECONDS, COOL_DOWN_SECONDS);
     manifest.last(OPEN_SECONDS);
     manifest.start_in(STARTS_IN)?;
-    let mut shop = scene.shop("whole")?;
+    let mut shop = fixture.shop("whole")?;
     shop.apply(session, &manifest)?;
 
     let next = shop.await_planned(session)?.next_sale;
     let next = next.context("expected a sale to come, found none")?;
-    has_pods(scene, &shop, IDLE, IDLE_LIMIT)?;
+    has_pods(fixture, &shop, IDLE, IDLE_LIMIT)?;
     let early = until(next.starts_at);
     anyhow::ensure!(
         early > SignedDuration::from_secs(WARM_UP_SECONDS.into()),
@@ -60,17 +60,17 @@ pub fn from_apply_to_history(scene: &Scene) -> Result<()> {
     let left = until(next.starts_at);
     session.say(format_args!("Seeded {left:#} before the start"));
     let limit = Duration::try_from(left).unwrap_or_default();
-    has_pods(scene, &shop, SALE, limit).context("before the start")?;
+    has_pods(fixture, &shop, SALE, limit).context("before the start")?;
     let left = until(next.starts_at);
     session.say(format_args!(
         "{SALE} pods are ready {left:#} before the start"
     ));
 
     shop.await_ready(session)?;
-    let report = scene.logs.join("whole");
+    let report = fixture.logs.join("whole");
     session.say(once::from_start_to_end(session, &mut shop, &report)?);
 
-    has_pods(scene, &shop, IDLE, COOL_DOWN_LIMIT).context("after the cool-down")?;
+    has_pods(fixture, &shop, IDLE, COOL_DOWN_LIMIT).context("after the cool-down")?;
     session.say(format_args!("{IDLE} pod again"));
     let kept = shop.status();
     anyhow::ensure!(
@@ -90,16 +90,16 @@ pub fn from_apply_to_history(scene: &Scene) -> Result<()> {
 }
 
 /// Waits until there are so many pods, all of them ready, and no other.
-fn has_pods(scene: &Scene, shop: &ClusterShop<'_>, count: u32, limit: Duration) -> Result<()> {
+fn has_pods(fixture: &Fixture, shop: &ClusterShop<'_>, count: u32, limit: Duration) -> Result<()> {
     let count = u64::from(count);
     let expected = Pods {
-        wanted: count,
+        desired: count,
         present: count,
         ready: count,
     };
     let mut last = None;
     let what = format!("there are just {count} API pods, and they are ready");
-    let found = scene.session.await_that(&what, limit, || {
+    let found = fixture.session.await_that(&what, limit, || {
         last = shop.pods().ok();
         Ok((last == Some(expected)).then_some(()))
     });

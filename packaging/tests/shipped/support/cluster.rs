@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use flashsale_servers::KubeApi;
 use serde_json::Value;
 
-use super::helm::{helm, said};
+use super::helm::{helm, text_of};
 use super::project::root;
 
 /// How long the API server may take to see what it was just told.
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
 pub struct Cluster {
     api: KubeApi,
@@ -33,12 +33,12 @@ impl Cluster {
         helm.args(words.split_whitespace())
             .arg("--kubeconfig")
             .arg(self.api.kubeconfig());
-        said(helm.output().expect("helm runs"))
+        text_of(helm.output().expect("helm runs"))
     }
 
     /// `kubectl`, with the words of a command line, from the root of the tree.
     pub fn kubectl(&self, words: &str) -> Result<String, String> {
-        said(self.command(words).output().expect("kubectl runs"))
+        text_of(self.command(words).output().expect("kubectl runs"))
     }
 
     /// What `kubectl get -o json` shows.
@@ -62,18 +62,18 @@ impl Cluster {
         drop(into);
         let output = kubectl.wait_with_output().unwrap();
         let warnings = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok(said(output)? + &warnings)
+        Ok(text_of(output)? + &warnings)
     }
 
     /// Waits until something is so.
-    pub fn until<T>(&self, what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    pub fn until<T>(&self, what: &str, mut find: impl FnMut() -> Result<T, String>) -> T {
         let deadline = Instant::now() + SEEN_WITHIN;
         loop {
-            match look() {
+            match find() {
                 Ok(seen) => return seen,
                 Err(error) => assert!(Instant::now() < deadline, "{what}: {error}"),
             }
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(POLL_EVERY);
         }
     }
 

@@ -27,8 +27,8 @@ fn program(name: &str) -> Command {
     program
 }
 
-/// What a command has said: its standard output, or what it failed with.
-pub fn said(output: Output) -> Result<String, String> {
+/// What a command has printed: its standard output, or what it failed with.
+pub fn text_of(output: Output) -> Result<String, String> {
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     if output.status.success() {
         Ok(text(output.stdout))
@@ -43,7 +43,7 @@ pub fn lint(values: &Path) -> Result<String, String> {
     lint.args(["lint", "--strict", "charts/flashsale", "--kube-version"])
         .args([KUBERNETES, "--values"])
         .arg(values);
-    said(lint.output().expect("helm runs"))
+    text_of(lint.output().expect("helm runs"))
 }
 
 /// `helm template` of a release, with further flags.
@@ -53,12 +53,12 @@ pub fn template(release: &str, flags: &[&str]) -> Result<String, String> {
         .args(["template", release, "charts/flashsale"])
         .args(["--kube-version", KUBERNETES])
         .args(flags);
-    said(template.output().expect("helm runs"))
+    text_of(template.output().expect("helm runs"))
 }
 
 /// `kubectl kustomize` of a folder.
 pub fn kustomize(folder: &str) -> Result<String, String> {
     let mut kubectl = program("kubectl");
     kubectl.args(["kustomize", folder]);
-    said(kubectl.output().expect("kubectl runs"))
+    text_of(kubectl.output().expect("kubectl runs"))
 }

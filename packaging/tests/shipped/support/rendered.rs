@@ -36,16 +36,16 @@ impl Rendered {
     }
 
     /// All objects of a kind.
-    pub fn all(&self, wanted: &str) -> Vec<&Value> {
+    pub fn all(&self, expected: &str) -> Vec<&Value> {
         let objects = self.objects.iter();
-        objects.filter(|object| kind(object) == wanted).collect()
+        objects.filter(|object| kind(object) == expected).collect()
     }
 
     /// The one object of a kind.
-    pub fn one(&self, wanted: &str) -> &Value {
-        match self.all(wanted)[..] {
+    pub fn one(&self, expected: &str) -> &Value {
+        match self.all(expected)[..] {
             [object] => object,
-            ref other => panic!("expected one {wanted}, found {}", other.len()),
+            ref other => panic!("expected one {expected}, found {}", other.len()),
         }
     }
 

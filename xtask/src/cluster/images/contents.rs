@@ -150,7 +150,7 @@ fn libraries_of(programs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for program in programs {
         let output = Command::new("ldd").arg(program).output();
         let output = output.context("could not run ldd")?;
-        let said = String::from_utf8_lossy(&output.stdout);
+        let printed = String::from_utf8_lossy(&output.stdout);
         let errors = String::from_utf8_lossy(&output.stderr);
         let is_static = errors.contains("not a dynamic executable");
         anyhow::ensure!(
@@ -159,7 +159,7 @@ fn libraries_of(programs: &[PathBuf]) -> Result<Vec<PathBuf>> {
             program.display(),
             output.status
         );
-        libraries.extend(loaded(&said).with_context(|| missing(program))?);
+        libraries.extend(loaded(&printed).with_context(|| missing(program))?);
     }
     Ok(libraries)
 }
@@ -260,8 +260,8 @@ mod tests {
             .arg(root.join("etc/passwd"))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(said, "somebody:x:999:999::/:/bin/sh\n");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(printed, "somebody:x:999:999::/:/bin/sh\n");
 
         contents.file("/etc/hostname".into());
         assert_ne!(contents.fingerprint().unwrap(), before);

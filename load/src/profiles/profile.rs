@@ -1,0 +1,268 @@
+//! The profiles: a kind of virtual user, and defaults for the flags.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::client::answer::{Answer, Problem};
+use crate::client::call::Call;
+use crate::client::catalogue::ItemNo;
+use crate::profiles::benchmark::{Checkouts, Cycle, Refusals};
+use crate::profiles::run_state::RunState;
+use crate::profiles::shopper::{Crowd, User};
+use crate::profiles::virtual_user::VirtualUser;
+
+/// What kind of load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// A few users who think a little: does everything work?
+    Light,
+    /// Users who never think, as fast as the answers come.
+    Heavy,
+    /// A rate of requests that is stepped up until the system gives in.
+    Stress,
+    /// Many users of different speed who browse, think, hesitate and give up.
+    Realistic,
+    /// Benchmark: checkouts of random users and items.
+    Checkout,
+    /// Benchmark: three checkouts, then one purchase, by a new user each.
+    Mixed,
+    /// Benchmark: checkouts of items that are sold.
+    Refused,
+}
+
+/// What a profile sets unless a flag says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// Length of the run in seconds; for stress at most that long.
+    pub duration_s: u64,
+    /// Connections over all targets.
+    pub connections: u32,
+    /// Users at the same time; for checkout and refused: different users.
+    pub users: u32,
+    /// Requests per second of an open loop; `None` for a closed loop.
+    pub rate: Option<f64>,
+}
+
+impl Profile {
+    /// The name on the command line and in reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Light => "light",
+            Self::Heavy => "heavy",
+            Self::Stress => "stress",
+            Self::Realistic => "realistic",
+            Self::Checkout => "checkout",
+            Self::Mixed => "mixed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// The defaults.
+    #[must_use]
+    pub fn defaults(self) -> Defaults {
+        let (duration_s, connections, users, rate) = match self {
+            Self::Light => (30, 8, 20, None),
+            Self::Heavy => (60, 64, 64, None),
+            Self::Stress => (180, 256, 256, Some(500.0)),
+            Self::Realistic => (60, 200, 1_000, None),
+            Self::Checkout => (10, 64, 1_000_000, None),
+            Self::Mixed => (10, 64, 64, None),
+            Self::Refused => (10, 64, 1_000_000, None),
+        };
+        Defaults {
+            duration_s,
+            connections,
+            users,
+            rate,
+        }
+    }
+
+    /// Virtual users at the same time.
+    #[must_use]
+    pub fn seats(self, users: u32, connections: u32) -> u32 {
+        match self {
+            // Here `users` are the ids that are drawn from.
+            Self::Checkout | Self::Refused | Self::Mixed => connections,
+            _ => users,
+        }
+    }
+
+    fn crowd(self) -> Crowd {
+        let (think_ms, browses, abandons, skew) = match self {
+            Self::Light => (100, 0.3, 0.1, 1.0),
+            Self::Realistic => (1_000, 0.4, 0.2, 2.0),
+            _ => (0, 0.1, 0.0, 1.0),
+        };
+        Crowd {
+            think: Duration::from_millis(think_ms),
+            browses,
+            abandons,
+            skew,
+        }
+    }
+
+    /// A virtual user for a seat that has become free. `sold` are items to be refused.
+    pub fn virtual_user(
+        self,
+        users: u32,
+        sold: &Rc<[ItemNo]>,
+        state: &mut RunState,
+    ) -> Box<dyn VirtualUser> {
+        match self {
+            Self::Checkout => Box::new(Checkouts::new(users, state)),
+            Self::Refused => Box::new(Refusals::new(users, Rc::clone(sold), state)),
+            Self::Mixed => Box::new(Cycle::default()),
+            Self::Light | Self::Heavy | Self::Stress | Self::Realistic => {
+                Box::new(User::arrive(&self.crowd(), state))
+            }
+        }
+    }
+
+    /// Whether an answer is what the profile exists to measure, or what a user of a sale
+    /// that works can meet. `at_close`: the sale has ended or is about to.
+    ///
+    /// What is expected is listed, not what is not: a server that answers 404 to everything
+    /// must not pass.
+    #[must_use]
+    pub fn expects(self, call: &Call, answer: &Answer, at_close: bool) -> bool {
+        if at_close && is_answer_after_close(call, answer) {
+            return true;
+        }
+        match (self, call, answer) {
+            (Self::Checkout, Call::Checkout { .. }, answer) => {
+                matches!(answer, Answer::Added { .. })
+            }
+            (Self::Mixed, Call::Checkout { .. }, answer) => matches!(answer, Answer::Added { .. }),
+            (Self::Mixed, Call::Purchase { .. }, answer) => {
+                matches!(answer, Answer::Outcome(outcome) if outcome.failed.is_empty())
+            }
+            (Self::Refused, Call::Checkout { .. }, answer) => matches!(
+                answer,
+                Answer::Refused {
+                    problem: Problem::AlreadySold | Problem::SoldOut,
+                    ..
+                }
+            ),
+            _ => works(call, answer),
+        }
+    }
+
+    /// Whether it takes the items of the catalogue one after the other, each once.
+    #[must_use]
+    pub fn walks(self) -> bool {
+        self == Self::Mixed
+    }
+
+    /// Whether everything may be sold, and the profile still has something to do.
+    #[must_use]
+    pub fn goes_on_when_sold_out(self) -> bool {
+        self == Self::Refused
+    }
+}
+
+/// What a user can be answered during a sale.
+fn works(call: &Call, answer: &Answer) -> bool {
+    match (call, answer) {
+        (Call::ActiveSale | Call::Items | Call::Cart { .. }, Answer::Read)
+        | (Call::Checkout { .. }, Answer::Added { .. })
+        | (Call::Purchase { .. }, Answer::Outcome(_)) => true,
+        (Call::Checkout { .. }, Answer::Refused { status, problem }) => matches!(
+            (status, problem),
+            (409, Problem::AlreadySold | Problem::SoldOut)
+                | (400, Problem::LimitReached | Problem::CartFull)
+        ),
+        _ => false,
+    }
+}
+
+/// What a user can be answered once a sale has ended, and another one may have begun.
+fn is_answer_after_close(call: &Call, answer: &Answer) -> bool {
+    let Answer::Refused { status, problem } = answer else {
+        return false;
+    };
+    matches!(
+        (call, status, problem),
+        (Call::ActiveSale, 404, Problem::NoActiveSale)
+            | (Call::Cart { .. }, 404, Problem::UnknownCode)
+            | (Call::Purchase { .. }, 400, Problem::SaleNotActive)
+            | (
+                Call::Checkout { .. },
+                400,
+                Problem::SaleNotActive | Problem::ItemOfAnotherSale,
+            )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, problem: Problem) -> Answer {
+        Answer::Refused { status, problem }
+    }
+
+    #[test]
+    fn a_benchmark_counts_as_error_what_it_does_not_measure() {
+        let call = Call::Checkout { user: 0, item: 0 };
+        let sold = refused(409, Problem::AlreadySold);
+        let added = Answer::Added { code: "c".into() };
+        assert!(Profile::Refused.expects(&call, &sold, false));
+        assert!(!Profile::Refused.expects(&call, &added, false));
+        assert!(Profile::Mixed.expects(&call, &added, false));
+        assert!(!Profile::Mixed.expects(&call, &sold, false));
+        assert!(!Profile::Checkout.expects(&call, &sold, false));
+        assert!(Profile::Heavy.expects(&call, &sold, false));
+        assert!(!Profile::Heavy.expects(&call, &Answer::None, false));
+    }
+
+    #[test]
+    fn a_server_that_knows_nothing_passes_for_no_call_of_a_user() {
+        let code = || "CHK-1".into();
+        for call in [
+            Call::ActiveSale,
+            Call::Items,
+            Call::Cart { code: code() },
+            Call::Checkout { user: 0, item: 0 },
+            Call::Purchase {
+                user: 0,
+                code: code(),
+            },
+        ] {
+            for answer in [
+                refused(404, Problem::Other),
+                refused(404, Problem::UnknownItem),
+                refused(400, Problem::InvalidUserId),
+                // The right code under the wrong status.
+                refused(400, Problem::AlreadySold),
+            ] {
+                for at_close in [false, true] {
+                    let expected = Profile::Realistic.expects(&call, &answer, at_close);
+                    assert!(!expected, "{call:?} {answer:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn that_the_sale_is_over_is_expected_at_its_end_and_not_before() {
+        let purchase = Call::Purchase {
+            user: 0,
+            code: "CHK-1".into(),
+        };
+        let checkout = Call::Checkout { user: 0, item: 0 };
+        for (call, answer) in [
+            (&purchase, refused(400, Problem::SaleNotActive)),
+            (&checkout, refused(400, Problem::SaleNotActive)),
+            (&checkout, refused(400, Problem::ItemOfAnotherSale)),
+            (&Call::ActiveSale, refused(404, Problem::NoActiveSale)),
+        ] {
+            for profile in [Profile::Light, Profile::Mixed] {
+                assert!(profile.expects(call, &answer, true), "{answer:?}");
+                assert!(!profile.expects(call, &answer, false), "{answer:?}");
+            }
+        }
+        // A code of a running sale is not forgotten at its end.
+        assert!(!Profile::Light.expects(&purchase, &refused(404, Problem::UnknownCode), true));
+    }
+}
