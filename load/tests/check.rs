@@ -4,6 +4,7 @@
 
 mod shop;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use flashsale_load::verdict::Finding;
 use flashsale_servers::Postgres;
 use shop::{Lie, Settings, Shop};
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 
 const ITEMS: u32 = 300;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -32,7 +34,9 @@ fn runtime() -> tokio::runtime::Runtime {
 fn open_shop(url: &str, lie: Lie) -> Shop {
     runtime().block_on(async {
         let pool = PgPool::connect(url).await.unwrap();
-        sqlx::migrate!("../migrations").run(&pool).await.unwrap();
+        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+        let migrator = Migrator::new(migrations.as_path()).await.unwrap();
+        migrator.run(&pool).await.unwrap();
         shop::database::seed(&pool, ITEMS).await;
         pool.close().await;
     });
