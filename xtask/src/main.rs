@@ -28,6 +28,7 @@ mod stack;
 mod status;
 mod steps;
 mod test;
+mod test_programs;
 mod versions;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -59,7 +60,16 @@ enum Command {
         cluster: bool,
     },
     /// Check everything that a change must pass, set-up included.
-    Test,
+    Test {
+        /// Check sources, and run the tests that need no more than Redis and Postgres.
+        ///
+        /// Leaves out: the tests that need a Kubernetes API server or other programs written in
+        /// Go (flashsale-operator's `kubernetes`, flashsale-packaging, flashsale-servers'
+        /// `kube_api`, xtask's `dev_stores`), tests in documentation, the contract test of the
+        /// API, the sale from start to end, and the release build that both need.
+        #[arg(long)]
+        quick: bool,
+    },
     /// A real single-node Kubernetes on this machine, with Redis Cluster and Postgres.
     ///
     /// Needs root and Go. `up` writes target/cluster/kubeconfig. Where KUBECONFIG names a
@@ -125,7 +135,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 (false, false) => demo::run(&session, manifest),
             }
         }
-        Command::Test => test::run(&session),
+        Command::Test { quick: false } => test::run(&session),
+        Command::Test { quick: true } => test::run_quick(&session),
         Command::Cluster { action } => cluster::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench { case, seconds } => bench::run(&session, case, seconds),

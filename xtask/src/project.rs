@@ -28,24 +28,56 @@ pub fn output_folder(command: &str) -> Result<PathBuf> {
 /// How a program is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Quick to compile.
+    /// For tests.
     Dev,
-    /// Quick to run.
+    /// Optimised, and still quick to compile: for the demo and the contract test.
     Release,
+    /// What is shipped and measured: minutes of link-time optimisation.
+    Dist,
+}
+
+impl Profile {
+    /// The name of the profile in Cargo.toml.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
+    }
+
+    /// The folder of its programs below Cargo's target folder.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release | Self::Dist => self.name(),
+        }
+    }
 }
 
 /// Builds programs; Cargo's own messages go to the terminal.
 pub fn build(session: &Session, profile: Profile, targets: &[&str]) -> Result<()> {
-    let mut build = cargo("build").arg("build").args(targets);
-    if profile == Profile::Release {
-        build = build.arg("--release");
-    }
-    session.run(build).context("the build failed; see above")
+    let build = cargo("build").args(["build", "--profile", profile.name()]);
+    session
+        .run(build.args(targets))
+        .context("the build failed; see above")
 }
 
-/// Builds the three programs of the product in release mode.
+/// Builds the three programs of the product with the profile `release`.
 pub fn build_product(session: &Session) -> Result<()> {
-    session.say("Building flashsale-api, flashsale-operator and flashsale-load (release)");
+    build_programs(session, Profile::Release)
+}
+
+/// Builds the three programs of the product as an image has them.
+pub fn build_shipped(session: &Session) -> Result<()> {
+    build_programs(session, Profile::Dist)
+}
+
+fn build_programs(session: &Session, profile: Profile) -> Result<()> {
+    session.say(format_args!(
+        "Building flashsale-api, flashsale-operator and flashsale-load ({})",
+        profile.name()
+    ));
     let packages = [
         "-p",
         "flashsale-api",
@@ -54,19 +86,15 @@ pub fn build_product(session: &Session) -> Result<()> {
         "-p",
         "flashsale-load",
     ];
-    build(session, Profile::Release, &packages)
+    build(session, profile, &packages)
 }
 
 /// The file of a program that [`build`] made; examples are `examples/<name>`.
 pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
     // This program is <target>/<profile>/xtask, wherever Cargo was told to build.
     let this = env::current_exe().context("could not find out where xtask itself is")?;
-    let folder = match profile {
-        Profile::Dev => "debug",
-        Profile::Release => "release",
-    };
     let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
-    let program = target.join(folder).join(name);
+    let program = target.join(profile.folder()).join(name);
     anyhow::ensure!(
         program.is_file(),
         "expected the program {} after its build, found none",
@@ -78,13 +106,15 @@ pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
 /// A call of Cargo in the root of the tree, with its output on the terminal.
 pub fn cargo(name: &str) -> Launch {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let of_this_program = env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_str().is_some_and(is_of_this_program));
-    Launch::new(format!("cargo {name}"), cargo)
-        .without_env(of_this_program)
+    without_xtask(Launch::new(format!("cargo {name}"), cargo))
         .folder(root())
         .inherit_output()
+}
+
+/// The same process without the variables that describe xtask.
+pub fn without_xtask(launch: Launch) -> Launch {
+    let names = env::vars_os().map(|(name, _)| name);
+    launch.without_env(names.filter(|name| name.to_str().is_some_and(is_of_this_program)))
 }
 
 /// Whether `cargo run` has set this variable to describe xtask. Build scripts that watch such
