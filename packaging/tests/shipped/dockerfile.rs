@@ -283,6 +283,12 @@ fn the_build_has_the_rust_of_the_tree_and_builds_what_it_copies() {
     let commands = commands(&build);
     assert!(commands.contains("cargo build --locked --profile dist"));
     assert!(commands.contains("/dist/$program"));
+    let workspace = project::text("Cargo.toml");
+    let (_, profile) = workspace.split_once("[profile.dist]\n").unwrap();
+    let profile = profile.split("\n[").next().unwrap();
+    for setting in ["lto = \"fat\"", "codegen-units = 1"] {
+        assert!(profile.lines().any(|line| line == setting), "{setting}");
+    }
     for program in PROGRAMS {
         assert!(commands.contains(&format!("-p {program}")), "{program}");
     }
