@@ -28,65 +28,79 @@ pub fn output_folder(command: &str) -> Result<PathBuf> {
 /// How a program is compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// For tests.
+    /// Quick to compile.
     Dev,
-    /// Optimised, and still quick to compile: for the demo and the contract test.
+    /// Quick to run.
     Release,
-    /// What is shipped and measured: minutes of link-time optimisation.
+    /// As it is shipped: optimised over all crates.
     Dist,
 }
 
 impl Profile {
-    /// The name of the profile in Cargo.toml.
-    fn name(self) -> &'static str {
+    /// The name of its folder in Cargo's target folder.
+    pub fn folder(self) -> &'static str {
         match self {
-            Self::Dev => "dev",
+            Self::Dev => "debug",
             Self::Release => "release",
             Self::Dist => "dist",
         }
     }
 
-    /// The folder of its programs below Cargo's target folder.
-    fn folder(self) -> &'static str {
+    /// What chooses it for `cargo build` in a workspace with this `Cargo.toml`. A workspace
+    /// that does not define the profile `dist` gets its definition with the command.
+    pub fn flags(self, cargo_toml: &str) -> Vec<&'static str> {
+        let is_defined = || {
+            cargo_toml
+                .lines()
+                .any(|line| line.trim() == "[profile.dist]")
+        };
         match self {
-            Self::Dev => "debug",
-            Self::Release | Self::Dist => self.name(),
+            Self::Dev => Vec::new(),
+            Self::Release => vec!["--release"],
+            Self::Dist if is_defined() => vec!["--profile=dist"],
+            Self::Dist => vec![
+                "--profile=dist",
+                "--config=profile.dist.inherits='release'",
+                "--config=profile.dist.lto='fat'",
+                "--config=profile.dist.codegen-units=1",
+            ],
         }
     }
 }
 
 /// Builds programs; Cargo's own messages go to the terminal.
 pub fn build(session: &Session, profile: Profile, targets: &[&str]) -> Result<()> {
-    let build = cargo("build").args(["build", "--profile", profile.name()]);
-    session
-        .run(build.args(targets))
-        .context("the build failed; see above")
+    let file = root().join("Cargo.toml");
+    let cargo_toml =
+        fs::read_to_string(&file).with_context(|| format!("could not read {}", file.display()))?;
+    let build = cargo("build").arg("build").args(targets);
+    let build = build.args(profile.flags(&cargo_toml));
+    session.run(build).context("the build failed; see above")
 }
 
-/// Builds the three programs of the product with the profile `release`.
+/// Chooses the three programs of the product. Always all of them: the features of libraries
+/// depend on what is built together.
+pub const PRODUCT: [&str; 6] = [
+    "-p",
+    "flashsale-api",
+    "-p",
+    "flashsale-operator",
+    "-p",
+    "flashsale-load",
+];
+
+/// Builds the three programs of the product in release mode.
 pub fn build_product(session: &Session) -> Result<()> {
-    build_programs(session, Profile::Release)
+    build_product_in(session, Profile::Release)
 }
 
-/// Builds the three programs of the product as an image has them.
-pub fn build_shipped(session: &Session) -> Result<()> {
-    build_programs(session, Profile::Dist)
-}
-
-fn build_programs(session: &Session, profile: Profile) -> Result<()> {
+/// Builds the three programs of the product.
+pub fn build_product_in(session: &Session, profile: Profile) -> Result<()> {
     session.say(format_args!(
         "Building flashsale-api, flashsale-operator and flashsale-load ({})",
-        profile.name()
+        profile.folder()
     ));
-    let packages = [
-        "-p",
-        "flashsale-api",
-        "-p",
-        "flashsale-operator",
-        "-p",
-        "flashsale-load",
-    ];
-    build(session, profile, &packages)
+    build(session, profile, &PRODUCT)
 }
 
 /// The file of a program that [`build`] made; examples are `examples/<name>`.
@@ -135,6 +149,22 @@ fn is_of_this_program(variable: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workspace_without_the_profile_dist_is_built_with_its_definition() {
+        let flags = |cargo_toml| Profile::Dist.flags(cargo_toml);
+        assert_eq!(
+            flags("[workspace]\n[profile.dist]\nlto = 'fat'\n"),
+            ["--profile=dist"]
+        );
+        let defined = flags("[profile.release]\n");
+        assert!(
+            defined.contains(&"--config=profile.dist.lto='fat'"),
+            "{defined:?}"
+        );
+        assert_eq!(Profile::Release.flags(""), ["--release"]);
+        assert!(Profile::Dev.flags("").is_empty());
+    }
 
     #[test]
     fn what_describes_xtask_is_kept_from_cargo_and_what_the_developer_set_is_not() {

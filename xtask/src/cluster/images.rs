@@ -41,7 +41,7 @@ pub fn build_and_import(
     folder: &Path,
     import: &dyn Fn(&Path) -> Result<()>,
 ) -> Result<()> {
-    project::build_shipped(session)?;
+    project::build_product_in(session, Profile::Dist)?;
     let folder = folder.join("images");
     fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let images = [pause()?, redis()?, postgres()?, flashsale()?];
