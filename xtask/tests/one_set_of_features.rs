@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Where a member and the workspace differ, and what to do.
-const ADVICE: &str = "add the features that are missing to the library's line in the workspace's \
-                      Cargo.toml where a member names it, else in features/Cargo.toml (xtask and \
-                      servers, which do not depend on `features`: in xtask/Cargo.toml)";
+/// What to do where a member and the workspace differ.
+const ADVICE: &str = "every member depends on flashsale-features, but xtask and servers; add what is \
+                      missing to the library's features: in the workspace's Cargo.toml where a \
+                      member names the library, else in features/Cargo.toml (for xtask and servers \
+                      in theirs)";
 
 /// What `cargo tree` prints with these arguments.
 fn tree(arguments: &[&str]) -> String {
