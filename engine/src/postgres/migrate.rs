@@ -13,7 +13,11 @@ use crate::postgres::pool::{
 /// Version, description and statements of each file of `migrations/`. `sqlx::migrate!` would find
 /// the files, and build sqlx, TLS and an asynchronous runtime a second time, for the compiler.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "sales", include_str!("../../../migrations/0001_sales.sql")),
+    (
+        1,
+        "sales",
+        include_str!("../../../migrations/0001_sales.sql"),
+    ),
     (
         2,
         "checkout attempts",
@@ -44,9 +48,7 @@ pub async fn migrate(url: &str) -> Result<(), BackendError> {
             .map_err(failed)?;
         // `run` takes whatever a connection can be got from, so generally that the compiler cannot
         // tell whether threads may share this future.
-        let done = migrator()
-            .run_direct(None, &mut connection, false)
-            .await;
+        let done = migrator().run_direct(None, &mut connection, false).await;
         // A connection that fails to close has ended all the same.
         let _ = connection.close().await;
         done.map_err(|error| failed(error.into()))
