@@ -4,7 +4,7 @@
 #
 #   docker build -t localhost/flashsale:0.1.0 .
 
-FROM rust:1.94-slim-bookworm AS build
+FROM rust:1.95.0-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # One for each platform: what is built for one is of no use to another.
@@ -17,11 +17,11 @@ RUN --mount=type=cache,id=flashsale-registry,target=/usr/local/cargo/registry,sh
     set -eu; \
     platform="$(rustc -vV | sed -n 's/^host: //p')"; \
     RUSTFLAGS='-C target-feature=+crt-static' CARGO_TARGET_DIR=/target \
-        cargo build --locked --release --target "$platform" \
+        cargo build --locked --profile dist --target "$platform" \
         -p flashsale-api -p flashsale-operator -p flashsale-load; \
     mkdir /programs; \
     for program in flashsale-api flashsale-operator flashsale-load; do \
-        cp "/target/$platform/release/$program" /programs/; \
+        cp "/target/$platform/dist/$program" /programs/; \
     done
 
 FROM scratch

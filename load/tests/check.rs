@@ -4,6 +4,7 @@
 
 mod fake_api;
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use flashsale_load::run::Ending;
 use flashsale_load::run::interrupt::Interrupt;
 use flashsale_servers::Postgres;
 use sqlx::PgPool;
+use sqlx::migrate::Migrator;
 
 const ITEMS: u32 = 300;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -34,7 +36,9 @@ fn runtime() -> tokio::runtime::Runtime {
 fn open_api(url: &str, lie: Lie) -> FakeApi {
     runtime().block_on(async {
         let pool = PgPool::connect(url).await.unwrap();
-        sqlx::migrate!("../migrations").run(&pool).await.unwrap();
+        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+        let migrator = Migrator::new(migrations.as_path()).await.unwrap();
+        migrator.run(&pool).await.unwrap();
         fake_api::database::seed(&pool, ITEMS).await;
         pool.close().await;
     });

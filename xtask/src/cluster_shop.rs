@@ -12,6 +12,7 @@ use self::reach::{Reach, Target};
 use crate::{
     cluster::{Cluster, Kubectl},
     manifest::Manifest,
+    project::Profile,
     session::Session,
     shop::{Endpoints, Shop},
     status::Status,
@@ -203,6 +204,11 @@ impl<'a> ClusterShop<'a> {
 impl Shop for ClusterShop<'_> {
     fn check(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// It is built with the programs of the image.
+    fn load_profile(&self) -> Profile {
+        Profile::Dist
     }
 
     fn status(&self) -> Status {

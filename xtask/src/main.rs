@@ -27,6 +27,7 @@ mod stack;
 mod status;
 mod steps;
 mod test;
+mod test_programs;
 mod tidy;
 mod versions;
 
@@ -59,7 +60,16 @@ enum Command {
         cluster: bool,
     },
     /// Check everything that a change must pass, set-up included.
-    Test,
+    Test {
+        /// Check sources, and run the tests that need no more than Redis and Postgres.
+        ///
+        /// Leaves out: the tests that need a Kubernetes API server or other programs written in
+        /// Go (flashsale-operator's `kubernetes`, flashsale-packaging, flashsale-servers'
+        /// `kube_api`, xtask's `dev_stores`), tests in documentation, the contract test of the
+        /// API, the sale from start to end, and the release build that both need.
+        #[arg(long)]
+        quick: bool,
+    },
     /// Check the structure of the code, its words and the subjects of commits by tidy.toml.
     Tidy,
     /// A real single-node Kubernetes on this machine, with Redis Cluster and Postgres.
@@ -110,7 +120,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 (false, false) => demo::run(&session, manifest),
             }
         }
-        Command::Test => test::run(&session),
+        Command::Test { quick: false } => test::run(&session),
+        Command::Test { quick: true } => test::run_quick(&session),
         Command::Tidy => tidy::run(&session),
         Command::Cluster { action } => cluster_commands::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),

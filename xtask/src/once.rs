@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     http,
     news::News,
-    project::{self, Profile},
+    project,
     session::Session,
     setup::{self, Needs},
     shop::Shop,
@@ -148,7 +148,7 @@ fn opens_in_time(status: &Status, now: Timestamp) -> Result<()> {
 /// Ends with an error where the load generator found an invariant broken.
 fn load(session: &Session, shop: &dyn Shop, report: &Path) -> Result<()> {
     let endpoints = shop.endpoints();
-    let program = project::program(Profile::Release, "flashsale-load")?;
+    let program = project::program(shop.load_profile(), "flashsale-load")?;
     let load = product("flashsale-load", program)
         .inherit_output()
         .args(["--profile", "heavy", "--until-sold-out"])

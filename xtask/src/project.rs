@@ -1,12 +1,14 @@
 //! Where things are in the project's tree, and how its programs are built.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::Launch;
+use flashsale_servers::{Launch, Process};
 
 use crate::session::Session;
 
@@ -127,6 +129,20 @@ pub fn build_product_in(session: &Session, profile: Profile) -> Result<()> {
     build(session, profile, &PRODUCT)
 }
 
+/// Begins the build of [`build_product`] in the background, at the lowest priority. Nothing needs to
+/// wait for it: [`build_product`] does, and shows what is wrong where it has failed.
+pub fn begin_product(session: &Session, log: &Path) -> Result<Process> {
+    let _ = fs::remove_file(log);
+    let build = without_xtask(Launch::new("release build", "nice"))
+        .args(["-n", "19"])
+        .arg(cargo_program())
+        .args(["build", "--release"])
+        .args(PRODUCT)
+        .folder(root())
+        .log(log);
+    Ok(session.guard().launch(&build)?)
+}
+
 /// The file of a program that [`build`] made; examples are `examples/<name>`.
 pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
     // This program is <target>/<profile>/xtask, wherever Cargo was told to build.
@@ -143,14 +159,19 @@ pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
 
 /// A call of Cargo in the root of the tree, with its output on the terminal.
 pub fn cargo(name: &str) -> Launch {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let of_this_program = env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_str().is_some_and(is_of_this_program));
-    Launch::new(format!("cargo {name}"), cargo)
-        .without_env(of_this_program)
+    without_xtask(Launch::new(format!("cargo {name}"), cargo_program()))
         .folder(root())
         .inherit_output()
+}
+
+fn cargo_program() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// The same process without the variables that describe xtask.
+pub fn without_xtask(launch: Launch) -> Launch {
+    let names = env::vars_os().map(|(name, _)| name);
+    launch.without_env(names.filter(|name| name.to_str().is_some_and(is_of_this_program)))
 }
 
 /// Whether `cargo run` has set this variable to describe xtask. Build scripts that watch such

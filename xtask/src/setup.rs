@@ -20,6 +20,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
+    /// Those, and the Rust tools that check sources.
+    QuickTests,
     /// Those, OpenSSL for the API server, Python for the contract test, and the Rust tools that
     /// check sources.
     Tests,
@@ -27,7 +29,7 @@ pub enum Needs {
 
 /// Sees to it that everything needed is there.
 pub fn install_missing(session: &Session, needs: Needs) -> Result<()> {
-    if needs == Needs::Tests {
+    if needs != Needs::Servers {
         versions::check_rust_tools()?;
     }
     let missing = missing_packages(needs);
@@ -44,7 +46,7 @@ pub fn install_missing(session: &Session, needs: Needs) -> Result<()> {
     versions::check_redis()?;
     versions::check_postgres()?;
     match needs {
-        Needs::Servers => Ok(()),
+        Needs::Servers | Needs::QuickTests => Ok(()),
         Needs::Tests => versions::check_python(),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::{
     http,
+    project::Profile,
     session::Session,
     status::{PastSale, Status},
 };
@@ -44,6 +45,11 @@ pub trait Shop {
 
     /// What Redis answers to a command about a key.
     fn ask_redis(&self, words: &[&str]) -> Result<String>;
+
+    /// The profile that the load generator for it is built with.
+    fn load_profile(&self) -> Profile {
+        Profile::Release
+    }
 
     /// Where everything is now.
     fn endpoints(&self) -> Endpoints {

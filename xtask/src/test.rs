@@ -1,49 +1,152 @@
 //! `cargo xtask test`: everything that a change must pass. Nothing is skipped:
-//! what is missing is installed, or the step fails.
+//! what is missing is installed, or the step fails. `--quick` is the inner loop: what needs no more
+//! than Redis and Postgres.
 
-use anyhow::Result;
-use flashsale_servers::go_program;
+use std::cell::RefCell;
+
+use anyhow::{Context, Result};
+use flashsale_servers::{Process, go_program};
 
 use crate::{
     contract, crds, once,
     project::{self, cargo},
     python,
-    session::Session,
+    session::{Session, Work},
     setup::{self, Needs},
     steps::{self, Step},
+    test_programs::{self, Selection, TestProgram},
     tidy,
 };
 
-/// What tests run of it. Each costs minutes where the cache is empty, so no more than needed.
-const GO_PROGRAMS: [&str; 5] = ["etcd", "kube-apiserver", "kubectl", "helm", "starlark"];
+/// What tests run of it. Each costs minutes where the cache is empty, so no more than needed. The
+/// first is small: where Go is missing or reaches no modules, the set-up says so at once.
+const GO_PROGRAMS: [&str; 5] = ["starlark", "etcd", "kube-apiserver", "kubectl", "helm"];
 
-const STEPS: &[Step<Session>] = &[
-    (
-        "set-up",
-        |session| {
-            setup::install_missing(session, Needs::Tests)?;
-            python::schemathesis(session)?;
-            // Before the tests: there a build of ten minutes would look like a test that hangs.
-            for program in GO_PROGRAMS {
-                session.finish_work(session.begin_work(move || Ok(go_program(program)?)))?;
-            }
-            Ok(())
-        },
-        "install what it names, then run `cargo xtask test` again",
-    ),
+const LEFT_OUT: &str = "Left out: the tests that need a Kubernetes API server or other programs \
+                        written in Go, tests in documentation, the contract test and the sale \
+                        from start to end. `cargo xtask test` runs everything.";
+
+/// What the steps hand on to each other.
+struct Checks<'a> {
+    session: &'a Session,
+    /// The build of programs written in Go. Much of it waits, for modules and for one linker, so
+    /// it goes on beside the lints and the build of the tests.
+    go: RefCell<Option<Work<()>>>,
+    tests: RefCell<Vec<TestProgram>>,
+    /// The release build, which takes what time the tests leave: they wait more than they compute.
+    release: RefCell<Option<Process>>,
+}
+
+/// Runs all steps; stops at the first that fails.
+pub fn run(session: &Session) -> Result<()> {
+    let steps: &[Step<Checks<'_>>] = &[
+        (
+            "set-up",
+            set_up,
+            "install what it names, then run `cargo xtask test` again",
+        ),
+        formatting(),
+        structure_and_words(),
+        lints(),
+        (
+            "build of the tests",
+            |checks| checks.build(Selection::All),
+            "put right what the compiler says above",
+        ),
+        (
+            "programs written in Go",
+            finish_go,
+            "see what `go build` says above; with the modules of tools/go in reach, run \
+             `cargo xtask test` again",
+        ),
+        (
+            "unit and integration tests",
+            |checks| {
+                checks.begin_release()?;
+                checks.run()
+            },
+            RUN_ONE_TEST,
+        ),
+        (
+            "tests in documentation",
+            |checks| {
+                let doc_tests = ["test", "--workspace", "--doc", "--quiet"];
+                checks.session.run(cargo("test").args(doc_tests))
+            },
+            "run them alone: `cargo test --doc -p <crate>`",
+        ),
+        custom_resource_definitions(),
+        (
+            "contract test of the API",
+            |checks| {
+                project::build_product(checks.session)?;
+                drop(checks.release.take());
+                contract::run(checks.session)
+            },
+            "the tester prints a curl line for each failure; `cargo xtask demo` gives an API to send it to",
+        ),
+        (
+            "a sale from start to end",
+            |checks| once::run_built(checks.session),
+            "run `cargo xtask demo --once` and read its logs",
+        ),
+    ];
+    steps::run(steps, &Checks::new(session))
+}
+
+/// Runs the steps of the inner loop; stops at the first that fails. Says at its end what it
+/// leaves out.
+pub fn run_quick(session: &Session) -> Result<()> {
+    let steps: &[Step<Checks<'_>>] = &[
+        (
+            "set-up",
+            |checks| setup::install_missing(checks.session, Needs::QuickTests),
+            "install what it names, then run `cargo xtask test --quick` again",
+        ),
+        formatting(),
+        structure_and_words(),
+        lints(),
+        (
+            "build of the tests",
+            |checks| checks.build(Selection::Quick),
+            "put right what the compiler says above",
+        ),
+        (
+            "unit tests, and tests with Redis and Postgres",
+            |checks| checks.run(),
+            RUN_ONE_TEST,
+        ),
+        custom_resource_definitions(),
+    ];
+    let result = steps::run(steps, &Checks::new(session));
+    println!("{LEFT_OUT}");
+    result
+}
+
+fn formatting<'a>() -> Step<Checks<'a>> {
     (
         "formatting",
-        |session| session.run(cargo("fmt").args(["fmt", "--all", "--check"])),
+        |checks| {
+            checks
+                .session
+                .run(cargo("fmt").args(["fmt", "--all", "--check"]))
+        },
         "run `cargo fmt --all`",
-    ),
+    )
+}
+
+fn structure_and_words<'a>() -> Step<Checks<'a>> {
     (
         "structure and words",
-        tidy::run,
+        |checks| tidy::run(checks.session),
         "do what each finding says; `cargo xtask tidy` finds them again",
-    ),
+    )
+}
+
+fn lints<'a>() -> Step<Checks<'a>> {
     (
         "lints",
-        |session| {
+        |checks| {
             let clippy = [
                 "clippy",
                 "--workspace",
@@ -52,37 +155,72 @@ const STEPS: &[Step<Session>] = &[
                 "-D",
                 "warnings",
             ];
-            session.run(cargo("clippy").args(clippy))
+            checks.session.run(cargo("clippy").args(clippy))
         },
         "put right what clippy says above; `cargo clippy --workspace --all-targets` shows it again",
-    ),
-    (
-        "unit and integration tests",
-        |session| session.run(cargo("test").args(["test", "--workspace"])),
-        "run the test named above alone: `cargo test -p <crate> <name of the test>`",
-    ),
+    )
+}
+
+fn custom_resource_definitions<'a>() -> Step<Checks<'a>> {
     (
         "custom resource definitions",
         // The tests have built the operator.
-        crds::check_built,
+        |checks| crds::check_built(checks.session),
         "run `cargo xtask crds` and commit crds/",
-    ),
-    (
-        "contract test of the API",
-        |session| {
-            project::build_product(session)?;
-            contract::run(session)
-        },
-        "the tester prints a curl line for each failure; `cargo xtask demo` gives an API to send it to",
-    ),
-    (
-        "a sale from start to end",
-        once::run_built,
-        "run `cargo xtask demo --once` and read its logs",
-    ),
-];
+    )
+}
 
-/// Runs all steps; stops at the first that fails.
-pub fn run(session: &Session) -> Result<()> {
-    steps::run(STEPS, session)
+const RUN_ONE_TEST: &str =
+    "run the test named above alone: `cargo test -p <crate> <name of the test>`";
+
+fn set_up(checks: &Checks<'_>) -> Result<()> {
+    let session = checks.session;
+    setup::install_missing(session, Needs::Tests)?;
+    python::schemathesis(session)?;
+    let [first, others @ ..] = GO_PROGRAMS;
+    session.finish_work(session.begin_work(move || Ok(go_program(first)?)))?;
+    // Before the tests need them: there a build of ten minutes would look like a test that hangs.
+    let build = move || {
+        for program in others {
+            go_program(program)?;
+        }
+        Ok(())
+    };
+    checks.go.replace(Some(session.begin_work(build)));
+    Ok(())
+}
+
+fn finish_go(checks: &Checks<'_>) -> Result<()> {
+    let work = checks.go.take();
+    checks
+        .session
+        .finish_work(work.context("the set-up has begun no build with Go")?)
+}
+
+impl<'a> Checks<'a> {
+    fn new(session: &'a Session) -> Self {
+        Self {
+            session,
+            go: RefCell::new(None),
+            tests: RefCell::new(Vec::new()),
+            release: RefCell::new(None),
+        }
+    }
+
+    fn build(&self, selection: Selection) -> Result<()> {
+        self.tests
+            .replace(test_programs::build(self.session, selection)?);
+        Ok(())
+    }
+
+    fn begin_release(&self) -> Result<()> {
+        let log = project::output_folder("test")?.join("release build.log");
+        let build = project::begin_product(self.session, &log)?;
+        self.release.replace(Some(build));
+        Ok(())
+    }
+
+    fn run(&self) -> Result<()> {
+        test_programs::run(self.session, self.tests.take())
+    }
 }

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row as _};
+
 use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, Outcome};
@@ -10,7 +13,6 @@ use crate::postgres::page::read_page;
 use crate::postgres::pool::PostgresPool;
 
 /// A row of the view.
-#[derive(sqlx::FromRow)]
 struct OutcomeRow {
     code: String,
     user_id: String,
@@ -20,6 +22,21 @@ struct OutcomeRow {
     results: Vec<String>,
     user_slots: Vec<i32>,
     sale_slots: Vec<i32>,
+}
+
+impl FromRow<'_, PgRow> for OutcomeRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            code: row.try_get("code")?,
+            user_id: row.try_get("user_id")?,
+            request_id: row.try_get("request_id")?,
+            at_ms: row.try_get("at_ms")?,
+            items: row.try_get("items")?,
+            results: row.try_get("results")?,
+            user_slots: row.try_get("user_slots")?,
+            sale_slots: row.try_get("sale_slots")?,
+        })
+    }
 }
 
 impl OutcomeRow {

@@ -41,7 +41,7 @@ pub fn build_and_import(
     folder: &Path,
     import: &dyn Fn(&Path) -> Result<()>,
 ) -> Result<()> {
-    project::build_product(session)?;
+    project::build_product_in(session, Profile::Dist)?;
     let folder = folder.join("images");
     fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let images = [pause()?, redis()?, postgres()?, flashsale()?];
@@ -162,7 +162,7 @@ fn postgres() -> Result<Image> {
 fn flashsale() -> Result<Image> {
     let mut contents = Contents::default();
     for name in ["flashsale-api", "flashsale-operator", "flashsale-load"] {
-        let program = project::program(Profile::Release, name)?;
+        let program = project::program(Profile::Dist, name)?;
         contents.program_as(program, Path::new("/usr/local/bin").join(name));
     }
     contents.file(AUTHORITIES.into());

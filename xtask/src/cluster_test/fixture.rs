@@ -12,7 +12,7 @@ use crate::{
     cluster_shop::ClusterShop,
     http,
     manifest::Manifest,
-    project::{self, Profile},
+    project,
     session::Session,
     shop::Shop,
     stack::product,
@@ -162,7 +162,7 @@ impl<'a> Fixture<'a> {
 
     /// A call of the load generator, with light load and a check of the answers.
     pub fn load(&self, shop: &ClusterShop<'_>) -> Result<Launch> {
-        let program = project::program(Profile::Release, "flashsale-load")?;
+        let program = project::program(shop.load_profile(), "flashsale-load")?;
         Ok(product("flashsale-load", program)
             .args(["--profile", "light", "--quiet"])
             .args(["--target", first(shop)?])

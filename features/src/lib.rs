@@ -1,0 +1,1 @@
+//! Nothing but features of libraries; see `Cargo.toml`.
