@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use flashsale_engine::Logging;
-use flashsale_operator::kubernetes::{self, RunSettings};
+use flashsale_engine::telemetry::Telemetry;
+use flashsale_operator::controller::{self, RunSettings};
 use flashsale_operator::local::{self, LocalSettings};
-use flashsale_operator::stores::PostgresUrl;
+use flashsale_operator::backends::PostgresUrl;
 use flashsale_operator::{crd, manifest::GivenUrls};
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::Inputs;
-use crate::api::KeyRef;
+use crate::crd::KeyRef;
 
 /// A port of the container.
 #[derive(Clone, Copy)]

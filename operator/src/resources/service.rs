@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use super::container::HTTP;
 use super::{Inputs, selector};
-use crate::api::ServiceType;
+use crate::crd::ServiceType;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Service {
     let wanted = &inputs.flash_sale.spec.api.service;

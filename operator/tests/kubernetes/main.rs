@@ -8,7 +8,7 @@ mod life;
 mod many;
 mod resources;
 mod rights;
-#[path = "../stores/mod.rs"]
-mod stores;
+#[path = "../backends/mod.rs"]
+mod backends;
 mod support;
 mod wrong;

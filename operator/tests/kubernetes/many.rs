@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use flashsale_servers::KubeApi;
 use kube::api::ListParams;
 use serde_json::json;

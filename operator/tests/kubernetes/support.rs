@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::{FlashSaleName, SaleRecord};
-use flashsale_operator::api::{FlashSale, FlashSaleStatus, Phase};
+use flashsale_engine::sale::FlashSaleName;
+use flashsale_engine::sales::SaleRecord;
+use flashsale_operator::crd::{FlashSale, FlashSaleStatus, Phase};
 use flashsale_servers::{KubeApi, Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
@@ -24,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::stores::{self, start_postgres};
+use super::backends::{self, start_postgres};
 
 /// How long the Lease of an operator is good for here.
 pub const LEASE_SECONDS: u64 = 3;
@@ -331,12 +332,12 @@ impl World {
     /// What Postgres knows of the sales of a FlashSale.
     pub async fn records(&self, name: &str) -> Vec<SaleRecord> {
         let name = FlashSaleName::new(self.namespace, name).unwrap();
-        stores::records(&self.redis, &self.postgres, &name).await
+        backends::records(&self.redis, &self.postgres, &name).await
     }
 
     /// Whether Redis holds anything of a FlashSale.
     pub fn redis_holds(&self, name: &str) -> bool {
-        let keys = stores::ask_redis(&self.redis, "KEYS *");
+        let keys = backends::ask_redis(&self.redis, "KEYS *");
         keys.contains(&format!("{{{}.{name}", self.namespace))
     }
 }

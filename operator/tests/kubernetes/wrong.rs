@@ -1,6 +1,6 @@
 //! FlashSales that cannot be carried out, and what they refer to.
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use flashsale_operator::api::Phase;
+use flashsale_operator::crd::Phase;
 use flashsale_servers::RedisCluster;
 
-use crate::stores::start_postgres;
+use crate::backends::start_postgres;
 use crate::support::{World, in_seconds};
 
 #[test]

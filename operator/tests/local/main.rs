@@ -6,6 +6,6 @@ mod away;
 mod life;
 mod program;
 mod restarts;
-#[path = "../stores/mod.rs"]
-mod stores;
+#[path = "../backends/mod.rs"]
+mod backends;
 mod support;

@@ -1,6 +1,6 @@
 //! An operator that ends, however it ends, and another one that goes on.
 
-use flashsale_operator::api::{PastSale, Phase, SaleResult};
+use flashsale_operator::crd::{PastSale, Phase, SaleResult};
 use flashsale_servers::RedisCluster;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Connection as _;
