@@ -1,24 +1,31 @@
-//! How the API pods of a FlashSale are, as its Deployment tells.
+//! The observed API pods of a FlashSale, according to its Deployment.
 
 use k8s_openapi::api::apps::v1::Deployment;
 
-use crate::status::Pods;
+use crate::status::ApiPods;
 
-/// What the Deployment says. `wanted` of them are.
-pub(super) fn pods(deployment: Option<&Deployment>, wanted: i32, selector: String) -> Pods {
+/// The pods of a Deployment, of which `desired` are to run.
+pub(super) fn api_pods(
+    deployment: Option<&Deployment>,
+    desired: i32,
+    selector: String,
+    error: Option<String>,
+) -> ApiPods {
     let status = deployment.and_then(|deployment| deployment.status.as_ref());
-    Pods {
-        wanted,
+    ApiPods {
+        desired,
         total: status.and_then(|status| status.replicas).unwrap_or(0),
         ready: status.and_then(|status| status.ready_replicas).unwrap_or(0),
-        fault: None,
+        error,
         selector,
     }
 }
 
-/// How many pods the cluster is told to run now.
-pub(super) fn current(deployment: Option<&Deployment>, at_least: Option<i32>) -> Option<i32> {
+/// The number of pods that was applied last: the minimum of the autoscaler if there is one.
+pub(super) fn applied_replicas(
+    deployment: Option<&Deployment>,
+    autoscaler_minimum: Option<i32>,
+) -> Option<i32> {
     let spec = deployment?.spec.as_ref()?;
-    // Where an autoscaler moves the number, it is its minimum that we have set.
-    at_least.or(spec.replicas)
+    autoscaler_minimum.or(spec.replicas)
 }

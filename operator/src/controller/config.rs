@@ -1,4 +1,4 @@
-//! What `flashsale-operator run` is told: flags, each with an environment variable.
+//! The settings of `flashsale-operator run`: flags, each with an environment variable.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use crate::resources::PodDefaults;
 const API_RESOURCES: &str =
     r#"{"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}"#;
 
-/// Carries out the FlashSales of a Kubernetes cluster.
+/// Reconciles the FlashSales of a Kubernetes cluster.
 #[derive(Debug, Clone, Args)]
 pub struct RunSettings {
-    /// The one namespace whose FlashSales are carried out; empty: all namespaces.
+    /// The one namespace whose FlashSales are reconciled; empty: all namespaces.
     #[arg(long, env = "FLASHSALE_NAMESPACE", default_value = "")]
     pub namespace: String,
 
@@ -30,7 +30,7 @@ pub struct RunSettings {
     )]
     pub api_image_pull_policy: String,
 
-    /// Names of Secrets with which the image is pulled, divided by commas. They are in the
+    /// Names of Secrets with which the image is pulled, separated by commas. They are in the
     /// namespaces of the FlashSales.
     #[arg(
         long,
@@ -70,18 +70,18 @@ pub struct RunSettings {
     )]
     pub lease_name: String,
 
-    /// Seconds without a sign of life after which another operator takes over, 3 to 3600.
+    /// Seconds without a renewal after which another operator takes over, 3 to 3600.
     #[arg(long, env = "FLASHSALE_LEASE_SECONDS", default_value_t = 15,
           value_parser = clap::value_parser!(u16).range(3..=3_600))]
     pub lease_seconds: u16,
 
-    /// Who holds the Lease: another name for each operator, as that of its pod.
+    /// The holder of the Lease: a unique name for each operator, such as that of its pod.
     #[arg(long, env = "POD_NAME", default_value_t = own_name())]
     pub identity: String,
 }
 
 impl RunSettings {
-    /// What all API pods have.
+    /// The defaults of all API pods.
     pub(super) fn pod_defaults(&self) -> PodDefaults {
         let names = self.api_image_pull_secrets.iter().map(|name| name.trim());
         PodDefaults {

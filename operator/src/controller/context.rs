@@ -1,49 +1,64 @@
-//! What all FlashSales are carried out with, and what this process remembers of each.
+//! What all reconciliations share.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::Client;
-use kube::runtime::events::Reporter;
+use flashsale_engine::Clock;
+use kube::{Client, ResourceExt};
 
-use super::carry::Carried;
-use super::cluster::Copies;
+use super::events::EventRecorder;
+use super::metrics::Metrics;
+use super::state::State;
+use super::watches::Caches;
+use crate::backends::SharedBackends;
 use crate::resources::PodDefaults;
-use crate::backends::SharedStores;
 
-/// What every FlashSale is carried out with.
+/// The state of one FlashSale. The lock is free whenever a reconciliation starts, because kube-rs
+/// runs one at a time for each object.
+type SharedState = Arc<tokio::sync::Mutex<State>>;
+
+/// What all reconciliations of a term of leadership share.
 pub(super) struct Context {
     pub(super) client: Client,
-    pub(super) reporter: Reporter,
-    pub(super) defaults: PodDefaults,
-    pub(super) copies: Copies,
-    pub(super) stores: SharedStores,
-    /// By uid.
-    pub(super) carried: Mutex<HashMap<String, Carried>>,
+    pub(super) clock: Clock,
+    pub(super) events: EventRecorder,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) pod_defaults: PodDefaults,
+    pub(super) caches: Caches,
+    pub(super) backends: SharedBackends,
+    pub(super) states: States,
 }
 
-impl Context {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Carried>> {
-        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+/// The states of all FlashSales, by uid.
+#[derive(Default)]
+pub(super) struct States {
+    by_uid: Mutex<HashMap<String, SharedState>>,
+}
+
+impl States {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SharedState>> {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes out what is remembered of a FlashSale. No two looks at one are on their way at once.
-    pub(super) fn take(&self, uid: &str) -> Carried {
-        self.all().remove(uid).unwrap_or_default()
+    /// The state of a FlashSale, an empty one at first.
+    pub(super) fn of(&self, flash_sale: &impl ResourceExt) -> SharedState {
+        let uid = flash_sale.uid().unwrap_or_default();
+        self.lock().entry(uid).or_default().clone()
     }
 
-    /// Puts it back.
-    pub(super) fn keep(&self, uid: String, this: Carried) {
-        self.all().insert(uid, this);
+    /// Drops the state of a FlashSale.
+    pub(super) fn remove(&self, flash_sale: &impl ResourceExt) {
+        self.lock().remove(&flash_sale.uid().unwrap_or_default());
     }
 
-    /// Forgets all that are not there any more: who takes our finalizer away by hand tells nobody.
-    pub(super) fn forget_others(&self, there: &HashSet<String>) {
-        self.all().retain(|uid, _| there.contains(uid));
+    /// Drops the states of all other FlashSales: one whose finalizer was removed by hand is deleted
+    /// without a last reconciliation.
+    pub(super) fn retain(&self, uids: &HashSet<String>) {
+        self.lock().retain(|uid, _| uids.contains(uid));
     }
 
-    /// How many are remembered.
+    /// The number of FlashSales.
     pub(super) fn count(&self) -> usize {
-        self.all().len()
+        self.lock().len()
     }
 }

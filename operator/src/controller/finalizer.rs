@@ -1,141 +1,138 @@
-//! The finalizer: a FlashSale that is deleted stays until what Kubernetes does not hold is cleaned
-//! up. What sells is stopped first.
+//! The finalizer: a deleted FlashSale stays until its sales are deleted from the backends. Open
+//! sales end first.
 //!
-//! What Kubernetes holds goes with the FlashSale, by its owner references. Stores that cannot be
-//! reached do not keep a namespace from being deleted for ever.
+//! Guarantees: the objects in Kubernetes are garbage-collected by their owner references; backends
+//! that cannot be reached do not keep a namespace from being deleted for ever.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use flashsale_engine::FlashSaleName;
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::{ObjectMeta, Resource};
 use kube::runtime::controller::Action;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use tokio::time::Instant;
 
-use super::carry::{Outcome, back_off};
+use super::client::{RequestError, request};
 use super::context::Context;
-use super::fetch::fetch;
-use super::validate::urls;
-use super::{RequestError, request, tell};
+use super::metrics::Outcome;
+use super::references;
+use super::state::State;
+use super::validate;
+use crate::backends::Backends;
 use crate::crd::FlashSale;
-use crate::driver::remove;
+use crate::driver::{Deletion, delete_sales};
 use crate::status::Change;
-use crate::backends::Stores;
 
 const FINALIZER: &str = "flashsale.dev/stores";
-/// How long stores that cannot be reached are tried, from the first failure without a success.
+/// How long backends that cannot be reached are retried, from the first failure without a success.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(900);
-/// The next look at a sale that is being settled.
+/// The requeue while a sale is being settled.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
-/// How far the clean-up of a deleted FlashSale is.
-#[derive(Default)]
-pub(super) struct Ending {
-    /// The Secret may be gone before it is done.
-    stores: Option<Arc<Stores>>,
-    failing_since: Option<Instant>,
-    failures: u32,
-    over: bool,
+/// Why the sales of a FlashSale are not deleted.
+struct NotCleanedUp {
+    why: String,
+    /// Whether a retry cannot succeed.
+    is_final: bool,
 }
 
-impl Ending {
-    /// Whether nothing needs to be remembered of it.
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-}
-
-/// Puts the finalizer there, if it is not.
-pub(super) async fn keep_until_cleaned_up(
-    client: &Client,
-    flash_sale: &FlashSale,
-) -> Result<(), RequestError> {
+/// Adds the finalizer, if it is missing.
+pub(super) async fn add(flash_sale: &FlashSale, client: &Client) -> Result<(), RequestError> {
     if has_finalizer(flash_sale) {
         return Ok(());
     }
     let mut finalizers = flash_sale.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
-    set_finalizers(client, flash_sale.meta(), finalizers).await
+    set_finalizers(flash_sale.meta(), finalizers, client).await
 }
 
-/// Cleans up what a deleted FlashSale leaves in the stores, then lets it go. `stores` are those
-/// that it was carried out with.
+/// Deletes the sales of a deleted FlashSale from the backends, then removes the finalizer.
 pub(super) async fn clean_up(
     flash_sale: &FlashSale,
+    state: &mut State,
     context: &Context,
-    stores: Option<&Arc<Stores>>,
-    ending: &mut Ending,
-) -> (Result<Outcome, RequestError>, Action) {
+) -> Result<(Outcome, Action), RequestError> {
     if !has_finalizer(flash_sale) {
-        ending.over = true;
-        return (Ok(Outcome::Idle), Action::await_change());
+        context.states.remove(flash_sale);
+        return Ok((Outcome::Idle, Action::await_change()));
     }
-    if ending.stores.is_none() {
-        ending.stores = stores.cloned();
-    }
-    match try_clean_up(flash_sale, context, ending).await {
-        Ok(wait) => (Ok(Outcome::Done), wait),
-        Err(error) => (Err(error), Action::requeue(back_off(&mut ending.failures))),
-    }
-}
-
-async fn try_clean_up(
-    flash_sale: &FlashSale,
-    context: &Context,
-    ending: &mut Ending,
-) -> Result<Action, RequestError> {
-    let namespace = flash_sale.namespace().unwrap_or_default();
-    let name = format!("{namespace}.{}", flash_sale.name_any()).parse::<FlashSaleName>();
-    // Without a name that sales can have it has never sold.
-    if let Ok(name) = name {
-        let problem = match stores_of(flash_sale, context, ending).await? {
-            Ok(stores) => {
-                let policy = flash_sale.spec.deletion_policy;
-                match remove(&stores, &name, policy, Timestamp::now).boxed().await {
-                    Ok(true) => None,
-                    Ok(false) => {
-                        ending.failing_since = None;
-                        ending.failures = 0;
-                        return Ok(Action::requeue(SETTLE_EVERY));
-                    }
-                    Err(problem) => Some((problem.to_string(), false)),
-                }
-            }
-            // Without its Secret nobody can ever clean up: it may be gone with the namespace.
-            Err(problem) => Some((problem, true)),
-        };
-        if let Some((problem, hopeless)) = problem {
-            let since = *ending.failing_since.get_or_insert_with(Instant::now);
-            let hopeless = hopeless || since.elapsed() >= GIVE_UP_AFTER;
-            tell_of(flash_sale, context, &problem, hopeless, ending.failures).await;
-            if !hopeless {
-                return Ok(Action::requeue(back_off(&mut ending.failures)));
+    state.deletion();
+    match delete(flash_sale, state, context).await? {
+        Ok(Deletion::Complete) => {}
+        Ok(Deletion::InProgress) => {
+            state.deletion().failing = None;
+            state.backoff.reset();
+            return Ok((Outcome::Done, Action::requeue(SETTLE_EVERY)));
+        }
+        Err(error) => {
+            let deletion = state.deletion();
+            let failing = deletion
+                .failing
+                .get_or_insert_with(|| context.clock.start_timer());
+            let gives_up = error.is_final || failing.elapsed() >= GIVE_UP_AFTER;
+            let is_first = !state.backoff.has_failed();
+            report(flash_sale, &error.why, gives_up, is_first, context).await;
+            if !gives_up {
+                return Ok((Outcome::Done, Action::requeue(state.backoff.next())));
             }
         }
     }
-    take_finalizer_away(&context.client, flash_sale.meta()).await?;
-    ending.over = true;
-    Ok(Action::await_change())
+    remove(flash_sale.meta(), &context.client).await?;
+    context.states.remove(flash_sale);
+    Ok((Outcome::Done, Action::await_change()))
 }
 
-/// The stores to clean up, or why they cannot be found.
-async fn stores_of(
+async fn delete(
     flash_sale: &FlashSale,
+    state: &mut State,
     context: &Context,
-    ending: &mut Ending,
-) -> Result<Result<Arc<Stores>, String>, RequestError> {
-    if let Some(stores) = &ending.stores {
-        return Ok(Ok(stores.clone()));
+) -> Result<Result<Deletion, NotCleanedUp>, RequestError> {
+    let namespace = flash_sale.namespace().unwrap_or_default();
+    let name = format!("{namespace}.{}", flash_sale.name_any()).parse::<FlashSaleName>();
+    let Ok(name) = name else {
+        // A FlashSale with a name that no sale can have has no sales.
+        return Ok(Ok(Deletion::Complete));
+    };
+    let backends = match backends(flash_sale, state, context).await? {
+        Ok(backends) => backends,
+        // The Secret may be deleted with its namespace.
+        Err(why) => {
+            return Ok(Err(NotCleanedUp {
+                why,
+                is_final: true,
+            }));
+        }
+    };
+    let policy = flash_sale.spec.deletion_policy;
+    let deletion = async {
+        let connection = backends.connect().await?;
+        delete_sales(&connection, &name, policy, &context.clock).await
+    };
+    Ok(deletion.boxed().await.map_err(|error| NotCleanedUp {
+        why: error.to_string(),
+        is_final: false,
+    }))
+}
+
+/// The backends to clean up, or why the references do not resolve to any.
+async fn backends(
+    flash_sale: &FlashSale,
+    state: &mut State,
+    context: &Context,
+) -> Result<Result<Arc<Backends>, String>, RequestError> {
+    if let Some(backends) = &state.deletion().backends {
+        return Ok(Ok(backends.clone()));
     }
-    let referred = fetch(&context.client, flash_sale).await?;
+    let references = references::resolve(flash_sale, &context.client).await?;
     let mut errors = Vec::new();
-    Ok(match urls(flash_sale, &referred, &mut errors) {
-        Some(urls) => Ok(ending.stores.insert(context.stores.at(&urls)).clone()),
+    Ok(match validate::urls(flash_sale, &references, &mut errors) {
+        Some(urls) => {
+            let backends = context.backends.at(&urls);
+            Ok(state.deletion().backends.insert(backends).clone())
+        }
         None => {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Err(errors.join("; "))
@@ -143,37 +140,40 @@ async fn stores_of(
     })
 }
 
-async fn tell_of(
+/// Logs each failure; publishes the first and the last one as an event.
+async fn report(
     flash_sale: &FlashSale,
+    why: &str,
+    gives_up: bool,
+    is_first: bool,
     context: &Context,
-    problem: &str,
-    hopeless: bool,
-    failures: u32,
 ) {
-    let message = match hopeless {
-        true => format!("what Redis and Postgres hold of it stays there: {problem}"),
-        false => format!("it is not cleaned up yet, trying again: {problem}"),
+    let (reason, message) = match gives_up {
+        true => (
+            "NotCleanedUp",
+            format!("what Redis and Postgres hold of it stays there: {why}"),
+        ),
+        false => (
+            "CleaningUp",
+            format!("it is not cleaned up yet, trying again: {why}"),
+        ),
     };
     tracing::warn!(
         namespace = flash_sale.namespace(),
         flash_sale = flash_sale.name_any(),
         message
     );
-    if !hopeless && failures > 0 {
+    if !gives_up && !is_first {
         return;
     }
     let change = Change {
-        reason: if hopeless {
-            "NotCleanedUp"
-        } else {
-            "CleaningUp"
-        },
+        reason,
         message,
         warning: true,
     };
-    // In a namespace that is being deleted no event can be made.
-    if let Err(error) = tell::event(context, flash_sale, &change).await {
-        tracing::debug!(%error, "no event");
+    // No event can be created in a namespace that is being deleted.
+    if let Err(error) = context.events.publish(flash_sale, &change).await {
+        tracing::debug!(%error, "the event is not published");
     }
 }
 
@@ -182,24 +182,21 @@ fn has_finalizer(object: &impl Resource) -> bool {
     finalizers.is_some_and(|finalizers| finalizers.iter().any(|found| found == FINALIZER))
 }
 
-/// Lets a deleted FlashSale go, if it is ours to.
-pub(super) async fn take_finalizer_away(
-    client: &Client,
-    meta: &ObjectMeta,
-) -> Result<(), RequestError> {
+/// Removes the finalizer, if it is there.
+pub(super) async fn remove(meta: &ObjectMeta, client: &Client) -> Result<(), RequestError> {
     let mut others = meta.finalizers.clone().unwrap_or_default();
     others.retain(|finalizer| finalizer != FINALIZER);
     if others.len() == meta.finalizers.as_ref().map_or(0, Vec::len) {
         return Ok(());
     }
-    set_finalizers(client, meta, others).await
+    set_finalizers(meta, others, client).await
 }
 
-/// Fails where somebody else has written meanwhile.
+/// Fails if the object was changed meanwhile.
 async fn set_finalizers(
-    client: &Client,
     meta: &ObjectMeta,
     finalizers: Vec<String>,
+    client: &Client,
 ) -> Result<(), RequestError> {
     let namespace = meta.namespace.clone().unwrap_or_default();
     let api: Api<FlashSale> = Api::namespaced(client.clone(), &namespace);
@@ -210,7 +207,7 @@ async fn set_finalizers(
     let name = meta.name.clone().unwrap_or_default();
     let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
     match request(api.patch_metadata(&name, &params, &patch)).await {
-        // It is gone already.
+        // The object is deleted already.
         Err(error) if error.is_not_found() => Ok(()),
         other => other.map(drop),
     }

@@ -1,176 +1,191 @@
-//! Who leads: one of several operators, by a Lease.
+//! Leader election: one of several operators leads, by a Lease.
 //!
-//! Promises: never two at once, as long as clocks run at about the same speed. No clock of another
-//! machine is trusted: a Lease counts as abandoned when this process has seen it unchanged for as
-//! long as it is good for. Whoever leads and cannot renew gives up a third of that time before
-//! others may take over. Each write names the version that it replaces, so that of two who try
-//! at once one fails.
+//! Guarantees: two processes never lead at once, as long as their clocks run at about the same
+//! speed. The time in the Lease is not used, because it comes from the clock of another machine: a
+//! Lease has expired when this process has observed it unchanged for its whole duration. A leader
+//! that cannot renew stops a third of that duration before a standby may take over. Each write names
+//! the version that it replaces, so that one of two concurrent writes fails.
 //!
-//! The crates that do this take the time in the Lease for their own and keep leading while the
-//! API server is away; this must not.
+//! The crates for leader election compare the time in the Lease with the local clock, and keep
+//! leading while the API server is away.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use flashsale_engine::{Clock, Timer};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
-use super::RunSettings;
+use super::config::RunSettings;
 
-/// A pod that is to end has half a minute.
-const RELEASE_LIMIT: Duration = Duration::from_secs(10);
+/// A pod that is terminated has 30 seconds.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Holds the Lease, or waits for it.
-pub struct Elector {
+pub(super) struct LeaderElector {
     api: Api<Lease>,
     name: String,
     identity: String,
-    /// How long the Lease is good for without a renewal.
+    /// How long the Lease is valid without a renewal.
     duration: Duration,
+    clock: Clock,
 }
 
-/// A time in which this process leads.
-pub struct Term {
+/// A term in which this process leads.
+pub(super) struct Term {
     lease: Lease,
-    renewed_at: Instant,
+    since_renewal: Timer,
 }
 
-impl Elector {
-    /// Asks nobody yet.
-    pub fn new(client: Client, settings: &RunSettings) -> Self {
+/// The Lease as it was observed last.
+struct ObservedLease {
+    lease: Lease,
+    unchanged: Timer,
+}
+
+impl LeaderElector {
+    /// Sends no request yet.
+    pub(super) fn new(client: Client, settings: &RunSettings, clock: Clock) -> Self {
         Self {
             api: Api::namespaced(client, &settings.lease_namespace),
             name: settings.lease_name.clone(),
             identity: settings.identity.clone(),
             duration: Duration::from_secs(settings.lease_seconds.into()),
+            clock,
         }
     }
 
-    /// How often the Lease is looked at and renewed.
+    /// How often the Lease is observed and renewed.
     fn period(&self) -> Duration {
         self.duration / 6
     }
 
     /// Waits until this process leads.
-    pub async fn acquire(&self) -> Term {
-        let mut seen: Option<(Lease, Instant)> = None;
-        let mut told = None;
+    pub(super) async fn acquire(&self) -> Term {
+        let mut observed: Option<ObservedLease> = None;
+        let mut logged_holder = None;
         loop {
-            let begun = Instant::now();
-            match timeout(self.period(), self.try_acquire(&mut seen)).await {
+            let since_renewal = self.clock.start_timer();
+            match timeout(self.period(), self.try_acquire(&mut observed)).await {
                 Ok(Ok(Some(lease))) => {
                     tracing::info!(lease = self.name, identity = self.identity, "leading");
                     return Term {
                         lease,
-                        renewed_at: begun,
+                        since_renewal,
                     };
                 }
                 Ok(Ok(None)) => {
-                    let holder = seen.as_ref().and_then(|(lease, _)| holder(lease));
-                    if told.as_deref() != holder {
+                    let holder = observed.as_ref().and_then(|last| holder(&last.lease));
+                    if logged_holder.as_deref() != holder {
                         tracing::info!(lease = self.name, holder, "standing by");
-                        told = holder.map(str::to_owned);
+                        logged_holder = holder.map(str::to_owned);
                     }
                 }
                 Ok(Err(error)) if is_conflict(&error) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or taken"),
+                Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be read or acquired"),
                 Err(_) => tracing::warn!("the API server does not answer about the Lease"),
             }
             sleep(self.period()).await;
         }
     }
 
-    /// Returns the Lease if it is ours now.
+    /// Returns the Lease if this process has acquired it.
     async fn try_acquire(
         &self,
-        seen: &mut Option<(Lease, Instant)>,
+        observed: &mut Option<ObservedLease>,
     ) -> Result<Option<Lease>, kube::Error> {
-        let now = Instant::now();
+        let now = self.clock.start_timer();
         let Some(found) = self.api.get_opt(&self.name).await? else {
-            let new = Lease {
-                metadata: ObjectMeta {
-                    name: Some(self.name.clone()),
-                    ..ObjectMeta::default()
-                },
-                spec: Some(self.spec(None)),
-            };
-            let created = self.api.create(&PostParams::default(), &new).await?;
-            return Ok(Some(created));
+            return self.create().await.map(Some);
         };
-        let unchanged_since = match seen {
-            Some((before, since)) if before.spec == found.spec => *since,
+        let unchanged = match observed.take() {
+            Some(last) if last.lease.spec == found.spec => last.unchanged,
             _ => now,
         };
-        let spec = found.spec.clone().unwrap_or_default();
-        let good_for = spec
-            .lease_duration_seconds
-            .unwrap_or(0)
-            .max(0)
-            .unsigned_abs();
-        // Ours, where the process before this one had the same name, as in a StatefulSet.
-        let free = match holder(&found) {
+        let is_expired = unchanged.elapsed() >= valid_for(&found);
+        *observed = Some(ObservedLease {
+            lease: found.clone(),
+            unchanged,
+        });
+        let is_free = match holder(&found) {
             None => true,
+            // The process before this one had the same name, as in a StatefulSet.
             Some(holder) if holder == self.identity => true,
-            Some(_) => now.duration_since(unchanged_since) >= Duration::from_secs(good_for.into()),
+            Some(_) => is_expired,
         };
-        *seen = Some((found.clone(), unchanged_since));
-        if !free {
+        if !is_free {
             return Ok(None);
         }
-        self.replace(found, self.spec(Some(&spec))).await.map(Some)
+        let spec = self.acquired(found.spec.as_ref());
+        self.replace(found, spec).await.map(Some)
     }
 
-    /// Renews; returns when this process may not lead any more.
-    pub async fn renew(&self, mut term: Term) {
+    /// Renews the Lease; returns when this process may not lead any more.
+    pub(super) async fn renew(&self, mut term: Term) {
+        // Standbys take over a third of the duration later.
+        let valid_for = self.duration * 2 / 3;
         loop {
-            // By then somebody must know; others take over a third of the duration later.
-            let give_up_at = term.renewed_at + self.duration * 2 / 3;
-            let begun = Instant::now();
-            let spec = LeaseSpec {
-                renew_time: Some(MicroTime(Timestamp::now())),
-                ..term.lease.spec.clone().unwrap_or_default()
-            };
-            let renewed = tokio::select! {
-                renewed = self.replace(term.lease.clone(), spec) => renewed,
-                () = sleep_until(give_up_at) => return,
+            let left = valid_for.saturating_sub(term.since_renewal.elapsed());
+            let Ok(renewed) = timeout(left, self.try_renew(&term.lease)).await else {
+                return;
             };
             match renewed {
-                Ok(lease) => {
-                    term.lease = lease;
-                    term.renewed_at = begun;
-                }
-                // Somebody else has it, or has only written a label, or the answer to an earlier
-                // renewal was lost.
-                Err(error) if is_conflict(&error) => {
-                    let found = tokio::select! {
-                        found = self.api.get(&self.name) => found,
-                        () = sleep_until(give_up_at) => return,
+                Renewal::Renewed(lease, since_renewal) => {
+                    term = Term {
+                        lease: *lease,
+                        since_renewal,
                     };
-                    match found {
-                        Ok(lease) if holder(&lease) == Some(&self.identity) => {
-                            term.lease = lease;
-                            continue;
-                        }
-                        Ok(_) => return,
-                        Err(error) => tracing::warn!(%error, "the Lease cannot be read"),
-                    }
                 }
-                Err(kube::Error::Api(status)) if status.is_not_found() => return,
-                Err(error) => tracing::warn!(%error, "the Lease cannot be renewed; trying again"),
+                Renewal::Changed(lease) => {
+                    term.lease = *lease;
+                    continue;
+                }
+                Renewal::Failed => {}
+                Renewal::Lost => return,
             }
-            tokio::select! {
-                () = sleep(self.period()) => {}
-                () = sleep_until(give_up_at) => return,
+            let left = valid_for.saturating_sub(term.since_renewal.elapsed());
+            if left <= self.period() {
+                sleep(left).await;
+                return;
+            }
+            sleep(self.period()).await;
+        }
+    }
+
+    async fn try_renew(&self, lease: &Lease) -> Renewal {
+        let since_renewal = self.clock.start_timer();
+        let spec = LeaseSpec {
+            renew_time: Some(MicroTime(self.clock.now())),
+            ..lease.spec.clone().unwrap_or_default()
+        };
+        match self.replace(lease.clone(), spec).await {
+            Ok(lease) => Renewal::Renewed(Box::new(lease), since_renewal),
+            // Another process holds the Lease, or somebody has changed a label of it, or the answer
+            // to an earlier renewal was lost.
+            Err(error) if is_conflict(&error) => match self.api.get(&self.name).await {
+                Ok(lease) if holder(&lease) == Some(&self.identity) => {
+                    Renewal::Changed(Box::new(lease))
+                }
+                Ok(_) => Renewal::Lost,
+                Err(error) => {
+                    tracing::warn!(%error, "the Lease cannot be read");
+                    Renewal::Failed
+                }
+            },
+            Err(kube::Error::Api(status)) if status.is_not_found() => Renewal::Lost,
+            Err(error) => {
+                tracing::warn!(%error, "the Lease cannot be renewed; trying again");
+                Renewal::Failed
             }
         }
     }
 
-    /// Gives the Lease back, if it is ours, so that another takes over at once. Best effort.
-    pub async fn release(&self) {
-        let given_back = async {
+    /// Releases the Lease, if this process holds it, so that a standby takes over at once. Best
+    /// effort.
+    pub(super) async fn release(&self) {
+        let release = async {
             let found = self.api.get(&self.name).await?;
             if holder(&found) != Some(&self.identity) {
                 return Ok(());
@@ -182,16 +197,27 @@ impl Elector {
             };
             self.replace(found, spec).await.map(drop)
         };
-        match timeout((self.duration / 3).min(RELEASE_LIMIT), given_back).await {
+        match timeout((self.duration / 3).min(RELEASE_TIMEOUT), release).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be given back"),
-            Err(_) => tracing::warn!("the API server does not take the Lease back"),
+            Ok(Err(error)) => tracing::warn!(%error, "the Lease cannot be released"),
+            Err(_) => tracing::warn!("the API server does not answer the release of the Lease"),
         }
     }
 
-    /// The Lease as its new holder writes it.
-    fn spec(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
-        let now = MicroTime(Timestamp::now());
+    async fn create(&self) -> Result<Lease, kube::Error> {
+        let lease = Lease {
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(self.acquired(None)),
+        };
+        self.api.create(&PostParams::default(), &lease).await
+    }
+
+    /// The spec that a new holder writes.
+    fn acquired(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
+        let now = MicroTime(self.clock.now());
         let transitions = before.and_then(|before| before.lease_transitions);
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
@@ -203,13 +229,31 @@ impl Elector {
         }
     }
 
-    /// Fails with a conflict where the Lease is not the one that was read.
+    /// Fails with a conflict if the Lease has changed since it was read.
     async fn replace(&self, mut lease: Lease, spec: LeaseSpec) -> Result<Lease, kube::Error> {
         lease.spec = Some(spec);
         self.api
             .replace(&self.name, &PostParams::default(), &lease)
             .await
     }
+}
+
+/// The result of a renewal.
+enum Renewal {
+    /// The Lease, and the time since just before the renewal.
+    Renewed(Box<Lease>, Timer),
+    /// The Lease was changed, and this process still holds it: the renewal is repeated at once.
+    Changed(Box<Lease>),
+    /// A request failed.
+    Failed,
+    /// This process does not hold the Lease any more.
+    Lost,
+}
+
+fn valid_for(lease: &Lease) -> Duration {
+    let spec = lease.spec.as_ref();
+    let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
+    Duration::from_secs(seconds.unwrap_or(0).max(0).unsigned_abs().into())
 }
 
 fn holder(lease: &Lease) -> Option<&str> {

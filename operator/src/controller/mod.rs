@@ -1,136 +1,115 @@
-//! Carries FlashSales out on Kubernetes: `flashsale-operator run`.
+//! The controller: reconciles the FlashSales of a Kubernetes cluster, `flashsale-operator run`.
 //!
-//! Promises: only the holder of the Lease writes anything, and it stops at once when it may not
-//! hold the Lease any more; SIGTERM hands the Lease over; one FlashSale that is wrong, or whose
-//! stores are away, keeps no other from being carried out; where nothing is due nothing is asked
-//! or written. Sales that are seeded open and close without it.
+//! Guarantees: only the holder of the Lease writes anything, and it stops at once when it may not
+//! hold the Lease any more; SIGTERM releases the Lease; a FlashSale that is invalid, or whose
+//! backends are away, delays no other; where nothing is due there is no request and no write. Sales
+//! that are seeded open and close without the operator.
+//!
+//! [`reconcile`] is the function that kube-rs calls; its five steps are a file each.
 
+mod api_pods;
 mod apply;
-mod carry;
-mod cleanup;
-mod cluster;
+mod backoff;
+mod client;
 mod config;
 mod context;
-mod controller;
-mod fetch;
-mod lease;
-mod pods;
-mod probes;
-mod tell;
+mod drift;
+mod events;
+mod finalizer;
+mod health;
+mod leader_election;
+mod malformed;
+mod metrics;
+mod reconcile;
+mod references;
+mod state;
+mod status;
 mod validate;
+mod watches;
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use kube::Client;
+use flashsale_engine::Ambient;
+use futures_util::StreamExt;
+use kube::runtime::controller::{Config, Controller, Error};
+use kube::runtime::watcher;
+use kube::{Client, ResourceExt};
 use tokio::task::JoinHandle;
 
+use crate::backends::SharedBackends;
+use client::REQUEST_TIMEOUT;
 pub use config::RunSettings;
-pub use lease::Elector;
-use probes::Probes;
+use context::{Context, States};
+use events::EventRecorder;
+use health::HealthServer;
+use leader_election::LeaderElector;
+use metrics::Metrics;
+use reconcile::{error_policy, reconcile};
+use watches::{Guarded, Scope, watch};
 
-/// The field manager of all that is applied, and who reports events.
-const MANAGER: &str = "flashsale-operator";
+/// FlashSales that are reconciled concurrently. Seeding a catalogue of a million items takes a
+/// while, and must not delay many others.
+const CONCURRENCY: u16 = 64;
 
-/// Requests to the API server that take longer than this have failed.
-const REQUEST_LIMIT: Duration = Duration::from_secs(20);
-
-/// Why the operator does not begin, or does not go on.
+/// Why the operator does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no cluster to talk to.
+    /// There is no access to a cluster.
     #[error(
         "no access to Kubernetes: {0}; expected to run in a pod with a service account, or \
          KUBECONFIG to name a kubeconfig file"
     )]
     Config(#[from] kube::config::InferConfigError),
-    /// The client cannot be made.
+    /// The client cannot be created.
     #[error("the client of Kubernetes: {0}")]
     Client(#[source] kube::Error),
-    /// The probes' port.
+    /// The port of the probes cannot be bound.
     #[error("{address}: cannot listen there for probes and metrics: {source}")]
     Listen {
-        /// What was asked for.
+        /// The address of the settings.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// Metrics could not be set up.
+    /// The metrics cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// Why a request to Kubernetes came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum RequestError {
-    /// It was refused, or could not be sent.
-    #[error("Kubernetes: {}", said(.0))]
-    Kube(#[from] kube::Error),
-    /// Nothing came.
-    #[error("Kubernetes: no answer within {REQUEST_LIMIT:?}")]
-    TimedOut,
-}
+/// Ends a task when it is dropped.
+struct AbortOnDrop(JoinHandle<()>);
 
-impl RequestError {
-    fn is_not_found(&self) -> bool {
-        // A path that is not served is answered without a reason.
-        matches!(self, Self::Kube(kube::Error::Api(status)) if status.code == 404)
-    }
-
-    /// Whether the same request will be answered the same way.
-    fn is_refused(&self) -> bool {
-        let refused = 400..=499;
-        // A conflict and too many requests pass.
-        matches!(self, Self::Kube(kube::Error::Api(status))
-            if refused.contains(&status.code) && status.code != 409 && status.code != 429)
-    }
-}
-
-/// Without the whole answer, which says the same again.
-fn said(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// Waits for an answer of the API server, within bounds.
-async fn request<T>(
-    answer: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, RequestError> {
-    match tokio::time::timeout(REQUEST_LIMIT, answer).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(RequestError::TimedOut),
-    }
-}
-
-/// Ends a task with its owner.
-struct Ended(JoinHandle<()>);
-
-impl Drop for Ended {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Runs until `stopped`, then hands the Lease over.
-pub async fn run(settings: RunSettings, stopped: impl Future<Output = ()>) -> Result<(), RunError> {
+/// Runs until `stopped`, then releases the Lease.
+pub async fn run(
+    settings: RunSettings,
+    ambient: Ambient,
+    stopped: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let mut config = kube::Config::infer().await?;
-    config.connect_timeout = Some(REQUEST_LIMIT);
+    config.connect_timeout = Some(REQUEST_TIMEOUT);
     let client = Client::try_from(config).map_err(RunError::Client)?;
-    let probes = Probes::listen(settings.listen).await?;
-    tracing::info!(listen = %probes.address(), identity = %settings.identity, "started");
-    let metrics = probes.metrics();
-    let _probes = Ended(tokio::spawn(probes.serve()));
+    let metrics = Arc::new(Metrics::new()?);
+    let address = settings.listen;
+    let health = HealthServer::bind(address).await;
+    let health = health.map_err(|source| RunError::Listen { address, source })?;
+    tracing::info!(listen = %health.address(), identity = %settings.identity, "started");
+    let _health = AbortOnDrop(tokio::spawn(health.serve(metrics.clone())));
 
-    let elector = Elector::new(client.clone(), &settings);
+    let elector = LeaderElector::new(client.clone(), &settings, ambient.clock.clone());
     let lead = async {
         loop {
             let term = elector.acquire().await;
             metrics.leading.set(1);
-            // Whatever the controller is doing when the term ends is dropped where it stands; all
-            // of it may be done again, by whoever leads next.
+            // At the end of a term the reconciliations are dropped where they are; the next leader
+            // repeats them.
             tokio::select! {
-                () = controller::run(&client, &settings, &metrics) => {}
+                () = run_controller(&client, &settings, &metrics, &ambient) => {}
                 () = elector.renew(term) => tracing::warn!("the Lease is lost"),
             }
             metrics.leading.set(0);
@@ -144,4 +123,46 @@ pub async fn run(settings: RunSettings, stopped: impl Future<Output = ()>) -> Re
     elector.release().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reconciles all FlashSales until it is dropped.
+async fn run_controller(
+    client: &Client,
+    settings: &RunSettings,
+    metrics: &Arc<Metrics>,
+    ambient: &Ambient,
+) {
+    let scope = Scope::new(client, &settings.namespace);
+    let controller = Controller::new(scope.api::<Guarded>(), watcher::Config::default())
+        .with_config(Config::default().concurrency(CONCURRENCY));
+    let flash_sales = controller.store();
+    let (caches, controller) = watch(&scope, controller);
+    let context = Arc::new(Context {
+        client: client.clone(),
+        clock: ambient.clock.clone(),
+        events: EventRecorder::new(client.clone(), &settings.identity),
+        metrics: metrics.clone(),
+        pod_defaults: settings.pod_defaults(),
+        caches,
+        backends: SharedBackends::new(ambient.clone()),
+        states: States::default(),
+    });
+    controller
+        .run(reconcile, error_policy, context.clone())
+        .for_each(|reconciled| {
+            match reconciled {
+                // `error_policy` has handled the error of a reconciliation.
+                Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
+                Err(Error::ObjectNotFound(_)) => {
+                    let existing = flash_sales.state();
+                    let uids = existing.iter().filter_map(|flash_sale| flash_sale.uid());
+                    context.states.retain(&uids.collect());
+                }
+                Err(error) => tracing::warn!(%error, "a watch failed and is retried"),
+            }
+            let count = i64::try_from(context.states.count()).unwrap_or(i64::MAX);
+            context.metrics.flash_sales.set(count);
+            std::future::ready(())
+        })
+        .await;
 }

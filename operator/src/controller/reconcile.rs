@@ -1,388 +1,228 @@
-//! Carries out one FlashSale: fetch, validate, plan and act, build, apply, tell.
+//! The reconciliation of one FlashSale: what kube-rs calls when the FlashSale, a reference or an
+//! owned object has changed, and when the last reconciliation asked for it.
 //!
-//! Where nothing is due, nothing has changed and nobody has touched what was made, it asks and
-//! writes nothing. Sales come first: what cannot be told or applied never keeps them waiting.
+//! Guarantees: where nothing is due, nothing has changed and nothing has drifted, there is no
+//! request and no write. Sales come first: a failed apply or status update does not delay sale
+//! actions.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use flashsale_engine::Clock;
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
-use tokio::time::Instant;
+use kube::runtime::reflector::store::WriterDropped;
 
-use super::apply::{Applied, ApplyError, apply};
-use super::cleanup::{self, Ending};
-use super::cluster::{Copies, find};
+use super::api_pods::api_pods;
+use super::apply::{ApplyError, apply};
+use super::backoff::FIRST_RETRY;
+use super::client::RequestError;
 use super::context::Context;
-use super::fetch::{Referred, fetch};
-use super::tell::Told;
+use super::finalizer;
+use super::malformed;
+use super::metrics::Outcome;
+use super::references::{self, ReferenceVersions};
+use super::state::State;
 use super::validate::{Refused, Valid, validate};
-use super::{RequestError, pods};
-use crate::crd::{FlashSale, FlashSaleStatus};
-use crate::driver::Driver;
-use crate::planner::Scale;
-use crate::status::{self, with_pods};
+use super::watches::Guarded;
+use crate::crd::FlashSale;
 use crate::resources::{self, Inputs};
-use crate::backends::{StoreUrls, Stores};
+use crate::status::with_api_pods;
 
-/// How often stores are looked at where the schedule asks for nothing, so that the conditions say
-/// how they are.
-const LOOK_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// The longest sleep: a clock that is set forward, or a machine that was suspended, does not end a
-/// sleep. Much shorter than a warm-up.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// The wait after the first failure; it doubles with each.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
-/// The longest wait after a failure.
-const LAST_RETRY: Duration = Duration::from_secs(60);
-
-/// What this process remembers of a FlashSale. All of it can be lost.
-#[derive(Default)]
-pub(super) struct Carried {
-    /// What the rest was made from.
-    sources: Option<Sources>,
-    driving: Option<Driving>,
-    told: Told,
-    failures: u32,
-    /// Of one that is deleted.
-    ending: Ending,
+/// Why a reconciliation failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// A request to the API server failed.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The watches have ended, because this process does not lead any more.
+    #[error("the watches have ended")]
+    WatchesEnded(#[from] WriterDropped),
 }
 
-/// A FlashSale that can be carried out, or could be.
-struct Driving {
-    driver: Driver,
-    /// When the driver is to take its next step; `None`: now.
-    next_at: Option<Timestamp>,
-    applied: Option<Applied>,
-    urls: StoreUrls,
-    stores: Arc<Stores>,
-    revision: String,
-    replicas: i32,
-    /// The FlashSale as it was when it could last be carried out.
-    valid: FlashSale,
-    /// Why, as it is now, it cannot be. What has begun is brought to its end as it was.
-    refused: Option<Refused>,
-}
-
-/// The versions of a FlashSale and of what it refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Sources {
-    generation: Option<i64>,
-    redis: Option<String>,
-    postgres: Option<String>,
-    catalog: Option<String>,
-}
-
-impl Sources {
-    fn of(flash_sale: &FlashSale, copies: &Copies) -> Self {
-        let namespace = flash_sale.namespace().unwrap_or_default();
-        let spec = &flash_sale.spec;
-        let secret = |name: &str| find(&copies.secrets, &namespace, name)?.resource_version();
-        let config_map = spec.catalog.config_map_ref.as_ref();
-        Self {
-            generation: flash_sale.metadata.generation,
-            redis: secret(&spec.redis.secret_key_ref.name),
-            postgres: secret(&spec.postgres.secret_key_ref.name),
-            catalog: config_map.and_then(|reference| {
-                find(&copies.config_maps, &namespace, &reference.name)?.resource_version()
-            }),
+/// Reconciles one FlashSale in five steps, and returns when to reconcile it again.
+pub(super) async fn reconcile(
+    object: Arc<Guarded>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    context.caches.wait_until_listed().await?;
+    let measurement = context.metrics.measure(&context.clock);
+    let flash_sale = match &object.0 {
+        Ok(flash_sale) => flash_sale,
+        Err(malformed) => {
+            measurement.finish(Outcome::Refused);
+            return Ok(malformed::refuse(&object, &malformed.error, &context).await);
         }
-    }
-}
-
-/// What came of a look at a FlashSale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing was due.
-    Idle,
-    /// What was due was done, or is being retried by the driver.
-    Done,
-    /// It cannot be carried out as it is.
-    Refused,
-}
-
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Done => "done",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// Looks at a FlashSale and does what is due. Answers when to look again.
-async fn carry_out(
-    flash_sale: &FlashSale,
-    context: &Context,
-) -> (Result<Outcome, RequestError>, Action) {
-    let uid = flash_sale.uid().unwrap_or_default();
-    let mut carried = context.take(&uid);
-    if flash_sale.metadata.deletion_timestamp.is_some() {
-        let stores = carried.driving.as_ref().map(|driving| &driving.stores);
-        let ending = &mut carried.ending;
-        let (outcome, action) = cleanup::clean_up(flash_sale, context, stores, ending).await;
-        if !ending.is_over() {
-            context.keep(uid, carried);
-        }
-        return (outcome, action);
-    }
-    let outcome = carried.look(flash_sale, context).await;
-    let due = carried.wait(Timestamp::now());
-    let wait = match outcome {
-        Ok(_) => due,
-        // What is due for a sale does not wait longer because something else fails.
-        Err(_) => back_off(&mut carried.failures).min(due.max(FIRST_RETRY)),
     };
-    context.keep(uid, carried);
-    (outcome, Action::requeue(wait))
+    let state = context.states.of(flash_sale);
+    let mut state = state.lock().await;
+    if flash_sale.metadata.deletion_timestamp.is_some() {
+        let (outcome, action) = finalizer::clean_up(flash_sale, &mut state, &context).await?;
+        measurement.finish(outcome);
+        return Ok(action);
+    }
+    finalizer::add(flash_sale, &context.client).await?;
+
+    // 1. Resolve references, and 2. validate, if the spec or a reference is new.
+    let versions = ReferenceVersions::of(flash_sale, &context.caches);
+    let is_new = state.versions.as_ref() != Some(&versions);
+    if is_new {
+        let references = references::resolve(flash_sale, &context.client).await?;
+        let validated = validate(flash_sale, &references);
+        begin(flash_sale, validated, &mut state, &context);
+        state.versions = Some(versions);
+    }
+    // 3. Plan and act on Redis and Postgres, if a step is due.
+    let has_acted = plan_and_act(&mut state, &context.clock).await;
+    // 4. Build and apply the objects, if they are new or have drifted.
+    let applied = build_and_apply(flash_sale, &mut state, &context).await;
+    // 5. Update the status, and publish events.
+    update_status(flash_sale, &mut state, applied.as_ref().err(), &context).await?;
+
+    measurement.finish(match (&state.accepted, &applied) {
+        (None, _) => Outcome::Refused,
+        (Some(_), Ok(false)) if !is_new && !has_acted => Outcome::Idle,
+        (Some(_), _) => Outcome::Done,
+    });
+    let requeue = state.requeue_after(context.clock.now());
+    Ok(Action::requeue(match applied {
+        Ok(_) => {
+            state.backoff.reset();
+            requeue
+        }
+        Err(_) => requeue.min(state.backoff.next()),
+    }))
 }
 
-/// The wait after one more failure.
-pub(super) fn back_off(failures: &mut u32) -> Duration {
-    let wait = FIRST_RETRY * 2_u32.pow((*failures).min(10));
-    *failures = failures.saturating_add(1);
-    wait.min(LAST_RETRY)
+/// When to reconcile again after an error.
+pub(super) fn error_policy(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    if let Error::WatchesEnded(_) = error {
+        return Action::await_change();
+    }
+    tracing::warn!(
+        namespace = object.namespace(),
+        flash_sale = object.name_any(),
+        %error,
+        "the reconciliation failed and is retried"
+    );
+    let state = context.states.of(&*object);
+    // The failed reconciliation has dropped its lock.
+    let requeue = match state.try_lock() {
+        Ok(mut state) => state.requeue_after_error(context.clock.now()),
+        Err(_) => FIRST_RETRY,
+    };
+    Action::requeue(requeue)
 }
 
-impl Carried {
-    async fn look(
-        &mut self,
-        flash_sale: &FlashSale,
-        context: &Context,
-    ) -> Result<Outcome, RequestError> {
-        cleanup::keep_until_cleaned_up(&context.client, flash_sale).await?;
-        let sources = Sources::of(flash_sale, &context.copies);
-        let mut outcome = Outcome::Idle;
-        if self.sources.as_ref() != Some(&sources) {
-            let referred = fetch(&context.client, flash_sale).await?;
-            outcome = self.begin(flash_sale, &referred, context).await?;
-            self.sources = Some(sources);
-        }
-        let Some(driving) = &mut self.driving else {
-            self.told.publish(flash_sale, context).await;
-            // The watches tell when it changes, or what it refers to.
-            self.failures = 0;
-            return Ok(Outcome::Refused);
-        };
-        if driving.step(&mut self.told).await {
-            outcome = Outcome::Done;
-        }
-        let fault = match driving.apply(context).await {
-            Ok(changed) => {
-                if changed {
-                    outcome = Outcome::Done;
-                }
-                None
-            }
-            Err(error) => {
-                tracing::warn!(flash_sale = flash_sale.name_any(), %error, "could not be applied");
-                Some(error)
-            }
-        };
-        driving
-            .tell(flash_sale, context, fault.as_ref(), &mut self.told)
-            .await?;
-        if fault.is_none() {
-            self.failures = 0;
-            return Ok(outcome);
-        }
-        // The status says it; the next look tries again.
-        let retry = back_off(&mut self.failures);
-        let retry = Timestamp::now() + SignedDuration::try_from(retry).unwrap_or(LOOK_EVERY);
-        driving.next_at = Some(driving.next_at.map_or(retry, |next| next.min(retry)));
-        Ok(Outcome::Done)
-    }
-
-    /// Begins anew with what the FlashSale and what it refers to are now, and goes on from what
-    /// was last told.
-    async fn begin(
-        &mut self,
-        flash_sale: &FlashSale,
-        referred: &Referred,
-        context: &Context,
-    ) -> Result<Outcome, RequestError> {
-        let before = self.told.before(flash_sale);
-        match validate(flash_sale, referred) {
-            Ok(valid) => {
-                let last = self.driving.take();
-                let driving = Driving::begin(flash_sale, valid, referred, before, context, last);
-                self.driving = Some(driving);
-                Ok(Outcome::Done)
-            }
-            Err(refused) => {
-                let generation = flash_sale.metadata.generation;
-                let status = refused.status(generation, &before, &before);
-                let changes = report::changes(&before, &status, &[]);
-                self.told
-                    .write(flash_sale, context, status, changes)
-                    .await?;
-                if let Some(driving) = &mut self.driving {
-                    driving.driver.begin_nothing_new();
-                    driving.refused = Some(refused);
-                    driving.next_at = None;
-                }
-                Ok(Outcome::Refused)
-            }
-        }
-    }
-
-    fn wait(&self, now: Timestamp) -> Duration {
-        let next_at = self.driving.as_ref().and_then(|driving| driving.next_at);
-        let left = next_at.map(|next| next.duration_since(now));
-        let left = left.map(|left| Duration::try_from(left).unwrap_or(Duration::ZERO));
-        left.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
-    }
-}
-
-impl Driving {
-    /// Takes over what `last` knows of the same stores.
-    fn begin(
-        flash_sale: &FlashSale,
-        valid: Valid,
-        referred: &Referred,
-        before: FlashSaleStatus,
-        context: &Context,
-        last: Option<Self>,
-    ) -> Self {
-        let Valid {
-            settings,
-            goods,
-            urls,
-        } = valid;
-        let mut this = Self {
-            driver: Driver::resumed(settings, goods, before),
-            next_at: None,
-            applied: None,
-            stores: context.stores.at(&urls),
-            urls,
-            revision: referred.revision.clone(),
-            replicas: 0,
-            valid: flash_sale.clone(),
-            refused: None,
-        };
-        let Some(last) = last else {
-            this.replicas = replicas_now(flash_sale, context);
-            return this;
-        };
-        this.replicas = last.replicas;
-        this.applied = last.applied;
-        if last.urls == this.urls {
-            this.driver = this.driver.remembering(last.driver);
-            // The Secret has a new label, or another key.
-            this.revision = last.revision;
-        }
-        this
-    }
-
-    /// Has the driver do what is due; answers whether anything was.
-    async fn step(&mut self, told: &mut Told) -> bool {
-        let now = Timestamp::now();
-        // What seems further away than it ever is was planned by a clock that has been set back.
-        let due = |at: Timestamp| at <= now || at > now + LOOK_EVERY;
-        if !self.next_at.is_none_or(due) {
-            return false;
-        }
-        let step = self.driver.step(&self.stores, Timestamp::now).boxed().await;
-        let replicas = &self.valid.spec.api.replicas;
-        if let Some(scale) = step.scale {
-            self.replicas = match scale {
-                Scale::Idle => replicas.idle,
-                Scale::Sale => replicas.sale,
-            };
-        }
-        // A driver that does as it was told before does not know that this is not well.
-        let refused = self.refused.is_some();
-        let changes = step.changes.into_iter();
-        told.add(changes.filter(|change| !(refused && change.reason == "Ready")));
-        let latest = Timestamp::now() + LOOK_EVERY;
-        self.next_at = Some(step.next_at.map_or(latest, |next| next.min(latest)));
-        true
-    }
-
-    /// Answers whether anything was to be applied.
-    async fn apply(&mut self, context: &Context) -> Result<bool, ApplyError> {
-        let resources = resources::build(&Inputs {
-            flash_sale: &self.valid,
-            defaults: &context.defaults,
-            replicas: self.replicas,
-            revision: self.revision.clone(),
-        });
-        let applied = apply(context, &resources, self.applied.as_ref());
-        let Some(applied) = applied.await? else {
-            return Ok(false);
-        };
-        self.applied = Some(applied);
-        Ok(true)
-    }
-
-    /// Writes the status if it is new, and publishes what has changed.
-    async fn tell(
-        &self,
-        flash_sale: &FlashSale,
-        context: &Context,
-        fault: Option<&ApplyError>,
-        told: &mut Told,
-    ) -> Result<(), RequestError> {
-        let namespace = flash_sale.namespace().unwrap_or_default();
-        let name = flash_sale.name_any();
-        let child = resources::child_name(&name);
-        let deployment = find(&context.copies.deployments, &namespace, &child);
-        let selector = resources::selector_text(&name);
-        let mut pods = pods::pods(deployment.as_deref(), self.replicas, selector);
-        pods.fault = fault
-            .filter(|fault| !fault.passes_by_itself())
-            .map(ToString::to_string);
-        let before = told.before(flash_sale);
-        let mut status = self.driver.status().clone();
-        if let Some(refused) = &self.refused {
-            status = refused.status(flash_sale.metadata.generation, &status, &before);
-        }
-        let (status, changes) = with_pods(status, &before, &pods, Timestamp::now());
-        told.write(flash_sale, context, status, changes).await?;
-        told.publish(flash_sale, context).await;
-        Ok(())
-    }
-}
-
-/// As many pods as there are, until the plan tells how many there should be.
-fn replicas_now(flash_sale: &FlashSale, context: &Context) -> i32 {
-    let namespace = flash_sale.namespace().unwrap_or_default();
-    let name = resources::child_name(&flash_sale.name_any());
-    let autoscaler = find(&context.copies.autoscalers, &namespace, &name);
-    let minimum = autoscaler.and_then(|autoscaler| autoscaler.spec.as_ref()?.min_replicas);
-    let deployment = find(&context.copies.deployments, &namespace, &name);
-    pods::current(deployment.as_deref(), minimum).unwrap_or(flash_sale.spec.api.replicas.idle)
-}
-
-/// Measures a look; see [`carry_out`].
-pub(super) async fn timed(
+/// Continues with the result of the validation.
+fn begin(
     flash_sale: &FlashSale,
+    validated: Result<Valid, Refused>,
+    state: &mut State,
     context: &Context,
-    metrics: &super::probes::Metrics,
-) -> Action {
-    let begun = Instant::now();
-    let (outcome, action) = carry_out(flash_sale, context).await;
-    let word = match &outcome {
-        Ok(outcome) => outcome.as_str(),
+) {
+    match validated {
+        Ok(valid) => {
+            let backends = context.backends.at(&valid.urls);
+            // As many pods as there are, until the first plan.
+            let replicas = context.caches.applied_replicas(flash_sale);
+            let replicas = replicas.unwrap_or(flash_sale.spec.api.replicas.idle);
+            state.accept(flash_sale, valid, backends, replicas);
+        }
+        Err(refused) => state.refuse(flash_sale, refused, context.clock.now()),
+    }
+}
+
+/// Returns whether a step was due.
+async fn plan_and_act(state: &mut State, clock: &Clock) -> bool {
+    if !state.is_step_due(clock.now()) {
+        return false;
+    }
+    let Some(accepted) = &mut state.accepted else {
+        return false;
+    };
+    let connection = accepted.backends.connect().await;
+    let step = accepted.driver.step(connection, clock).boxed().await;
+    state.record_step(step, clock.now());
+    true
+}
+
+/// Returns whether anything was to be applied.
+async fn build_and_apply(
+    flash_sale: &FlashSale,
+    state: &mut State,
+    context: &Context,
+) -> Result<bool, ApplyError> {
+    let Some(accepted) = &state.accepted else {
+        return Ok(false);
+    };
+    let resources = resources::build(&Inputs {
+        flash_sale: &accepted.flash_sale,
+        defaults: &context.pod_defaults,
+        replicas: accepted.replicas,
+        revision: accepted.secrets_revision.clone(),
+    });
+    let observed = context.caches.versions(flash_sale);
+    let applied = apply(
+        &context.client,
+        &resources,
+        &observed,
+        state.applied.as_ref(),
+    )
+    .await;
+    match applied {
+        Ok(Some(applied)) => {
+            state.applied = Some(applied);
+            Ok(true)
+        }
+        Ok(None) => Ok(false),
         Err(error) => {
             tracing::warn!(
                 namespace = flash_sale.namespace(),
                 flash_sale = flash_sale.name_any(),
                 %error,
-                "could not be carried out; trying again"
+                "the apply failed and is retried"
             );
-            "failed"
+            Err(error)
         }
-    };
-    metrics.reconciliations.with_label_values(&[word]).inc();
-    if !matches!(outcome, Ok(Outcome::Idle)) {
-        metrics.seconds.observe(begun.elapsed().as_secs_f64());
     }
-    metrics
-        .flash_sales
-        .set(i64::try_from(context.count()).unwrap_or(i64::MAX));
-    action
+}
+
+async fn update_status(
+    flash_sale: &FlashSale,
+    state: &mut State,
+    apply_error: Option<&ApplyError>,
+    context: &Context,
+) -> Result<(), RequestError> {
+    let now = context.clock.now();
+    let before = state.status.last_written(flash_sale);
+    let mut status = match &state.accepted {
+        Some(accepted) => accepted.driver.status().clone(),
+        None => before.clone(),
+    };
+    if let Some(refused) = &state.refused {
+        let generation = flash_sale.metadata.generation;
+        status = refused.status(generation, &status, &before, now);
+    }
+    let mut changes = Vec::new();
+    if let Some(accepted) = &state.accepted {
+        let deployment = context.caches.deployment(flash_sale);
+        let selector = resources::selector_text(&flash_sale.name_any());
+        let error = apply_error.filter(|error| !error.is_transient());
+        let error = error.map(ToString::to_string);
+        let pods = api_pods(deployment.as_deref(), accepted.replicas, selector, error);
+        (status, changes) = with_api_pods(status, &before, &pods, now);
+    }
+    let has_changes = !changes.is_empty();
+    let State {
+        status: writer,
+        events,
+        ..
+    } = state;
+    writer
+        .write(&context.client, flash_sale, status, has_changes, now)
+        .await?;
+    events.extend(changes);
+    events.publish(flash_sale, &context.events).await;
+    Ok(())
 }

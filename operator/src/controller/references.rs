@@ -1,45 +1,74 @@
-//! Fetches what a FlashSale refers to: Secrets and a ConfigMap.
+//! Step 1 of a reconciliation: resolves the references of a FlashSale, Secrets and a ConfigMap.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt};
 
-use super::{RequestError, request};
+use super::client::{RequestError, request};
+use super::watches::{Caches, find};
 use crate::crd::{FlashSale, KeyRef};
 
-/// What was found where a reference leads: the value, or in words what there is instead.
-pub(super) type Found = Result<Vec<u8>, String>;
+/// The value of a reference, or in words what was found instead.
+pub(super) type Resolved = Result<Vec<u8>, String>;
 
-/// What a FlashSale refers to, as it is in the cluster now. Holds passwords: it is never shown.
-pub(super) struct Referred {
-    /// The URL of Redis.
-    pub(super) redis: Found,
-    /// The URL of Postgres.
-    pub(super) postgres: Found,
-    /// The CSV, where the catalogue is one.
-    pub(super) catalog: Option<Found>,
-    /// Another text for each version of the Secrets. It tells nothing about what they hold, as a
-    /// digest would to who can guess.
-    pub(super) revision: String,
+/// The versions of a FlashSale's spec and of its references. While they stay the same, the
+/// references need not be resolved again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReferenceVersions {
+    generation: Option<i64>,
+    redis: Option<String>,
+    postgres: Option<String>,
+    catalog: Option<String>,
 }
 
-/// Reads it all.
-pub(super) async fn fetch(
-    client: &Client,
+impl ReferenceVersions {
+    /// The versions in the caches.
+    pub(super) fn of(flash_sale: &FlashSale, caches: &Caches) -> Self {
+        let namespace = flash_sale.namespace().unwrap_or_default();
+        let spec = &flash_sale.spec;
+        let secret = |name: &str| find(&caches.secrets, &namespace, name)?.resource_version();
+        let config_map = spec.catalog.config_map_ref.as_ref();
+        Self {
+            generation: flash_sale.metadata.generation,
+            redis: secret(&spec.redis.secret_key_ref.name),
+            postgres: secret(&spec.postgres.secret_key_ref.name),
+            catalog: config_map.and_then(|reference| {
+                find(&caches.config_maps, &namespace, &reference.name)?.resource_version()
+            }),
+        }
+    }
+}
+
+/// The references of a FlashSale, as they are in the cluster now. Holds passwords, so it has no
+/// `Debug` and is never shown.
+pub(super) struct ResolvedReferences {
+    /// The URL of Redis.
+    pub(super) redis: Resolved,
+    /// The URL of Postgres.
+    pub(super) postgres: Resolved,
+    /// The CSV, if the catalogue is one.
+    pub(super) catalog: Option<Resolved>,
+    /// Changes with the versions of the Secrets. A digest of the values would help to guess them.
+    pub(super) secrets_revision: String,
+}
+
+/// Reads the references from the API server.
+pub(super) async fn resolve(
     flash_sale: &FlashSale,
-) -> Result<Referred, RequestError> {
+    client: &Client,
+) -> Result<ResolvedReferences, RequestError> {
     let namespace = flash_sale.namespace().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
     let spec = &flash_sale.spec;
 
     let reference = &spec.redis.secret_key_ref;
-    let of_redis = request(secrets.get_opt(&reference.name)).await?;
-    let redis = in_secret(of_redis.as_ref(), reference);
+    let redis_secret = request(secrets.get_opt(&reference.name)).await?;
+    let redis = in_secret(redis_secret.as_ref(), reference);
     let reference = &spec.postgres.secret_key_ref;
-    let of_postgres = request(secrets.get_opt(&reference.name)).await?;
-    let postgres = in_secret(of_postgres.as_ref(), reference);
+    let postgres_secret = request(secrets.get_opt(&reference.name)).await?;
+    let postgres = in_secret(postgres_secret.as_ref(), reference);
     let catalog = match &spec.catalog.config_map_ref {
         Some(reference) => {
             let found = request(config_maps.get_opt(&reference.name)).await?;
@@ -48,16 +77,16 @@ pub(super) async fn fetch(
         None => None,
     };
     let version = |secret: Option<Secret>| secret.and_then(|secret| secret.resource_version());
-    let versions = [version(of_redis), version(of_postgres)].map(Option::unwrap_or_default);
-    Ok(Referred {
+    let versions = [version(redis_secret), version(postgres_secret)].map(Option::unwrap_or_default);
+    Ok(ResolvedReferences {
         redis,
         postgres,
         catalog,
-        revision: versions.join("-"),
+        secrets_revision: versions.join("-"),
     })
 }
 
-fn in_secret(secret: Option<&Secret>, reference: &KeyRef) -> Found {
+fn in_secret(secret: Option<&Secret>, reference: &KeyRef) -> Resolved {
     let data = secret.map(|secret| secret.data.as_ref());
     let value = |data: &BTreeMap<_, k8s_openapi::ByteString>| {
         data.get(&reference.key).map(|bytes| bytes.0.clone())
@@ -70,7 +99,7 @@ fn in_secret(secret: Option<&Secret>, reference: &KeyRef) -> Found {
     }
 }
 
-fn in_config_map(config_map: Option<&ConfigMap>, reference: &KeyRef) -> Found {
+fn in_config_map(config_map: Option<&ConfigMap>, reference: &KeyRef) -> Resolved {
     let key = &reference.key;
     let Some(config_map) = config_map else {
         return Err(format!("no ConfigMap {}", reference.name));

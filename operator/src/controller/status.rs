@@ -1,93 +1,59 @@
-//! Tells about a FlashSale: its status, and events.
+//! Writes the status of a FlashSale.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Event, EventType, Recorder};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 
-use super::context::Context;
-use super::{MANAGER, RequestError, request};
+use super::client::{FIELD_MANAGER, RequestError, request};
 use crate::crd::{FlashSale, FlashSaleStatus};
-use crate::status::Change;
 
-/// The API server takes no longer notes.
-const MAX_NOTE_BYTES: usize = 1024;
-/// Events that wait for the API server at the most.
-const MAX_UNTOLD: usize = 100;
 /// How often the count of sold items is written while nothing else changes.
-const COUNT_EVERY: SignedDuration = SignedDuration::from_secs(5);
+const WRITE_COUNT_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
-/// What was told of a FlashSale, and what is yet to be.
+/// Writes the status of one FlashSale, as rarely as possible.
 #[derive(Default)]
-pub(super) struct Told {
-    /// The status that was last written, and when.
-    status: Option<(FlashSaleStatus, Timestamp)>,
-    untold: Vec<Change>,
+pub(super) struct StatusWriter {
+    /// The status that this process wrote last, and when.
+    last: Option<(FlashSaleStatus, Timestamp)>,
 }
 
-impl Told {
-    /// The status that was last told, by this process or by another.
-    pub(super) fn before(&self, flash_sale: &FlashSale) -> FlashSaleStatus {
-        match &self.status {
+impl StatusWriter {
+    /// The status that was written last, by this process or by another one.
+    pub(super) fn last_written(&self, flash_sale: &FlashSale) -> FlashSaleStatus {
+        match &self.last {
             Some((status, _)) => status.clone(),
             None => flash_sale.status.clone().unwrap_or_default(),
         }
     }
 
-    /// Remembers what is to be published.
-    pub(super) fn add(&mut self, changes: impl IntoIterator<Item = Change>) {
-        self.untold.extend(changes);
-        let too_many = self.untold.len().saturating_sub(MAX_UNTOLD);
-        self.untold.drain(..too_many);
-    }
-
-    /// Writes a status, if it is new, with the changes that it shows.
+    /// Writes a status if it is new. A status that differs only in the count of sold items is
+    /// written every few seconds, unless it `has_changes` that become events.
     pub(super) async fn write(
         &mut self,
+        client: &Client,
         flash_sale: &FlashSale,
-        context: &Context,
         status: FlashSaleStatus,
-        changes: Vec<Change>,
+        has_changes: bool,
+        now: Timestamp,
     ) -> Result<(), RequestError> {
-        let now = Timestamp::now();
-        let before = self.before(flash_sale);
-        let counts_alone = self.status.as_ref().is_some_and(|(told, at)| {
-            same_but_for_counts(told, &status) && now < *at + COUNT_EVERY
+        let is_count_only = self.last.as_ref().is_some_and(|(last, at)| {
+            differs_only_in_count(last, &status) && now < *at + WRITE_COUNT_EVERY
         });
-        if counts_alone && changes.is_empty() {
+        if is_count_only && !has_changes {
             return Ok(());
         }
-        if before != status {
-            write_status(context, flash_sale, &status).await?;
+        if self.last_written(flash_sale) != status {
+            patch(client, flash_sale, &status).await?;
         }
-        self.status = Some((status, now));
-        self.add(changes);
+        self.last = Some((status, now));
         Ok(())
-    }
-
-    /// Publishes what is yet to be told. Sales do not wait for it: what cannot be published now is
-    /// tried again, what may not be is dropped.
-    pub(super) async fn publish(&mut self, flash_sale: &FlashSale, context: &Context) {
-        while let Some(change) = self.untold.first() {
-            match event(context, flash_sale, change).await {
-                Ok(()) => {}
-                Err(error) if error.is_refused() => {
-                    tracing::warn!(%error, ?change, "an event is refused");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "events wait for the API server");
-                    return;
-                }
-            }
-            self.untold.remove(0);
-        }
     }
 }
 
-/// Whether nothing differs but how much is sold.
-fn same_but_for_counts(told: &FlashSaleStatus, status: &FlashSaleStatus) -> bool {
-    let mut counted = told.clone();
+/// Whether two statuses are equal but for the count of sold items.
+fn differs_only_in_count(last: &FlashSaleStatus, status: &FlashSaleStatus) -> bool {
+    let mut counted = last.clone();
     if let (Some(counted), Some(now)) = (&mut counted.active_sale, &status.active_sale) {
         counted.sold = now.sold;
         counted.sold_of_total.clone_from(&now.sold_of_total);
@@ -95,71 +61,23 @@ fn same_but_for_counts(told: &FlashSaleStatus, status: &FlashSaleStatus) -> bool
     counted == *status
 }
 
-async fn write_status(
-    context: &Context,
+async fn patch(
+    client: &Client,
     flash_sale: &FlashSale,
     status: &FlashSaleStatus,
 ) -> Result<(), RequestError> {
     let namespace = flash_sale.namespace().unwrap_or_default();
-    let api: Api<FlashSale> = Api::namespaced(context.client.clone(), &namespace);
+    let api: Api<FlashSale> = Api::namespaced(client.clone(), &namespace);
     let name = flash_sale.name_any();
     let patch = json!({
         "apiVersion": FlashSale::api_version(&()),
         "kind": FlashSale::kind(&()),
-        // Not of another one of the same name.
+        // The uid excludes another FlashSale of the same name.
         "metadata": {"name": name, "uid": flash_sale.uid()},
         "status": status,
     });
-    let params = PatchParams::apply(MANAGER).force();
+    let params = PatchParams::apply(FIELD_MANAGER).force();
     request(api.patch_status(&name, &params, &Patch::Apply(patch)))
         .await
         .map(drop)
-}
-
-/// Publishes a change as an event.
-pub(super) async fn event(
-    context: &Context,
-    about: &impl Resource<DynamicType = ()>,
-    change: &Change,
-) -> Result<(), RequestError> {
-    let event = Event {
-        type_: match change.warning {
-            true => EventType::Warning,
-            false => EventType::Normal,
-        },
-        reason: change.reason.to_owned(),
-        note: Some(shortened(&change.message)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    // A recorder that has seen the same reason before keeps the note of that time, and these
-    // notes differ: another sale, another count.
-    let recorder = Recorder::new(context.client.clone(), context.reporter.clone());
-    request(recorder.publish(&event, &about.object_ref(&()))).await
-}
-
-fn shortened(text: &str) -> String {
-    if text.len() <= MAX_NOTE_BYTES {
-        return text.to_owned();
-    }
-    let end = (0..=MAX_NOTE_BYTES - "…".len())
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    format!("{}…", &text[..end.unwrap_or(0)])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_note_is_never_longer_than_the_api_server_takes() {
-        assert_eq!(shortened("short"), "short");
-        for text in ["x".repeat(1025), "ü".repeat(1000)] {
-            let note = shortened(&text);
-            assert!(note.len() <= MAX_NOTE_BYTES && note.len() > MAX_NOTE_BYTES - 4);
-            assert!(note.ends_with('…'));
-        }
-        assert_eq!(shortened(&"x".repeat(1024)).len(), 1024);
-    }
 }

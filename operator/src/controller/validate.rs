@@ -1,23 +1,24 @@
-//! Whether a FlashSale and what it refers to can be carried out: a pure function.
+//! Step 2 of a reconciliation: validates a FlashSale and its resolved references. Pure.
 
 use flashsale_engine::Catalog;
 use jiff::Timestamp;
 
-use super::fetch::{Found, Referred};
+use super::references::{Resolved, ResolvedReferences};
+use crate::backends::{BackendUrls, PostgresUrl, RedisUrl};
 use crate::crd::{FlashSale, FlashSaleStatus, KeyRef};
-use crate::driver::Goods;
+use crate::driver::ResolvedCatalog;
+use crate::planner::{self, CatalogChoice, FieldError, Settings};
 use crate::status::{self, Refusal};
-use crate::planner::{CatalogChoice, FieldError, Settings, validate as validate_alone};
-use crate::backends::{PostgresUrl, RedisUrl, StoreUrls};
 
-/// A FlashSale that can be carried out, with what it refers to.
+/// A valid FlashSale with its resolved references.
 pub(super) struct Valid {
     pub(super) settings: Settings,
-    pub(super) goods: Goods,
-    pub(super) urls: StoreUrls,
+    pub(super) catalog: ResolvedCatalog,
+    pub(super) urls: BackendUrls,
+    pub(super) secrets_revision: String,
 }
 
-/// Why it cannot be: everything that is wrong. Nothing of what a Secret holds is in it.
+/// Why a FlashSale is refused: all errors. No value of a Secret is in them.
 #[derive(Debug, PartialEq)]
 pub(super) struct Refused {
     pub(super) why: Refusal,
@@ -25,32 +26,38 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// The status that tells it, beside what is known of the sales. `before` is what was last told.
+    /// The status of the refused FlashSale, beside what `sales` says of its sales. `before` is the
+    /// status that was last written.
     pub(super) fn status(
         &self,
         generation: Option<i64>,
-        known: &FlashSaleStatus,
+        sales: &FlashSaleStatus,
         before: &FlashSaleStatus,
+        now: Timestamp,
     ) -> FlashSaleStatus {
         let Self { why, errors } = self;
-        report::refused(*why, errors, generation, known, before, Timestamp::now())
+        status::refused(*why, errors, generation, sales, before, now)
     }
 }
 
-/// Checks a FlashSale alone, then what it refers to.
-pub(super) fn validate(flash_sale: &FlashSale, referred: &Referred) -> Result<Valid, Refused> {
-    let settings = validate_alone(flash_sale).map_err(|errors| Refused {
+/// Validates a FlashSale, then its references.
+pub(super) fn validate(
+    flash_sale: &FlashSale,
+    references: &ResolvedReferences,
+) -> Result<Valid, Refused> {
+    let settings = planner::validate(flash_sale).map_err(|errors| Refused {
         why: Refusal::Invalid,
         errors,
     })?;
     let mut errors = Vec::new();
-    let urls = urls(flash_sale, referred, &mut errors);
-    let goods = goods(&settings, referred, &mut errors);
-    match (urls, goods) {
-        (Some(urls), Some(goods)) if errors.is_empty() => Ok(Valid {
+    let urls = urls(flash_sale, references, &mut errors);
+    let catalog = catalog(&settings, references, &mut errors);
+    match (urls, catalog) {
+        (Some(urls), Some(catalog)) if errors.is_empty() => Ok(Valid {
             settings,
-            goods,
+            catalog,
             urls,
+            secrets_revision: references.secrets_revision.clone(),
         }),
         _ => Err(Refused {
             why: Refusal::Reference,
@@ -59,16 +66,16 @@ pub(super) fn validate(flash_sale: &FlashSale, referred: &Referred) -> Result<Va
     }
 }
 
-/// The stores alone; what is wrong goes to `errors`.
+/// The URLs of the backends; `None`: `errors` says why.
 pub(super) fn urls(
     flash_sale: &FlashSale,
-    referred: &Referred,
+    references: &ResolvedReferences,
     errors: &mut Vec<FieldError>,
-) -> Option<StoreUrls> {
+) -> Option<BackendUrls> {
     let spec = &flash_sale.spec;
-    let mut read = |field: &str, reference: &KeyRef, found: &Found| {
+    let mut read = |field: &str, reference: &KeyRef, resolved: &Resolved| {
         let path = format!("{field}.secretKeyRef");
-        match found {
+        match resolved {
             Ok(bytes) => match String::from_utf8(bytes.clone()) {
                 Ok(text) => Some((path, text)),
                 Err(_) => {
@@ -81,35 +88,39 @@ pub(super) fn urls(
                     None
                 }
             },
-            Err(instead) => {
-                errors.push(missing(path, "Secret", reference, instead));
+            Err(found) => {
+                errors.push(missing(path, "Secret", reference, found));
                 None
             }
         }
     };
-    let redis = read("spec.redis", &spec.redis.secret_key_ref, &referred.redis);
+    let redis = read("spec.redis", &spec.redis.secret_key_ref, &references.redis);
     let reference = &spec.postgres.secret_key_ref;
-    let postgres = read("spec.postgres", reference, &referred.postgres);
+    let postgres = read("spec.postgres", reference, &references.postgres);
     let redis = redis.map(|(path, text)| RedisUrl::parse(&path, &text));
     let postgres = postgres.map(|(path, text)| PostgresUrl::parse(&path, &text));
     let redis = redis?.map_err(|error| errors.push(error)).ok();
     let postgres = postgres?.map_err(|error| errors.push(error)).ok();
-    Some(StoreUrls {
+    Some(BackendUrls {
         redis: redis?,
         postgres: postgres?,
     })
 }
 
-fn goods(settings: &Settings, referred: &Referred, errors: &mut Vec<FieldError>) -> Option<Goods> {
+fn catalog(
+    settings: &Settings,
+    references: &ResolvedReferences,
+    errors: &mut Vec<FieldError>,
+) -> Option<ResolvedCatalog> {
     let path = || "spec.catalog.configMapRef".to_owned();
-    let (reference, found) = match (&settings.catalog, &referred.catalog) {
-        (CatalogChoice::Generate { count }, _) => return Some(Goods::MadeUp(*count)),
-        (CatalogChoice::ConfigMap(reference), Some(found)) => (reference, found),
+    let (reference, resolved) = match (&settings.catalog, &references.catalog) {
+        (CatalogChoice::Generate { count }, _) => return Some(ResolvedCatalog::Generated(*count)),
+        (CatalogChoice::ConfigMap(reference), Some(resolved)) => (reference, resolved),
         (CatalogChoice::ConfigMap(_), None) => return None,
     };
-    let csv = found
+    let csv = resolved
         .as_ref()
-        .map_err(|instead| errors.push(missing(path(), "ConfigMap", reference, instead)))
+        .map_err(|found| errors.push(missing(path(), "ConfigMap", reference, found)))
         .ok()?;
     let catalog = match Catalog::from_csv(csv.as_slice()) {
         Ok(catalog) => catalog,
@@ -124,7 +135,7 @@ fn goods(settings: &Settings, referred: &Referred, errors: &mut Vec<FieldError>)
         }
     };
     match settings.total_of(catalog.len() as u32) {
-        Ok(_) => Some(Goods::Listed(catalog)),
+        Ok(_) => Some(ResolvedCatalog::Listed(catalog)),
         Err(error) => {
             errors.push(error);
             None
@@ -132,11 +143,11 @@ fn goods(settings: &Settings, referred: &Referred, errors: &mut Vec<FieldError>)
     }
 }
 
-fn missing(path: String, kind: &str, reference: &KeyRef, instead: &str) -> FieldError {
+fn missing(path: String, kind: &str, reference: &KeyRef, found: &str) -> FieldError {
     let KeyRef { name, key } = reference;
     FieldError {
         path,
-        found: instead.to_owned(),
+        found: found.to_owned(),
         expected: format!(
             "{kind} {name} with the key {key} in the namespace of the FlashSale; \
              `kubectl create {} {name} …` makes it",

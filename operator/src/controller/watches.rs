@@ -1,8 +1,10 @@
-//! What is seen of the cluster: copies of what the operator made, and the versions of what
-//! FlashSales refer to, kept up to date by watches that also say when to look again.
+//! Watches: caches of the objects that the operator owns and that FlashSales refer to.
+//!
+//! Guarantees: a change of an owned object or of a reference triggers a reconciliation of the
+//! FlashSale that it belongs to; no value of a Secret is cached.
 
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use futures_util::Stream;
 use k8s_openapi::NamespaceResourceScope;
@@ -16,17 +18,19 @@ use kube::runtime::reflector::store::WriterDropped;
 use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use super::MANAGER;
+use super::api_pods::applied_replicas;
+use super::client::FIELD_MANAGER;
+use super::drift::{ObjectVersions, autoscaler_version, version};
 use crate::crd::{FlashSale, FlashSaleSpec};
+use crate::resources::child_name;
 
-/// A FlashSale, or what is none of this version.
+/// A FlashSale, or an object that is none of this version.
 pub(super) type Guarded = DeserializeGuard<FlashSale>;
 
-/// Where FlashSales are looked after: one namespace, or all.
+/// The namespaces whose FlashSales are reconciled: one, or all.
 #[derive(Clone)]
 pub(super) struct Scope {
     client: Client,
@@ -52,11 +56,11 @@ impl Scope {
     }
 }
 
-/// Of these only metadata is asked for: the values of Secrets are not kept here.
+/// Only the metadata of these objects is watched, so that no value of a Secret is cached.
 type Meta<K> = PartialObjectMeta<K>;
 
-/// Copies of objects.
-pub(super) struct Copies {
+/// Caches of objects, kept up to date by watches.
+pub(super) struct Caches {
     pub(super) secrets: Store<Meta<Secret>>,
     pub(super) config_maps: Store<Meta<ConfigMap>>,
     pub(super) deployments: Store<Deployment>,
@@ -70,15 +74,14 @@ pub(super) struct Copies {
     listed: OnceCell<()>,
 }
 
-/// Has a controller watch what FlashSales refer to and what was made for them: it keeps the copies
-/// up to date, and looks again at whoever a change concerns.
+/// Adds watches to a controller: of the references of FlashSales and of the objects that they own.
 pub(super) fn watch(
     scope: &Scope,
     controller: Controller<Guarded>,
-) -> (Copies, Controller<Guarded>) {
+) -> (Caches, Controller<Guarded>) {
     let flash_sales = controller.store();
-    let (secrets, controller) = referred(scope, controller, &flash_sales, uses_secret);
-    let (config_maps, controller) = referred(scope, controller, &flash_sales, uses_config_map);
+    let (secrets, controller) = references(scope, controller, &flash_sales, uses_secret);
+    let (config_maps, controller) = references(scope, controller, &flash_sales, uses_config_map);
     let (deployments, controller) = owned(scope, controller);
     let (autoscalers, controller) = owned(scope, controller);
     let (services, controller) = owned(scope, controller);
@@ -86,7 +89,7 @@ pub(super) fn watch(
     let (disruption_budgets, controller) = owned(scope, controller);
     let (network_policies, controller) = owned(scope, controller);
     let (ingresses, controller) = owned(scope, controller);
-    let copies = Copies {
+    let caches = Caches {
         secrets,
         config_maps,
         deployments,
@@ -98,11 +101,11 @@ pub(super) fn watch(
         ingresses,
         listed: OnceCell::new(),
     };
-    (copies, controller)
+    (caches, controller)
 }
 
-/// What can be copied.
-trait Copied:
+/// An object that can be cached.
+trait Cached:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()>
     + Clone
     + DeserializeOwned
@@ -113,7 +116,7 @@ trait Copied:
 {
 }
 
-impl<K> Copied for K where
+impl<K> Cached for K where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
         + Clone
         + DeserializeOwned
@@ -124,38 +127,38 @@ impl<K> Copied for K where
 {
 }
 
-/// Of what somebody else has made; `uses` tells which FlashSale refers to it by its name.
-fn referred<K: Copied>(
+/// Watches objects that FlashSales refer to; `uses` is whether a spec refers to a name.
+fn references<K: Cached>(
     scope: &Scope,
     controller: Controller<Guarded>,
     flash_sales: &Store<Guarded>,
     uses: fn(&FlashSaleSpec, &str) -> bool,
 ) -> (Store<K>, Controller<Guarded>) {
-    let (copies, changes) = reflect(scope, watcher::Config::default());
+    let (cache, changes) = reflect(scope, watcher::Config::default());
     let flash_sales = flash_sales.clone();
-    let concerned = move |object: K| {
+    let users = move |object: K| {
         let (namespace, name) = (object.namespace(), object.name_any());
-        let concerned = flash_sales.state_filter(|flash_sale: &Guarded| {
+        let users = flash_sales.state_filter(|flash_sale: &Guarded| {
             let valid = flash_sale.0.as_ref();
             flash_sale.namespace() == namespace && valid.is_ok_and(|it| uses(&it.spec, &name))
         });
-        let references = concerned.iter().map(|found| ObjectRef::from_obj(&**found));
-        references.collect::<Vec<_>>()
+        let users = users.iter().map(|user| ObjectRef::from_obj(&**user));
+        users.collect::<Vec<_>>()
     };
-    (copies, controller.watches_stream(changes, concerned))
+    (cache, controller.watches_stream(changes, users))
 }
 
-/// Of what was made for FlashSales.
-fn owned<K: Copied>(
+/// Watches objects that FlashSales own.
+fn owned<K: Cached>(
     scope: &Scope,
     controller: Controller<Guarded>,
 ) -> (Store<K>, Controller<Guarded>) {
-    let ours = format!("app.kubernetes.io/managed-by={MANAGER}");
-    let (copies, changes) = reflect(scope, watcher::Config::default().labels(&ours));
-    (copies, controller.owns_stream(changes))
+    let managed = format!("app.kubernetes.io/managed-by={FIELD_MANAGER}");
+    let (cache, changes) = reflect(scope, watcher::Config::default().labels(&managed));
+    (cache, controller.owns_stream(changes))
 }
 
-fn reflect<K: Copied>(
+fn reflect<K: Cached>(
     scope: &Scope,
     config: watcher::Config,
 ) -> (
@@ -167,7 +170,7 @@ fn reflect<K: Copied>(
         .default_backoff()
         .modify(|object| {
             let meta = object.meta_mut();
-            // There may be tens of thousands, and of these nothing is used.
+            // There may be tens of thousands of objects, and these fields are not used.
             meta.managed_fields = None;
             meta.annotations = None;
             meta.labels = None;
@@ -178,7 +181,7 @@ fn reflect<K: Copied>(
 fn uses_secret(spec: &FlashSaleSpec, name: &str) -> bool {
     [&spec.redis, &spec.postgres]
         .iter()
-        .any(|store| store.secret_key_ref.name == name)
+        .any(|backend| backend.secret_key_ref.name == name)
 }
 
 fn uses_config_map(spec: &FlashSaleSpec, name: &str) -> bool {
@@ -186,10 +189,10 @@ fn uses_config_map(spec: &FlashSaleSpec, name: &str) -> bool {
     reference.is_some_and(|reference| reference.name == name)
 }
 
-impl Copies {
-    /// Waits until each has been listed once. Any number may wait: a store itself wakes only one of
-    /// those who wait for it.
-    pub(super) async fn ready(&self) -> Result<(), WriterDropped> {
+impl Caches {
+    /// Waits until each cache was listed once. Any number of callers may wait; a kube-rs store wakes
+    /// only one of its own.
+    pub(super) async fn wait_until_listed(&self) -> Result<(), WriterDropped> {
         self.listed
             .get_or_try_init(|| self.await_lists())
             .await
@@ -208,11 +211,15 @@ impl Copies {
         self.ingresses.wait_until_ready().await
     }
 
-    /// What there is of a FlashSale's objects, all of which have the same name.
-    pub(super) fn versions(&self, namespace: &str, name: &str) -> Versions {
-        Versions {
+    /// The versions of a FlashSale's objects, all of which have the same name.
+    pub(super) fn versions(&self, flash_sale: &FlashSale) -> ObjectVersions {
+        let namespace = flash_sale.namespace().unwrap_or_default();
+        let name = child_name(&flash_sale.name_any());
+        let (namespace, name) = (namespace.as_str(), name.as_str());
+        ObjectVersions {
             deployment: find(&self.deployments, namespace, name).map(|found| version(&*found)),
-            autoscaler: find(&self.autoscalers, namespace, name).map(|found| of_spec(&found)),
+            autoscaler: find(&self.autoscalers, namespace, name)
+                .map(|found| autoscaler_version(&found)),
             service: find(&self.services, namespace, name).map(|found| version(&*found)),
             service_account: find(&self.service_accounts, namespace, name)
                 .map(|found| version(&*found)),
@@ -223,50 +230,27 @@ impl Copies {
             ingress: find(&self.ingresses, namespace, name).map(|found| version(&*found)),
         }
     }
+    /// The Deployment of a FlashSale's API pods.
+    pub(super) fn deployment(&self, flash_sale: &FlashSale) -> Option<Arc<Deployment>> {
+        let namespace = flash_sale.namespace().unwrap_or_default();
+        let name = child_name(&flash_sale.name_any());
+        find(&self.deployments, &namespace, &name)
+    }
+
+    /// The number of API pods that was applied last, by this process or by another one.
+    pub(super) fn applied_replicas(&self, flash_sale: &FlashSale) -> Option<i32> {
+        let namespace = flash_sale.namespace().unwrap_or_default();
+        let name = child_name(&flash_sale.name_any());
+        let autoscaler = find(&self.autoscalers, &namespace, &name);
+        let minimum = autoscaler.and_then(|autoscaler| autoscaler.spec.as_ref()?.min_replicas);
+        applied_replicas(self.deployment(flash_sale).as_deref(), minimum)
+    }
 }
 
-/// The copy of an object.
-pub(super) fn find<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<std::sync::Arc<K>>
+/// The cached object.
+pub(super) fn find<K>(store: &Store<K>, namespace: &str, name: &str) -> Option<Arc<K>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     store.get(&ObjectRef::new(name).within(namespace))
-}
-
-/// The versions of a FlashSale's objects. They differ where one was changed or deleted, and stay
-/// the same where only the status of one is new.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Versions {
-    pub(super) deployment: Option<String>,
-    pub(super) autoscaler: Option<String>,
-    pub(super) service: Option<String>,
-    pub(super) service_account: Option<String>,
-    pub(super) disruption_budget: Option<String>,
-    pub(super) network_policy: Option<String>,
-    pub(super) ingress: Option<String>,
-}
-
-/// Changes with the object, but not with its status where the server tells them apart.
-pub(super) fn version<K: Resource>(object: &K) -> String {
-    let meta = object.meta();
-    let version = match meta.generation {
-        Some(generation) => generation.to_string(),
-        None => object.resource_version().unwrap_or_default(),
-    };
-    format!("{}/{version}", object.uid().unwrap_or_default())
-}
-
-/// An autoscaler has no generation, and a status that changes all the time.
-pub(super) fn of_spec(autoscaler: &HorizontalPodAutoscaler) -> String {
-    let spec = digest(&autoscaler.spec);
-    format!("{}/{spec:x}", autoscaler.uid().unwrap_or_default())
-}
-
-/// A number that changes with a value; for this process alone.
-pub(super) fn digest(value: &impl Serialize) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    // What Kubernetes is sent can be written as JSON.
-    let text = serde_json::to_string(value).unwrap_or_default();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

@@ -3,7 +3,8 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{ApiSpec, FlashSaleStatus};
+use super::api_pods::ApiSpec;
+use super::status::FlashSaleStatus;
 
 /// What to sell, when, to whom how much, and with how many API pods.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_yaml_ng::Value;
 
-use super::FlashSale;
+use super::flash_sale::FlashSale;
 
 /// The CustomResourceDefinition, with a line that says where it comes from.
 pub fn yaml() -> Result<String, serde_yaml_ng::Error> {

@@ -1,48 +1,58 @@
-//! Puts an end to the sales of a FlashSale that is deleted.
+//! Ends the sales of a FlashSale that is deleted.
 
-use flashsale_engine::FlashSaleName;
-use jiff::Timestamp;
+use flashsale_engine::postgres::operations::Postgres;
+use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::{Clock, FlashSaleName};
 
+use crate::backends::{ActionError, Connection};
 use crate::crd::DeletionPolicy;
-use crate::planner::{KnownSale, Observed, Removal, removal};
-use crate::backends::{Problem, Stores};
+use crate::planner::{DeletionAction, Observed, ObservedSale, plan_deletion};
 
-/// What one look leads to may need another look: a sale that is stopped can be settled.
+/// One round of actions may make another one due: a closed sale can be settled.
 const MAX_ROUNDS: usize = 5;
 
-/// Stops and settles what sells, takes back what has not begun and deletes what Redis holds; with
-/// the policy to delete also what Postgres holds, last. Answers whether nothing is left to do;
-/// else, as after a failure, call it again.
-pub async fn remove(
-    stores: &Stores,
+/// How far the deletion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Nothing is left.
+    Complete,
+    /// Actions are left: call again.
+    InProgress,
+}
+
+/// Closes and settles open sales, withdraws sales that have not started, and deletes what Redis
+/// holds; with [`DeletionPolicy::Delete`] also, as the last step, the rows in Postgres. After an
+/// error, call it again.
+pub async fn delete_sales<R: Redis, P: Postgres>(
+    connection: &Connection<R, P>,
     name: &FlashSaleName,
     policy: DeletionPolicy,
-    clock: impl Fn() -> Timestamp,
-) -> Result<bool, Problem> {
+    clock: &Clock,
+) -> Result<Deletion, ActionError> {
+    let admin = connection.admin()?;
     for _ in 0..MAX_ROUNDS {
-        let look = stores.look(name).await?;
-        let admin = look.admin?;
+        let sales = admin.observe(name).await?;
         let observed = Observed {
-            sales: look.sales.into_iter().map(KnownSale::from).collect(),
+            sales: sales.into_iter().map(ObservedSale::from).collect(),
             ..Observed::default()
         };
-        let left = removal(&observed, clock());
-        if left.is_empty() {
+        let actions = plan_deletion(&observed, clock.now());
+        if actions.is_empty() {
             admin.forget(name).await?;
             if policy == DeletionPolicy::Delete {
                 admin.delete_rows(name).await?;
             }
-            return Ok(true);
+            return Ok(Deletion::Complete);
         }
-        for step in left {
-            match &step {
-                Removal::Stop(id) => admin.end_early(id).await.map(drop)?,
-                Removal::Withdraw(id) => admin.withdraw(id).await.map(drop)?,
-                Removal::Settle(id) => admin.settle(id).await.map(drop)?,
-                Removal::Retire(id) => admin.retire(id).await?,
+        for action in actions {
+            match &action {
+                DeletionAction::EndEarly(id) => admin.end_early(id).await.map(drop)?,
+                DeletionAction::Withdraw(id) => admin.withdraw(id).await.map(drop)?,
+                DeletionAction::Settle(id) => admin.settle(id).await.map(drop)?,
+                DeletionAction::Retire(id) => admin.retire(id).await?,
             }
-            tracing::info!(?step, "the FlashSale is deleted");
+            tracing::info!(?action, "executed, because the FlashSale is deleted");
         }
     }
-    Ok(false)
+    Ok(Deletion::InProgress)
 }

@@ -1,365 +1,323 @@
-//! Carries plans out: looks, plans, acts, and tells what came of it.
-//!
-//! It knows the stores and nothing of where a FlashSale comes from or where its status goes, so
-//! that every driver of resources shares it. Whatever it does it may do twice, and after a
-//! crash in the middle of it.
+//! The steps of the driver: observe, plan, act, and compute the status.
 
 use std::collections::HashSet;
 
-use flashsale_engine::{Catalog, Closed, SaleRecord};
+use flashsale_engine::postgres::operations::Postgres;
+use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::{Admin, Clock, SaleRecord};
 use jiff::{SignedDuration, Timestamp};
 
+use super::actions::{Executed, ResolvedCatalog, execute};
+use crate::backends::{ActionError, Connection};
 use crate::crd::{FlashSaleStatus, PastSale, Phase, SaleResult};
-use crate::planner::{Action, KnownSale, Observed, Plan, Scale, Upcoming, plan};
+use crate::planner::{Action, Observed, ObservedSale, Plan, Scale, Settings, plan};
 use crate::status::{self, Change, Health};
-use crate::planner::Settings;
-use crate::backends::{Problem, Stores};
 
-/// How often a sale in progress is looked after.
-const ATTEND_EVERY: SignedDuration = SignedDuration::from_secs(1);
-/// How often Redis is asked whether it is fit for a sale, while one is looked after.
-const FITNESS_EVERY: SignedDuration = SignedDuration::from_secs(10);
+/// How often a sale in progress is observed.
+const OBSERVE_EVERY: SignedDuration = SignedDuration::from_secs(1);
+/// How often Redis is checked for its fitness for a sale.
+const CHECK_FITNESS_EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// The wait after the first failure; it doubles with each.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_millis(500);
-/// The longest wait after a failure, far from any sale.
+/// The longest wait after a failure while no sale is in progress.
 const LAST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 /// The longest wait after a failure while a sale is in progress.
 const LAST_RETRY_IN_SALE: SignedDuration = SignedDuration::from_secs(2);
-/// What one look leads to may need another look: a sale that is closed can be settled.
+/// One round of actions may make another one due: a closed sale can be settled.
 const MAX_ROUNDS: usize = 5;
 
-/// What is sold.
-pub enum Goods {
-    /// So many made-up items, others for each sale.
-    MadeUp(u32),
-    /// The same items in each sale.
-    Listed(Catalog),
-}
-
-/// One FlashSale that is being carried out.
+/// Executes the plans of one FlashSale.
 pub struct Driver {
     settings: Settings,
-    goods: Goods,
+    catalog: ResolvedCatalog,
     observed: Observed,
     status: FlashSaleStatus,
-    /// Whether Postgres has been looked at since this process began.
-    looked: bool,
-    /// Whether a step has told where things stand.
-    stepped: bool,
-    /// The sales of the past that have been told of.
-    told: HashSet<String>,
-    /// When Redis was last asked whether it is fit, and why it is not.
+    /// Whether this process has observed Postgres.
+    has_observed: bool,
+    /// Whether a step has returned changes.
+    has_reported: bool,
+    /// The past sales for which a change was returned.
+    reported_past: HashSet<String>,
+    /// When the fitness of Redis was last checked, and why Redis is not fit.
     fitness: Option<(Timestamp, Option<String>)>,
     failures: u32,
-    /// Whether no further sale is to be prepared.
-    nothing_new: bool,
+    /// Whether further sales are seeded.
+    is_seeding: bool,
 }
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Debug)]
 pub struct Step {
-    /// What has changed since the step before.
+    /// The changes since the step before.
     pub changes: Vec<Change>,
-    /// Why something could not be done; it is tried again in the next step.
-    pub problem: Option<Problem>,
-    /// How many pods are wanted; `None`: as many as there are, because nobody can tell before
-    /// Postgres has been looked at.
+    /// Why something failed. The next step retries it.
+    pub error: Option<ActionError>,
+    /// The desired number of pods; `None`: the number stays, because Postgres was not observed yet.
     pub scale: Option<Scale>,
-    /// When the next step is due; `None`: never, unless the resource changes.
+    /// When the next step is due; `None`: not before the resource changes.
     pub next_at: Option<Timestamp>,
 }
 
 /// What was done in one step.
 #[derive(Default)]
-struct Done {
-    looked: bool,
+struct Progress {
+    observed: bool,
     tried: Vec<Action>,
-    problem: Option<Problem>,
+    error: Option<ActionError>,
     /// When a sale can be closed that is still open by the clock of Redis.
     close_at: Option<Timestamp>,
 }
 
-impl Done {
-    /// The first problem is the one that is told.
-    fn fail(&mut self, problem: Problem) {
-        self.problem.get_or_insert(problem);
+impl Progress {
+    /// The first error is the one that is reported.
+    fn fail(&mut self, error: ActionError) {
+        self.error.get_or_insert(error);
     }
 }
 
 impl Driver {
-    /// As [`Driver::new`], but tells only what differs from the status: where a status is kept
-    /// beside the resource, and events with it, who leads next need not tell all of it again.
-    pub fn resumed(settings: Settings, goods: Goods, status: FlashSaleStatus) -> Self {
-        Self {
-            stepped: true,
-            ..Self::new(settings, goods, status)
-        }
-    }
-
-    /// Begins where the status, if there is one, says that another process has left off.
-    pub fn new(settings: Settings, goods: Goods, status: FlashSaleStatus) -> Self {
-        let status = report::of_this(status, &settings.name);
+    /// Continues from the status of another process; the first step returns everything as a change.
+    pub fn new(settings: Settings, catalog: ResolvedCatalog, status: FlashSaleStatus) -> Self {
+        let status = status::of_flash_sale(status, &settings.name);
         Self {
             settings,
-            goods,
+            catalog,
             observed: Observed {
                 failed: failed(&status),
                 ..Observed::default()
             },
             status,
-            looked: false,
-            stepped: false,
-            told: HashSet::new(),
+            has_observed: false,
+            has_reported: false,
+            reported_past: HashSet::new(),
             fitness: None,
             failures: 0,
-            nothing_new: false,
+            is_seeding: true,
         }
     }
 
-    /// Knows what another driver of the same FlashSale on the same stores has seen.
-    pub fn remembering(self, last: Self) -> Self {
+    /// As [`Driver::new`], but the first step returns only what differs from the status, because the
+    /// status and the events of another leader stay in the cluster.
+    pub fn resumed(settings: Settings, catalog: ResolvedCatalog, status: FlashSaleStatus) -> Self {
+        Self {
+            has_reported: true,
+            ..Self::new(settings, catalog, status)
+        }
+    }
+
+    /// Takes the observed state of another driver of the same FlashSale on the same backends.
+    pub fn with_observed_state_of(self, last: Self) -> Self {
         Self {
             observed: Observed {
                 failed: self.observed.failed,
                 ..last.observed
             },
-            looked: last.looked,
-            told: last.told,
+            has_observed: last.has_observed,
+            reported_past: last.reported_past,
             fitness: last.fitness,
             ..self
         }
     }
 
-    /// From now on looks after what is prepared or has started, and prepares nothing: the
-    /// FlashSale has been changed to something that cannot be carried out.
-    pub fn begin_nothing_new(&mut self) {
-        self.nothing_new = true;
+    /// Seeds no further sale, because the FlashSale was changed to something invalid. Sales that are
+    /// seeded go on.
+    pub fn stop_seeding(&mut self) {
+        self.is_seeding = false;
     }
 
-    /// What is told about the FlashSale.
+    /// The status of the FlashSale.
     pub fn status(&self) -> &FlashSaleStatus {
         &self.status
     }
 
-    /// Does what is due. Reads the time from `clock`, because work takes time.
-    pub async fn step(&mut self, stores: &Stores, clock: impl Fn() -> Timestamp) -> Step {
-        self.observed.resumed_at = report::resumed_at(&self.status.conditions, clock());
-        let mut done = Done::default();
-        if let Err(problem) = self.carry_out(stores, &clock, &mut done).await {
-            done.fail(problem);
+    /// Observes, plans, acts, and computes the status. Reads the clock several times, because
+    /// actions take time.
+    pub async fn step<R: Redis, P: Postgres>(
+        &mut self,
+        connection: Result<Connection<R, P>, ActionError>,
+        clock: &Clock,
+    ) -> Step {
+        self.observed.resumed_at = status::resumed_at(&self.status.conditions, clock.now());
+        let mut progress = Progress::default();
+        if let Err(error) = self.observe_and_act(connection, clock, &mut progress).await {
+            progress.fail(error);
         }
-        let now = clock();
-        // Also when the stores are away: what was known and the clock still tell something.
+        let now = clock.now();
+        // Also without backends: the last observed state and the time still give a status.
         let plan = plan(&self.settings, now, &self.observed);
         let health = Health {
-            looked: done.looked,
-            problem: done.problem.take(),
+            observed: progress.observed,
+            error: progress.error.take(),
             unfit: self.fitness.as_ref().and_then(|(_, unfit)| unfit.clone()),
         };
-        let changes = self.tell(&plan, &health, now);
-        self.failures = match health.problem {
+        let changes = self.update_status(&plan, &health, now);
+        self.failures = match health.error {
             Some(_) => self.failures.saturating_add(1),
             None => 0,
         };
         Step {
             changes,
-            scale: self.looked.then_some(plan.scale),
-            next_at: self.next_at(&plan, &done, now),
-            problem: health.problem,
+            scale: self.has_observed.then_some(plan.scale),
+            next_at: self.next_at(&plan, &progress, now),
+            error: health.error,
         }
     }
 
-    /// Makes the new status, and says what is new in it.
-    fn tell(&mut self, plan: &Plan, health: &Health, now: Timestamp) -> Vec<Change> {
-        let mut before = self.status.clone();
-        if !self.stepped {
-            // Whoever starts a process wants to hear from it how things stand.
-            before.conditions.clear();
-            before.phase = Phase::Pending;
-        }
-        self.stepped = true;
-        if !self.looked {
-            self.status = report::unlooked(&self.settings, health, &self.status, now);
-            return report::changes(&before, &self.status, &[]);
-        }
-        let (settings, observed) = (&self.settings, &self.observed);
-        self.status = report::status(settings, plan, observed, health, &self.status, now);
-        self.observed.failed = failed(&self.status);
-        let past = plan.past.iter().rev();
-        let past: Vec<&PastSale> = past.filter(|sale| !self.told.contains(&sale.id)).collect();
-        let changes = report::changes(&before, &self.status, &past);
-        self.told = plan.past.iter().map(|sale| sale.id.clone()).collect();
-        changes
-    }
-
-    fn next_at(&self, plan: &Plan, done: &Done, now: Timestamp) -> Option<Timestamp> {
-        // Before the first look the status tells more of what is in progress than the plan.
-        let in_sale = !self.looked
-            && (self.status.active_sale.is_some() || self.status.phase == Phase::Settling);
-        let attend = plan.attend || in_sale;
-        // What came due while the step did its work, and nobody has tried yet.
-        let untried = plan
-            .actions
-            .iter()
-            .any(|action| !done.tried.contains(action));
-        let soon = match self.failures {
-            0 if untried => Some(SignedDuration::ZERO),
-            0 => attend.then_some(ATTEND_EVERY),
-            failures => {
-                let last = if attend {
-                    LAST_RETRY_IN_SALE
-                } else {
-                    LAST_RETRY
-                };
-                Some(last.min(FIRST_RETRY * 2_i32.pow((failures - 1).min(10))))
-            }
-        };
-        [soon.map(|soon| now + soon), plan.wake_at, done.close_at]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Looks, plans and acts until nothing is left to do now.
-    async fn carry_out(
+    /// Observes, plans and acts until no action is left.
+    async fn observe_and_act<R: Redis, P: Postgres>(
         &mut self,
-        stores: &Stores,
-        clock: &impl Fn() -> Timestamp,
-        done: &mut Done,
-    ) -> Result<(), Problem> {
-        let look = stores.look(&self.settings.name).await?;
-        self.saw(look.sales, clock());
-        done.looked = true;
-        let admin = &*look.admin?;
+        connection: Result<Connection<R, P>, ActionError>,
+        clock: &Clock,
+        progress: &mut Progress,
+    ) -> Result<(), ActionError> {
+        let connection = connection?;
+        let sales = connection.observe(&self.settings.name).await?;
+        self.set_observed(sales, clock.now());
+        progress.observed = true;
+        let admin = connection.admin()?;
         for _ in 0..MAX_ROUNDS {
-            let now = clock();
-            let mut progress = false;
-            for action in plan(&self.settings, now, &self.observed).actions {
-                if self.nothing_new && matches!(action, Action::Seed(_)) {
-                    done.tried.push(action);
-                    continue;
-                }
-                // A fault of one sale must not keep the others from being looked after.
-                match self.act(admin, &action, clock, done).await {
-                    Ok(changed) => progress |= changed,
-                    Err(problem) => {
-                        tracing::warn!(?action, %problem, "could not be done; it is tried again");
-                        done.fail(problem);
-                    }
-                }
-                done.tried.push(action);
-            }
-            if !progress || done.problem.is_some() {
+            let actions = plan(&self.settings, clock.now(), &self.observed).actions;
+            let has_changed = self.act(admin, actions, clock, progress).await;
+            if !has_changed || progress.error.is_some() {
                 break;
             }
             let sales = admin.observe(&self.settings.name).await?;
-            self.saw(sales, clock());
+            self.set_observed(sales, clock.now());
         }
-        self.look_at_fitness(admin, clock()).await
+        self.check_fitness(admin, clock.now()).await
     }
 
-    fn saw(&mut self, records: Vec<SaleRecord>, now: Timestamp) {
-        self.observed.sales = records.into_iter().map(KnownSale::from).collect();
-        if !self.looked {
-            self.looked = true;
-            self.told = self.told_before(now);
+    /// Executes actions; returns whether others may be due at once. An error of one sale does not
+    /// delay the actions of the others.
+    async fn act<R: Redis, P: Postgres>(
+        &mut self,
+        admin: &Admin<R, P>,
+        actions: Vec<Action>,
+        clock: &Clock,
+        progress: &mut Progress,
+    ) -> bool {
+        let mut has_changed = false;
+        for action in actions {
+            if self.is_seeding || !matches!(action, Action::Seed(_)) {
+                match execute(admin, &action, &self.settings, &self.catalog).await {
+                    Ok(Executed::Changed) => has_changed = true,
+                    Ok(Executed::Unchanged) => {}
+                    Ok(Executed::PartitionsMaintained) => {
+                        self.observed.partitions_maintained_at = Some(clock.now());
+                    }
+                    Ok(Executed::StillOpen(open_for)) => {
+                        let wait = SignedDuration::try_from(open_for).unwrap_or(OBSERVE_EVERY);
+                        progress.close_at = Some(clock.now() + wait.min(OBSERVE_EVERY));
+                    }
+                    Err(error) => {
+                        tracing::warn!(?action, %error, "an action failed; it is retried");
+                        progress.fail(error);
+                    }
+                }
+            }
+            progress.tried.push(action);
+        }
+        has_changed
+    }
+
+    fn set_observed(&mut self, records: Vec<SaleRecord>, now: Timestamp) {
+        self.observed.sales = records.into_iter().map(ObservedSale::from).collect();
+        if !self.has_observed {
+            self.has_observed = true;
+            self.reported_past = self.reported_by_others(now);
         }
     }
 
-    /// What was past before this process began was told by another one, but for the sale that
-    /// the status still calls open or to come. A start that was missed is not in Postgres; only
-    /// the status says whether it was told.
-    fn told_before(&self, now: Timestamp) -> HashSet<String> {
+    /// The past sales that another process has reported: those that were past before this process
+    /// started, but for the sale that the status still calls open or next. A missed start is not in
+    /// Postgres; only the status says whether it was reported.
+    fn reported_by_others(&self, now: Timestamp) -> HashSet<String> {
         let FlashSaleStatus {
             active_sale,
             next_sale,
             history,
             ..
         } = &self.status;
-        let untold = |id: &str| {
+        let is_unreported = |id: &str| {
             active_sale.as_ref().is_some_and(|sale| sale.id == id)
                 || next_sale.as_ref().is_some_and(|sale| sale.id == id)
         };
         let past = plan(&self.settings, now, &self.observed).past;
-        let in_postgres = |id: &str| {
-            let mut known = self.observed.sales.iter();
-            known.any(|known| known.sale.id.as_str() == id)
+        let is_in_postgres = |id: &str| {
+            let mut observed = self.observed.sales.iter();
+            observed.any(|observed| observed.sale.id.as_str() == id)
         };
-        let told = past.iter().filter(|sale| in_postgres(&sale.id));
-        told.chain(history)
+        let reported = past.iter().filter(|sale| is_in_postgres(&sale.id));
+        reported
+            .chain(history)
             .map(|sale| sale.id.clone())
-            .filter(|id| !untold(id))
+            .filter(|id| !is_unreported(id))
             .collect()
     }
 
-    async fn look_at_fitness(&mut self, admin: &Admin, now: Timestamp) -> Result<(), Problem> {
-        let due = |at: Timestamp| now.duration_since(at).abs() >= FITNESS_EVERY;
-        if self.fitness.as_ref().is_none_or(|(at, _)| due(*at)) {
+    async fn check_fitness<R: Redis, P: Postgres>(
+        &mut self,
+        admin: &Admin<R, P>,
+        now: Timestamp,
+    ) -> Result<(), ActionError> {
+        let is_due = |at: Timestamp| now.duration_since(at).abs() >= CHECK_FITNESS_EVERY;
+        if self.fitness.as_ref().is_none_or(|(at, _)| is_due(*at)) {
             self.fitness = Some((now, admin.fault().await?));
         }
         Ok(())
     }
 
-    /// Answers whether there may be more to do at once.
-    async fn act(
-        &mut self,
-        admin: &Admin,
-        action: &Action,
-        clock: &impl Fn() -> Timestamp,
-        done: &mut Done,
-    ) -> Result<bool, Problem> {
-        match action {
-            Action::KeepUp(id) => {
-                let kept_up = admin.keep_up(id).await?;
-                if kept_up.restored || kept_up.settled_entries > 0 {
-                    tracing::info!(sale = %id, ?kept_up, "put right what was lost or left behind");
-                }
-                Ok(false)
-            }
-            Action::Close(id) => match admin.close(id).await? {
-                Closed::Closed { .. } => Ok(true),
-                Closed::NotYet { open_for } => {
-                    tracing::info!(sale = %id, ?open_for, "still open by the clock of Redis");
-                    let wait = SignedDuration::try_from(open_for).unwrap_or(ATTEND_EVERY);
-                    done.close_at = Some(clock() + wait.min(ATTEND_EVERY));
-                    Ok(false)
-                }
-            },
-            Action::Withdraw(id) => Ok(admin.withdraw(id).await?),
-            Action::Seed(upcoming) => {
-                self.seed(admin, upcoming).await?;
-                Ok(true)
-            }
-            Action::Settle(id) => Ok(admin.settle(id).await?.settled),
-            Action::Retire(id) => {
-                admin.retire(id).await?;
-                Ok(true)
-            }
-            Action::KeepAttempts { days } => {
-                admin.attempts_housekeeping(*days).await?;
-                self.observed.attempts_kept_at = Some(clock());
-                Ok(false)
-            }
+    /// Computes the new status, and returns the changes since the one before.
+    fn update_status(&mut self, plan: &Plan, health: &Health, now: Timestamp) -> Vec<Change> {
+        let mut before = self.status.clone();
+        if !self.has_reported {
+            // A new process reports the whole state.
+            before.conditions.clear();
+            before.phase = Phase::Pending;
         }
+        self.has_reported = true;
+        let (settings, observed) = (&self.settings, &self.observed);
+        if !self.has_observed {
+            self.status = status::before_first_observation(settings, health, &self.status, now);
+            return status::changes(&before, &self.status, &[]);
+        }
+        self.status = status::status(settings, plan, observed, health, &self.status, now);
+        self.observed.failed = failed(&self.status);
+        let is_new = |sale: &&PastSale| !self.reported_past.contains(&sale.id);
+        let past: Vec<&PastSale> = plan.past.iter().rev().filter(is_new).collect();
+        let changes = status::changes(&before, &self.status, &past);
+        self.reported_past = plan.past.iter().map(|sale| sale.id.clone()).collect();
+        changes
     }
 
-    async fn seed(&self, admin: &Admin, upcoming: &Upcoming) -> Result<(), Problem> {
-        let made_up;
-        let catalog = match &self.goods {
-            Goods::Listed(catalog) => catalog,
-            Goods::MadeUp(count) => {
-                made_up = Catalog::generate(*count, upcoming.id.starts_label())?;
-                &made_up
+    fn next_at(&self, plan: &Plan, progress: &Progress, now: Timestamp) -> Option<Timestamp> {
+        // Before the first observation the status, and not the plan, says what is in progress.
+        let is_in_sale = !self.has_observed
+            && (self.status.active_sale.is_some() || self.status.phase == Phase::Settling);
+        let is_in_progress = plan.in_progress || is_in_sale;
+        // Actions that have become due during the step.
+        let is_tried = |action| progress.tried.contains(action);
+        let has_untried = !plan.actions.iter().all(is_tried);
+        let wait = match self.failures {
+            0 if has_untried => Some(SignedDuration::ZERO),
+            0 => is_in_progress.then_some(OBSERVE_EVERY),
+            failures => {
+                let last = match is_in_progress {
+                    true => LAST_RETRY_IN_SALE,
+                    false => LAST_RETRY,
+                };
+                Some(last.min(FIRST_RETRY * 2_i32.pow((failures - 1).min(10))))
             }
         };
-        let sale = self.settings.sale(upcoming.window, catalog.len() as u32)?;
-        let report = admin.seed(&sale, catalog).await?;
-        tracing::info!(sale = %sale.id, ?report, "seeded");
-        Ok(())
+        let retry_at = wait.map(|wait| now + wait);
+        [retry_at, plan.next_change_at, progress.close_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 
-/// The starts that were missed are nowhere but in the status.
+/// The failed sales of a status. A start that was missed is recorded nowhere else.
 fn failed(status: &FlashSaleStatus) -> Vec<PastSale> {
     status
         .history

@@ -1,38 +1,42 @@
-//! Carries one manifest out without Kubernetes.
+//! The local mode: follows the FlashSale of one manifest file, without Kubernetes.
 //!
-//! Promises: a wrong manifest, or a status file that cannot be written, is refused before anything
-//! is touched; stores that are away are waited for, and it says so; a restart at any moment
-//! changes nothing about the sales. Every change is a line on stdout, and the status is in a file
-//! that is always whole, also after a crash of the machine.
+//! Guarantees: an invalid manifest, or a status file that cannot be written, is refused before
+//! anything is changed; backends that are away are retried, and a line says so; a restart at any
+//! moment changes nothing about the sales. Every change is a line on stdout, and the status is in a
+//! file.
 
-use std::fs::File;
+pub mod manifest;
+mod status_file;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flashsale_engine::{Ambient, Clock};
 use jiff::Timestamp;
 
+use crate::backends::{ActionError, Backends};
 use crate::crd::FlashSaleStatus;
 use crate::driver::Driver;
-use crate::local::manifest::{self, GivenUrls, Manifest, ManifestError};
-use crate::backends::{Problem, Stores};
+use manifest::{GivenUrls, Manifest, ManifestError};
+use status_file::StatusFile;
 
-/// Longer sleeps are cut, because a clock that is put forward does not end a sleep.
+/// Longer sleeps are split, because a clock that is set forward does not end a sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// Larger files than this are no manifests: a million items in a CSV stay below it.
+/// Larger files are not read: a manifest with a CSV of a million items is smaller.
 const MAX_MANIFEST_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What to carry out.
+/// The settings of the local mode.
 pub struct LocalSettings {
     /// The file of YAML.
     pub manifest: PathBuf,
-    /// Where the stores are, instead of what the Secrets say.
+    /// URLs of the backends, instead of those in the Secrets.
     pub urls: GivenUrls,
     /// Where to write the status as JSON.
     pub status_file: Option<PathBuf>,
 }
 
-/// Why it does not begin, or does not go on.
+/// Why the local mode does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
     /// The file cannot be read.
@@ -40,15 +44,15 @@ pub enum LocalError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The file is wrong.
+    /// The manifest is invalid.
     #[error("{}", located(.path, .source))]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// All errors in it.
         source: ManifestError,
     },
     /// The status file cannot be written.
@@ -59,12 +63,12 @@ pub enum LocalError {
     StatusFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A store's URL cannot be used.
+    /// The URL of a backend cannot be used.
     #[error(transparent)]
-    Stores(Problem),
+    Backends(ActionError),
 }
 
 /// Every line with the name of the file before it.
@@ -78,73 +82,50 @@ fn located(path: &Path, error: &ManifestError) -> String {
 }
 
 /// Runs until it is dropped; only a manifest or a URL that cannot be used ends it.
-pub async fn run(local: LocalSettings) -> Result<(), LocalError> {
+pub async fn run(local: LocalSettings, ambient: Ambient) -> Result<(), LocalError> {
+    let clock = ambient.clock.clone();
     let Manifest {
         settings,
-        goods,
+        catalog,
         urls,
-    } = read(&local)?;
-    let status_file = local.status_file.as_deref();
-    let before = match status_file {
-        Some(file) => not_the_manifest(file, &local.manifest)
-            .and_then(|()| read_status(file))
-            .map_err(|source| LocalError::StatusFile {
-                path: file.to_owned(),
-                source,
-            })?,
-        None => FlashSaleStatus::default(),
-    };
-    say(&format!(
-        "  {:<12} {} from {}",
-        "Carrying out",
-        settings.name,
-        local.manifest.display()
-    ));
-    let stores = Stores::new(urls);
-    let mut driver = Driver::new(settings, goods, before);
-    let mut written = Ok(None);
+    } = read_manifest(&local)?;
+    let mut status = FlashSaleStatus::default();
+    let mut status_file = None;
+    if let Some(path) = &local.status_file {
+        let opened = StatusFile::open(path, &local.manifest);
+        let opened = opened.map_err(|source| LocalError::StatusFile {
+            path: path.clone(),
+            source,
+        })?;
+        if let Some(warning) = opened.warning {
+            print_status_file_warning(&clock, &warning);
+        }
+        status = opened.status;
+        status_file = Some(opened.file);
+    }
+    let (name, file) = (&settings.name, local.manifest.display());
+    print_line(&clock, &format!("  {:<12} {name} from {file}", "Following"));
+    let backends = Backends::new(urls, ambient);
+    let mut driver = Driver::new(settings, catalog, status);
     loop {
-        let step = driver.step(&stores, Timestamp::now).await;
+        let step = driver.step(backends.connect().await, &clock).await;
         for change in &step.changes {
-            say(&change.to_string());
+            print_line(&clock, &change.to_string());
         }
-        if let Some(file) = status_file {
-            written = write_changed(file, driver.status(), written);
+        let warning = status_file
+            .as_mut()
+            .and_then(|file| file.update(driver.status()));
+        if let Some(warning) = warning {
+            print_status_file_warning(&clock, &warning);
         }
-        if let Some(problem) = step.problem.filter(Problem::is_final) {
-            return Err(LocalError::Stores(problem));
+        if let Some(error) = step.error.filter(ActionError::is_final) {
+            return Err(LocalError::Backends(error));
         }
-        sleep_until(step.next_at).await;
+        sleep_until(step.next_at, &clock).await;
     }
 }
 
-/// The status that is in the file, or why it is not.
-type Written = Result<Option<FlashSaleStatus>, String>;
-
-/// Writes what has changed. Sales go on where it cannot be written; that is said once.
-fn write_changed(file: &Path, status: &FlashSaleStatus, before: Written) -> Written {
-    if before
-        .as_ref()
-        .is_ok_and(|written| written.as_ref() == Some(status))
-    {
-        return before;
-    }
-    write_status(file, status)
-        .map(|()| Some(status.clone()))
-        .map_err(|error| {
-            let said = error.to_string();
-            if before != Err(said.clone()) {
-                say(&format!(
-                    "! {:<12} {}: {said}",
-                    "StatusFile",
-                    file.display()
-                ));
-            }
-            said
-        })
-}
-
-fn read(local: &LocalSettings) -> Result<Manifest, LocalError> {
+fn read_manifest(local: &LocalSettings) -> Result<Manifest, LocalError> {
     let path = || local.manifest.clone();
     let failed = |source| LocalError::Read {
         path: path(),
@@ -162,10 +143,10 @@ fn read(local: &LocalSettings) -> Result<Manifest, LocalError> {
     })
 }
 
-async fn sleep_until(moment: Option<Timestamp>) {
+async fn sleep_until(moment: Option<Timestamp>, clock: &Clock) {
     loop {
         let left = match moment {
-            Some(moment) => Duration::try_from(moment.duration_since(Timestamp::now())),
+            Some(moment) => Duration::try_from(moment.duration_since(clock.now())),
             None => Ok(LONGEST_SLEEP),
         };
         match left {
@@ -175,63 +156,13 @@ async fn sleep_until(moment: Option<Timestamp>) {
     }
 }
 
-/// A closed pipe must not end the sales.
-fn say(line: &str) {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+/// Sales go on while the status cannot be written.
+fn print_status_file_warning(clock: &Clock, warning: &str) {
+    print_line(clock, &format!("! {:<12} {warning}", "StatusFile"));
+}
+
+/// A closed pipe does not end the sales.
+fn print_line(clock: &Clock, line: &str) {
+    let now = clock.now().strftime("%Y-%m-%dT%H:%M:%SZ");
     let _ = writeln!(std::io::stdout().lock(), "{now} {line}");
-}
-
-/// A manifest in JSON could be taken for a status, and be written over.
-fn not_the_manifest(file: &Path, manifest: &Path) -> std::io::Result<()> {
-    match file.canonicalize() {
-        Ok(file) if file == manifest.canonicalize()? => {
-            Err(std::io::Error::other("it is the manifest"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The status of an earlier run, if there is one; writes it again, to see now whether that can be
-/// done. What is no status is put aside: it may be a file that somebody needs.
-fn read_status(file: &Path) -> std::io::Result<FlashSaleStatus> {
-    let bytes = match std::fs::read(file) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let status = match serde_json::from_slice(&bytes) {
-        Ok(status) => status,
-        Err(_) if bytes.is_empty() => FlashSaleStatus::default(),
-        Err(error) => {
-            let aside = with_suffix(file, ".unreadable");
-            std::fs::rename(file, &aside)?;
-            say(&format!(
-                "! {:<12} {}: found what is no status ({error}); it is now {}",
-                "StatusFile",
-                file.display(),
-                aside.display()
-            ));
-            FlashSaleStatus::default()
-        }
-    };
-    write_status(file, &status)?;
-    Ok(status)
-}
-
-/// A reader finds the old status or the new one, never a part, and so does who starts after a
-/// crash of the machine.
-fn write_status(file: &Path, status: &FlashSaleStatus) -> std::io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(status)?;
-    text.push(b'\n');
-    let beside = with_suffix(file, ".new");
-    let mut new = File::create(&beside)?;
-    new.write_all(&text)?;
-    new.sync_all()?;
-    std::fs::rename(&beside, file)
-}
-
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

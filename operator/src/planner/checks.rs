@@ -1,4 +1,4 @@
-//! The checks of single fields. Each says the field, what it holds and what it may hold.
+//! The checks of single fields. Each error names the field, what it holds and what it may hold.
 
 use std::fmt;
 
@@ -6,23 +6,33 @@ use flashsale_engine::{FlashSaleName, MAX_ITEMS};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CatalogChoice, FieldError};
+use super::field_error::{FieldError, quoted};
+use super::schedule::{CronSchedule, Schedule};
 use crate::crd::{ApiSpec, FlashSaleSpec, KeyRef};
-use crate::planner::{CronSchedule, Schedule};
 
-/// Collects what is wrong, so that one look shows all of it.
+const MAX_DURATION: SignedDuration = SignedDuration::from_hours(744);
+const MAX_WARM_UP: SignedDuration = SignedDuration::from_hours(24);
+
+/// Where the catalogue of a sale comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogChoice {
+    /// This many generated items.
+    Generate {
+        /// 1 to [`MAX_ITEMS`].
+        count: u32,
+    },
+    /// The CSV under this key of this ConfigMap.
+    ConfigMap(KeyRef),
+}
+
+/// Collects errors, so that one message names all of them.
 #[derive(Default)]
 pub(super) struct Check {
     errors: Vec<FieldError>,
 }
 
 impl Check {
-    pub(super) fn fail(
-        &mut self,
-        path: &str,
-        found: impl fmt::Display,
-        expected: impl Into<String>,
-    ) {
+    fn fail(&mut self, path: &str, found: impl fmt::Display, expected: impl Into<String>) {
         let (path, found, expected) = (path.to_owned(), found.to_string(), expected.into());
         self.errors.push(FieldError {
             path,
@@ -31,7 +41,7 @@ impl Check {
         });
     }
 
-    /// Everything that was found to be wrong.
+    /// All errors that were found.
     pub(super) fn into_errors(self) -> Vec<FieldError> {
         self.errors
     }
@@ -57,17 +67,67 @@ impl Check {
             .ok()
     }
 
-    pub(super) fn zone(&mut self, name: &str) -> Option<TimeZone> {
+    /// The schedule, and how long each sale is open.
+    pub(super) fn schedule(
+        &mut self,
+        spec: &FlashSaleSpec,
+    ) -> (Option<Schedule>, Option<SignedDuration>) {
+        let zone = self.zone(&spec.time_zone);
+        let duration = self.duration("spec.duration", &spec.duration, "1s", MAX_DURATION);
+        let schedule = match (&spec.schedule, &spec.start_at) {
+            (Some(expression), None) => zone.and_then(|zone| self.cron(expression, zone, duration)),
+            (None, Some(start)) => self.start_at(start),
+            (both, _) => {
+                let found = if both.is_some() { "both" } else { "neither" };
+                let expected = "exactly one of schedule and startAt";
+                self.fail("spec.schedule", found, expected);
+                None
+            }
+        };
+        (schedule, duration)
+    }
+
+    pub(super) fn starting_deadline(&mut self, spec: &FlashSaleSpec) -> Option<SignedDuration> {
+        let seconds = spec.starting_deadline_seconds?;
+        let path = "spec.startingDeadlineSeconds";
+        let seconds = self.number(path, seconds, 1, 2_678_400)?;
+        Some(SignedDuration::from_secs(i64::from(seconds)))
+    }
+
+    /// Of sales that were held, and of sales that failed.
+    pub(super) fn history_limits(&mut self, spec: &FlashSaleSpec) -> (Option<u32>, Option<u32>) {
+        let path = "spec.successfulSalesHistoryLimit";
+        let successful = self.number(path, spec.successful_sales_history_limit, 0, 100);
+        let path = "spec.failedSalesHistoryLimit";
+        let failed = self.number(path, spec.failed_sales_history_limit, 0, 100);
+        (successful, failed)
+    }
+
+    pub(super) fn attempts_retention_days(&mut self, spec: &FlashSaleSpec) -> Option<u32> {
+        let path = "spec.attemptsRetentionDays";
+        self.number(path, spec.attempts_retention_days, 1, 3650)
+    }
+
+    pub(super) fn warm_up_and_cool_down(
+        &mut self,
+        api: &ApiSpec,
+    ) -> (Option<SignedDuration>, Option<SignedDuration>) {
+        let warm_up = self.duration("spec.api.warmUp", &api.warm_up, "0s", MAX_WARM_UP);
+        let cool_down = self.duration("spec.api.coolDown", &api.cool_down, "0s", MAX_WARM_UP);
+        (warm_up, cool_down)
+    }
+
+    fn zone(&mut self, name: &str) -> Option<TimeZone> {
         let expected = "the IANA name of a time zone such as Etc/UTC or Europe/Berlin";
         TimeZone::get(name)
             .map_err(|_| self.fail("spec.timeZone", quoted(name), expected))
             .ok()
     }
 
-    pub(super) fn start_at(&mut self, text: &str) -> Option<Schedule> {
+    fn start_at(&mut self, text: &str) -> Option<Schedule> {
         let time = text.parse::<Timestamp>().ok();
-        // To the second: what is read back from the stores has no finer time. Years that are far
-        // from the ends of time, so that adding a duration cannot fail.
+        // To the second, because the backends store no finer time. The years are far from the limits
+        // of a timestamp, so that adding a duration cannot fail.
         let start = time
             .and_then(|time| Timestamp::from_second(time.as_second()).ok())
             .filter(|start| (2000..=2999).contains(&start.to_zoned(TimeZone::UTC).year()));
@@ -79,13 +139,7 @@ impl Check {
         start.map(Schedule::Once)
     }
 
-    pub(super) fn number(
-        &mut self,
-        path: &str,
-        value: impl Into<i64>,
-        min: u32,
-        max: u32,
-    ) -> Option<u32> {
+    fn number(&mut self, path: &str, value: impl Into<i64>, min: u32, max: u32) -> Option<u32> {
         let value = value.into();
         let number = u32::try_from(value)
             .ok()
@@ -96,7 +150,7 @@ impl Check {
         number
     }
 
-    pub(super) fn duration(
+    fn duration(
         &mut self,
         path: &str,
         text: &str,
@@ -115,7 +169,7 @@ impl Check {
         duration
     }
 
-    pub(super) fn cron(
+    fn cron(
         &mut self,
         expression: &str,
         zone: TimeZone,
@@ -185,6 +239,23 @@ impl Check {
         (per_user, per_checkout)
     }
 
+    pub(super) fn total(
+        &mut self,
+        spec: &FlashSaleSpec,
+        catalog: Option<&CatalogChoice>,
+    ) -> Option<u32> {
+        let path = "spec.limits.total";
+        let total = self.number(path, spec.limits.total?, 1, MAX_ITEMS)?;
+        if let Some(CatalogChoice::Generate { count }) = catalog
+            && total > *count
+        {
+            let expected = format!("at most spec.catalog.generate.count, {count}");
+            self.fail(path, total, expected);
+        }
+        Some(total)
+    }
+
+    /// Pods at rest, during a sale, and at most under load.
     pub(super) fn replicas(
         &mut self,
         spec: &FlashSaleSpec,
@@ -217,8 +288,8 @@ impl Check {
         (idle, sale, max)
     }
 
-    /// An autoscaler measures in shares of what is requested: of nothing there are none, and the
-    /// number of pods would never grow. What the operator is configured with is not ours to see.
+    /// An autoscaler measures shares of the requested CPU: without a request the number of pods never
+    /// grows. The operator's own default is not checked here.
     pub(super) fn cpu_to_scale_by(&mut self, api: &ApiSpec) {
         let Some(resources) = api.autoscaling.as_ref().and(api.resources.as_ref()) else {
             return;
@@ -231,7 +302,7 @@ impl Check {
         }
     }
 
-    /// What is found is not shown: it may be a URL that stands where its Secret should.
+    /// The value is not shown: it may be a URL in the place of its Secret's name.
     pub(super) fn key_ref(&mut self, path: &str, reference: &KeyRef) {
         for (field, value) in [("name", &reference.name), ("key", &reference.key)] {
             if value.is_empty() || value.len() > 253 {
@@ -271,13 +342,4 @@ fn parse_duration(text: &str) -> Option<SignedDuration> {
 
 fn seconds(duration: SignedDuration) -> String {
     format!("{duration:#}")
-}
-
-/// A text as a message shows it: shortened, and told from none.
-pub(crate) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        _ if text.is_empty() => "nothing".to_owned(),
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    }
 }

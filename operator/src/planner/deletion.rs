@@ -1,45 +1,44 @@
-//! What is to be done with the sales of a FlashSale that is deleted.
+//! Which actions are due for the sales of a deleted FlashSale: [`plan_deletion`].
 
 use flashsale_engine::SaleId;
 use jiff::Timestamp;
 
-use super::Observed;
-use super::known::Stage;
+use super::observed::{Observed, Stage};
 
-/// Something to do with a sale whose FlashSale is deleted. All of it may be repeated. In this
-/// order, so that what sells is stopped first.
+/// An action on a sale whose FlashSale is deleted. Every action may be repeated. The order of the
+/// variants is the order of the actions: open sales end first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Removal {
-    /// Stop a sale, whether or not it has come to its end, for good.
-    Stop(SaleId),
-    /// Take back a sale that has not started.
+pub enum DeletionAction {
+    /// Close a sale, also before the end of its window.
+    EndEarly(SaleId),
+    /// Withdraw a sale that has not started.
     Withdraw(SaleId),
-    /// Bring Postgres up to date with a stopped sale.
+    /// Bring what the streams of a closed sale hold into Postgres.
     Settle(SaleId),
     /// Delete what Redis holds of a sale.
     Retire(SaleId),
 }
 
-/// What is to be done at `now`; nothing: Redis holds no sale any more.
+/// Decides which actions are due at `now`; none: Redis holds no sale of the FlashSale any more.
 ///
-/// What was sold stays sold: a sale that is open is stopped and settled like one that has ended,
-/// but neither its end nor the cool-down is waited for.
-pub fn removal(observed: &Observed, now: Timestamp) -> Vec<Removal> {
-    let held = observed
+/// Orders stay valid: an open sale is closed and settled like one that has ended, but without
+/// waiting for the end of its window or for the cool-down.
+pub fn plan_deletion(observed: &Observed, now: Timestamp) -> Vec<DeletionAction> {
+    let in_redis = observed
         .sales
         .iter()
-        .filter(|known| known.retired_at.is_none());
-    let mut removal: Vec<Removal> = held
-        .map(|known| {
-            let id = known.sale.id.clone();
-            match known.stage(now) {
-                Stage::Open | Stage::Ended => Removal::Stop(id),
-                Stage::Upcoming => Removal::Withdraw(id),
-                Stage::Closed => Removal::Settle(id),
-                Stage::Settled | Stage::NeverSeeded => Removal::Retire(id),
+        .filter(|observed| observed.retired_at.is_none());
+    let mut actions: Vec<DeletionAction> = in_redis
+        .map(|observed| {
+            let id = observed.sale.id.clone();
+            match observed.stage(now) {
+                Stage::Open | Stage::Ended => DeletionAction::EndEarly(id),
+                Stage::Upcoming => DeletionAction::Withdraw(id),
+                Stage::Closed => DeletionAction::Settle(id),
+                Stage::Settled | Stage::NeverSeeded => DeletionAction::Retire(id),
             }
         })
         .collect();
-    removal.sort();
-    removal
+    actions.sort();
+    actions
 }

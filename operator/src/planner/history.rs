@@ -1,20 +1,20 @@
-//! The sales of the past, within the limits.
+//! The past sales of a FlashSale, and those within the history limits.
 
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::Upcoming;
-use super::known::{KnownSale, Observed, Stage};
+use super::actions::Upcoming;
+use super::observed::{Observed, ObservedSale, Stage};
+use super::settings::Settings;
 use crate::crd::{PastSale, SaleResult};
-use crate::planner::Settings;
 
 const MISSED: &str = "its start was missed, and the starting deadline or its window is over";
 const NEVER_SEEDED: &str =
     "it could not be prepared before the starting deadline or its window was over";
 
-/// All that is known of, newest first.
+/// All past sales, newest first.
 pub(super) fn past(
     settings: &Settings,
     observed: &Observed,
@@ -24,7 +24,7 @@ pub(super) fn past(
     let mut past: Vec<PastSale> = observed
         .sales
         .iter()
-        .filter_map(|known| past_sale(settings, known, now))
+        .filter_map(|observed| past_sale(settings, observed, now))
         .collect();
     let missed = missed.map(|missed| PastSale {
         id: missed.id.to_string(),
@@ -36,12 +36,12 @@ pub(super) fn past(
         message: Some(MISSED.to_owned()),
     });
     for failed in observed.failed.iter().cloned().chain(missed) {
-        // What Postgres knows of a sale is more than what the status remembers.
-        let known = observed
+        // Postgres comes before the status.
+        let is_held = observed
             .sales
             .iter()
-            .any(|known| known.held() && known.sale.id.as_str() == failed.id);
-        if !known && past.iter().all(|past| past.id != failed.id) {
+            .any(|observed| observed.is_held() && observed.sale.id.as_str() == failed.id);
+        if !is_held && past.iter().all(|past| past.id != failed.id) {
             past.push(failed);
         }
     }
@@ -49,7 +49,7 @@ pub(super) fn past(
     past
 }
 
-/// The newest of each kind. Only the list is limited: what was sold stays in Postgres.
+/// The newest sales of each result. Only the list is limited: orders stay in Postgres.
 pub(super) fn within_limits(settings: &Settings, past: &[PastSale]) -> Vec<PastSale> {
     let (mut successful, mut failed) = (0, 0);
     let within = |sale: &&PastSale| {
@@ -63,21 +63,21 @@ pub(super) fn within_limits(settings: &Settings, past: &[PastSale]) -> Vec<PastS
     past.iter().filter(within).cloned().collect()
 }
 
-fn past_sale(settings: &Settings, known: &KnownSale, now: Timestamp) -> Option<PastSale> {
-    let window = known.sale.window;
+fn past_sale(settings: &Settings, observed: &ObservedSale, now: Timestamp) -> Option<PastSale> {
+    let window = observed.sale.window;
     let given_up = now >= settings.given_up_at(window);
-    let result = match known.stage(now) {
+    let result = match observed.stage(now) {
         Stage::Settled => SaleResult::Successful,
         Stage::NeverSeeded if given_up => SaleResult::Failed,
         _ => return None,
     };
     Some(PastSale {
-        id: known.sale.id.to_string(),
+        id: observed.sale.id.to_string(),
         started_at: Time(window.starts_at),
         ended_at: Time(window.ends_at),
         result,
-        total: Some(known.sale.limits.total as i32),
-        sold: known.sold as i32,
+        total: Some(observed.sale.limits.total as i32),
+        sold: observed.sold as i32,
         message: (result == SaleResult::Failed).then(|| NEVER_SEEDED.to_owned()),
     })
 }

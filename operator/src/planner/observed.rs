@@ -1,39 +1,39 @@
-//! What is known of the sales when a plan is made.
+//! The observed state: the input of the planner.
 
 use flashsale_engine::{Sale, SaleId, SaleRecord};
 use jiff::Timestamp;
 
-use super::Upcoming;
+use super::actions::Upcoming;
 use crate::crd::PastSale;
 
-/// What is known when a plan is made.
+/// The observed state of the sales of a FlashSale.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// The sales that Postgres knows, in any order.
-    pub sales: Vec<KnownSale>,
-    /// The failed sales that the status holds; a start that was missed is nowhere else.
+    /// The sales that are in Postgres, in any order.
+    pub sales: Vec<ObservedSale>,
+    /// The failed sales that the status holds. A start that was missed is recorded nowhere else.
     pub failed: Vec<PastSale>,
     /// When a suspension ended, if there was one: a start before that was not missed.
     pub resumed_at: Option<Timestamp>,
-    /// When the partitions of the attempts were last looked after.
-    pub attempts_kept_at: Option<Timestamp>,
+    /// When the partitions of the attempts were last maintained.
+    pub partitions_maintained_at: Option<Timestamp>,
 }
 
-/// A sale that Postgres knows.
+/// A sale that is in Postgres.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KnownSale {
-    /// What it is, as it was seeded.
+pub struct ObservedSale {
+    /// The sale as it was seeded.
     pub sale: Sale,
-    /// When its catalogue was complete and Redis held it; `None`: seeding was begun and has not
-    /// come to its end, or the sale is being taken back.
+    /// When its catalogue was complete in Postgres and Redis held it; `None`: it is being seeded or
+    /// withdrawn.
     pub seeded_at: Option<Timestamp>,
-    /// When it was stopped for good.
+    /// When it was closed.
     pub closed_at: Option<Timestamp>,
-    /// When Redis and Postgres agreed on it.
+    /// When Redis and Postgres agreed on every item of it.
     pub settled_at: Option<Timestamp>,
-    /// When Redis was told to forget it.
+    /// When it was deleted from Redis.
     pub retired_at: Option<Timestamp>,
-    /// How many items Postgres has sold of it.
+    /// How many of its items are sold in Postgres.
     pub sold: u32,
 }
 
@@ -42,34 +42,34 @@ pub struct KnownSale {
 pub(super) enum Stage {
     /// It has not started.
     Upcoming,
-    /// It sells.
+    /// It is open.
     Open,
     /// It has ended and is not closed.
     Ended,
     /// It is closed and not settled.
     Closed,
-    /// It is over in every respect.
+    /// It is closed and settled.
     Settled,
-    /// Its start has passed and it was not seeded.
+    /// Its start has passed, and it was not seeded.
     NeverSeeded,
 }
 
 impl Observed {
-    /// The sale with this id, if Postgres knows it.
-    pub fn find(&self, id: &SaleId) -> Option<&KnownSale> {
-        self.sales.iter().find(|known| known.sale.id == *id)
+    /// The sale with this id, if it is in Postgres.
+    pub fn find(&self, id: &SaleId) -> Option<&ObservedSale> {
+        self.sales.iter().find(|observed| observed.sale.id == *id)
     }
 
-    /// The start of the first sale that is known.
+    /// The start of the first sale.
     pub(super) fn earliest_start(&self) -> Option<Timestamp> {
         self.sales
             .iter()
-            .map(|known| known.sale.window.starts_at)
+            .map(|observed| observed.sale.window.starts_at)
             .min()
     }
 }
 
-impl From<SaleRecord> for KnownSale {
+impl From<SaleRecord> for ObservedSale {
     fn from(record: SaleRecord) -> Self {
         Self {
             sale: record.sale,
@@ -82,12 +82,12 @@ impl From<SaleRecord> for KnownSale {
     }
 }
 
-impl KnownSale {
+impl ObservedSale {
     pub(super) fn stage(&self, now: Timestamp) -> Stage {
         let window = self.sale.window;
         match (self.closed_at, self.settled_at) {
             _ if now < window.starts_at => Stage::Upcoming,
-            _ if !self.held() => Stage::NeverSeeded,
+            _ if !self.is_held() => Stage::NeverSeeded,
             (None, _) if now < window.ends_at => Stage::Open,
             (None, _) => Stage::Ended,
             (Some(_), None) => Stage::Closed,
@@ -95,9 +95,9 @@ impl KnownSale {
         }
     }
 
-    /// Whether it was opened, or will be: one that was never seeded is as good as none. What has
-    /// sold something was opened, whatever else is noted of it.
-    pub(super) fn held(&self) -> bool {
+    /// Whether it has opened, or will open: a sale that was never seeded counts as none. A sale of
+    /// which something is sold has opened, whatever its other columns hold.
+    pub(super) fn is_held(&self) -> bool {
         self.seeded_at.is_some() || self.sold > 0
     }
 
@@ -105,7 +105,7 @@ impl KnownSale {
         Upcoming {
             id: self.sale.id.clone(),
             window: self.sale.window,
-            seeded: self.held(),
+            seeded: self.is_held(),
         }
     }
 }

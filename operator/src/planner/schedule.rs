@@ -102,14 +102,14 @@ impl CronSchedule {
         None
     }
 
-    /// The two closest starts that the expression has, clock changes aside: how long a sale may
-    /// be. `None` where it has one start only in as far as anybody looks.
+    /// The two closest starts of the expression without clock changes, which limit how long a sale
+    /// may be. `None` if one start only is found.
     pub fn closest_starts(&self) -> Option<(DateTime, DateTime)> {
         // A month of hourly starts, four years of daily ones; patterns repeat long before.
-        const LOOKED_AT: usize = 1_500;
+        const SEARCHED: usize = 1_500;
         let mut closest: Option<(DateTime, DateTime)> = None;
         let mut previous = self.cron.find_next_occurrence(&REFERENCE_DAY, true).ok()?;
-        for _ in 0..LOOKED_AT {
+        for _ in 0..SEARCHED {
             let Ok(next) = self.cron.find_next_occurrence(&previous, false) else {
                 break;
             };
@@ -142,7 +142,7 @@ fn as_vixie(expression: &str) -> String {
     fields.collect::<Vec<_>>().join(" ")
 }
 
-/// The first day of a leap year, so that a short look sees the 29th of February too.
+/// The first day of a leap year, so that a short search includes the 29th of February.
 const REFERENCE_DAY: DateTime = jiff::civil::datetime(2028, 1, 1, 0, 0, 0, 0);
 const TICK: SignedDuration = SignedDuration::from_nanos(1);
 

@@ -3,11 +3,15 @@
 use flashsale_engine::SaleId;
 use jiff::{SignedDuration, Timestamp};
 
-use super::known::{KnownSale, Observed};
-use super::{MAX_PREPARED, NoNext, Upcoming};
-use crate::planner::Schedule;
-use crate::planner::Settings;
+use super::actions::{NoNext, Upcoming};
+use super::observed::{Observed, ObservedSale};
+use super::schedule::Schedule;
+use super::settings::Settings;
 
+/// More sales than this are never prepared at once, however long the warm-up.
+pub(super) const MAX_PREPARED: usize = 3;
+
+/// The starts of a schedule, beside the sales that are observed.
 pub(super) struct Starts<'a> {
     pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
@@ -15,8 +19,8 @@ pub(super) struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    /// The sales to come, the nearest first: those that are there and wanted, and those that
-    /// the schedule has.
+    /// The sales to come, the nearest first: those that are observed and still scheduled, and those
+    /// of further starts of the schedule.
     pub(super) fn upcoming(&self, late: Option<&Upcoming>) -> impl Iterator<Item = Upcoming> {
         let limit = if self.settings.suspend {
             0
@@ -32,7 +36,7 @@ impl Starts<'_> {
                 Some(other.sale.window)
             });
             match around {
-                // A start inside the window of a sale that is there opens nothing.
+                // A start inside the window of another sale opens nothing.
                 Some(window) => after = window.ends_at - SignedDuration::from_nanos(1),
                 None => {
                     after = start;
@@ -45,12 +49,14 @@ impl Starts<'_> {
         std::iter::from_fn(next).take(limit)
     }
 
-    /// The sale of a start. None where a sale that started within the same minute has its id.
+    /// The sale of a start. `None` if a sale that started within the same minute has its id.
     fn sale_at(&self, start: Timestamp) -> Option<Upcoming> {
         let id = SaleId::new(&self.settings.name, start);
         match self.observed.find(&id) {
-            Some(known) if known.sale.window.starts_at == start => Some(known.as_upcoming()),
-            Some(known) if known.sale.window.starts_at <= self.now => None,
+            Some(observed) if observed.sale.window.starts_at == start => {
+                Some(observed.as_upcoming())
+            }
+            Some(observed) if observed.sale.window.starts_at <= self.now => None,
             _ => Some(Upcoming {
                 id,
                 window: self.settings.window(start),
@@ -59,22 +65,22 @@ impl Starts<'_> {
         }
     }
 
-    /// The other sale inside whose window a start lies, if it was held or will be.
-    fn covering(&self, start: Timestamp) -> Option<&KnownSale> {
+    /// The other sale inside whose window a start lies, if that sale was held or will be.
+    fn covering(&self, start: Timestamp) -> Option<&ObservedSale> {
         self.observed.sales.iter().find(|other| {
             let window = other.sale.window;
             let inside = window.starts_at < start && start < window.ends_at;
             inside
                 && match window.starts_at <= self.now {
-                    true => other.held(),
-                    // This ends: each asks about an earlier start.
-                    false => self.wanted(other),
+                    true => other.is_held(),
+                    // The recursion ends, because each call has an earlier start.
+                    false => self.is_scheduled(other),
                 }
         })
     }
 
-    /// Whether a sale that is there and has not started is still to be opened.
-    pub(super) fn wanted(&self, sale: &KnownSale) -> bool {
+    /// Whether an observed sale that has not started is still to be opened.
+    pub(super) fn is_scheduled(&self, sale: &ObservedSale) -> bool {
         let start = sale.sale.window.starts_at;
         !self.settings.suspend
             && self.settings.schedule.has(start)
@@ -82,42 +88,43 @@ impl Starts<'_> {
     }
 
     /// The latest start that has passed without a sale.
-    fn unheld(&self) -> Option<Upcoming> {
+    fn latest_without_sale(&self) -> Option<Upcoming> {
         let start = self.settings.schedule.last_until(self.now)?;
         let sale = self.sale_at(start)?;
-        let from_before = self
+        let is_before_creation = self
             .settings
             .created_at
             .is_some_and(|created_at| start < created_at);
-        let held_back = self.settings.suspend || self.covering(start).is_some();
-        (!sale.seeded && !from_before && !held_back).then_some(sale)
+        let opens_nothing = self.settings.suspend || self.covering(start).is_some();
+        (!sale.seeded && !is_before_creation && !opens_nothing).then_some(sale)
     }
 
-    fn given_up(&self, sale: &Upcoming) -> bool {
-        let known = self.observed.find(&sale.id);
-        // Redis was told to forget it: it is not brought back.
-        let forgotten = known.is_some_and(|known| known.retired_at.is_some());
-        forgotten || self.now >= self.settings.given_up_at(sale.window)
+    fn is_given_up(&self, sale: &Upcoming) -> bool {
+        let observed = self.observed.find(&sale.id);
+        // A retired sale is not seeded again.
+        let is_retired = observed.is_some_and(|observed| observed.retired_at.is_some());
+        is_retired || self.now >= self.settings.given_up_at(sale.window)
     }
 
-    /// The missed start that is made good now.
+    /// The sale whose start was missed and that opens late now.
     pub(super) fn late(&self) -> Option<Upcoming> {
-        self.unheld().filter(|sale| !self.given_up(sale))
+        self.latest_without_sale()
+            .filter(|sale| !self.is_given_up(sale))
     }
 
-    /// The missed start that is not made good any more. Where it is not known that the resource
-    /// was there at that time and not suspended, nothing was missed.
+    /// The sale whose start was missed and that does not open late any more. A start counts as
+    /// missed only if the resource is known to have existed then, and not to have been suspended.
     pub(super) fn missed(&self) -> Option<Upcoming> {
-        let there_since = self
+        let active_since = self
             .settings
             .created_at
             .or_else(|| self.observed.earliest_start())?
             .max(self.observed.resumed_at.unwrap_or(Timestamp::MIN));
-        self.unheld()
-            .filter(|sale| there_since <= sale.window.starts_at && self.given_up(sale))
+        self.latest_without_sale()
+            .filter(|sale| active_since <= sale.window.starts_at && self.is_given_up(sale))
     }
 
-    /// Why there is no sale to come, where there is none.
+    /// Why there is no sale to come.
     pub(super) fn no_next(&self) -> NoNext {
         let start = match self.settings.schedule {
             _ if self.settings.suspend => return NoNext::Suspended,

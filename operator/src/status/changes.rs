@@ -1,19 +1,38 @@
-//! What has changed since the last status.
+//! The changes between two statuses. Each becomes an event, or a line of the local mode.
 
 use std::fmt;
 
-use super::conditions::find;
-use crate::crd::{FlashSaleStatus, PastSale, Phase, SaleResult};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// Something that a person would want to know.
+use super::conditions::find;
+use crate::crd::{ActiveSale, FlashSaleStatus, NextSale, PastSale, Phase, SaleResult};
+
+/// A change of a status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// One word, as Kubernetes events have it.
+    /// One word, as the reason of a Kubernetes event.
     pub reason: &'static str,
     /// One sentence.
     pub message: String,
-    /// Whether something is wrong.
+    /// Whether the event is a warning.
     pub warning: bool,
+}
+
+impl Change {
+    fn normal(reason: &'static str, message: String) -> Self {
+        Self {
+            reason,
+            message,
+            warning: false,
+        }
+    }
+
+    fn warning(reason: &'static str, message: String) -> Self {
+        Self {
+            warning: true,
+            ..Self::normal(reason, message)
+        }
+    }
 }
 
 impl fmt::Display for Change {
@@ -23,138 +42,128 @@ impl fmt::Display for Change {
     }
 }
 
-/// What has happened between two statuses, in the order in which it happens. `past` are the sales
-/// that have become past: the history of a status is limited, and does not tell.
+/// The changes between two statuses, in the order in which they happen. `past` are the sales that
+/// have become past: the history of a status is limited, and may not hold them.
 pub fn changes(
     before: &FlashSaleStatus,
     after: &FlashSaleStatus,
     past: &[&PastSale],
 ) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut tell = |warning, reason, message| {
-        changes.push(Change {
-            reason,
-            message,
-            warning,
-        })
-    };
-
-    let of = |status: &FlashSaleStatus, type_| find(&status.conditions, type_).cloned();
-    let word = |status| of(status, "Ready").map(|ready| (ready.status, ready.reason));
-    let (known, ready) = (word(before), of(after, "Ready"));
-    match ready.filter(|_| known != word(after)) {
-        // That there is nothing to come is told below.
-        Some(now) if now.status == "False" && !came_to_nothing(after) => {
-            tell(true, "NotReady", now.message);
-        }
-        Some(now) if now.status == "True" && known.is_some_and(|(status, _)| status == "False") => {
-            tell(
-                false,
-                "Ready",
-                "everything is as it should be again".to_owned(),
-            );
-        }
-        _ => {}
-    }
-    if let Some(sale) = &before.active_sale
-        && after
-            .active_sale
-            .as_ref()
-            .is_none_or(|now| now.id != sale.id)
-    {
-        tell(
-            false,
-            "Ended",
-            format!(
-                "{} has ended, {} of {} items are sold so far",
-                sale.id, sale.sold, sale.total
-            ),
-        );
-    }
-    for sale in past {
-        let (warning, reason, message) = over(sale);
-        tell(warning, reason, message);
-    }
+    changes.extend(readiness(before, after));
+    changes.extend(ended(before, after));
+    changes.extend(past.iter().map(|sale| past_sale(sale)));
     if let Some(next) = &after.next_sale {
-        let known = before
-            .next_sale
-            .as_ref()
-            .filter(|known| known.id == next.id);
-        if known.is_none() {
-            tell(
-                false,
-                "Scheduled",
-                format!(
-                    "{} opens at {} and ends at {}",
-                    next.id, next.starts_at.0, next.ends_at.0
-                ),
-            );
-        }
-        if next.seeded && known.is_none_or(|known| !known.seeded) {
-            tell(false, "Seeded", format!("{} is ready to open", next.id));
-        }
+        changes.extend(next_sale(before.next_sale.as_ref(), next));
     }
     if let Some(sale) = &after.active_sale {
-        let known = before
-            .active_sale
-            .as_ref()
-            .filter(|known| known.id == sale.id);
-        if known.is_none() {
-            tell(
-                false,
-                "Opened",
-                format!(
-                    "{} sells {} items until {}",
-                    sale.id, sale.total, sale.ends_at.0
-                ),
-            );
-        }
-        if let Some(at) = &sale.sold_out_at
-            && known.is_none_or(|known| known.sold_out_at.is_none())
-        {
-            let after = at.0.duration_since(sale.starts_at.0);
-            tell(
-                false,
-                "SoldOut",
-                format!(
-                    "{}: all {} items are sold, {after:#} after the start",
-                    sale.id, sale.total
-                ),
-            );
-        }
+        changes.extend(active_sale(before.active_sale.as_ref(), sale));
     }
     if before.phase != Phase::Suspended && after.phase == Phase::Suspended {
-        tell(false, "Suspended", "no further sale is opened".to_owned());
+        let message = "no further sale is opened".to_owned();
+        changes.push(Change::normal("Suspended", message));
     }
-    let why = |status| of(status, "Seeded").map(|seeded| seeded.message);
-    if after.phase == Phase::Finished
-        && (before.phase != Phase::Finished || why(before) != why(after))
-    {
-        let message = why(after).unwrap_or_default();
-        tell(came_to_nothing(after), "Finished", message);
+    changes.extend(finished(before, after));
+    changes
+}
+
+fn condition<'s>(status: &'s FlashSaleStatus, type_: &str) -> Option<&'s Condition> {
+    find(&status.conditions, type_)
+}
+
+/// A change of the condition Ready: of its status or its reason.
+fn readiness(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Option<Change> {
+    let was = condition(before, "Ready");
+    let is = condition(after, "Ready")?;
+    if was.is_some_and(|was| (&was.status, &was.reason) == (&is.status, &is.reason)) {
+        return None;
+    }
+    match is.status.as_str() {
+        // `Finished` says that no sale is to come.
+        "False" if !is_finished_by_failure(after) => {
+            Some(Change::warning("NotReady", is.message.clone()))
+        }
+        "True" if was.is_some_and(|was| was.status == "False") => Some(Change::normal(
+            "Ready",
+            "everything is as it should be again".to_owned(),
+        )),
+        _ => None,
+    }
+}
+
+fn ended(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Option<Change> {
+    let was = before.active_sale.as_ref()?;
+    let is_open = after.active_sale.as_ref().is_some_and(|is| is.id == was.id);
+    let ActiveSale {
+        id, sold, total, ..
+    } = was;
+    let message = format!("{id} has ended, {sold} of {total} items are sold so far");
+    (!is_open).then(|| Change::normal("Ended", message))
+}
+
+fn past_sale(sale: &PastSale) -> Change {
+    let PastSale { id, sold, .. } = sale;
+    match (&sale.result, sale.total) {
+        (SaleResult::Successful, Some(total)) => Change::normal(
+            "Settled",
+            format!("{id}: {sold} of {total} items are sold and settled"),
+        ),
+        _ => {
+            let why = sale.message.as_deref().unwrap_or("it could not be held");
+            Change::warning("Failed", format!("{id}: {why}"))
+        }
+    }
+}
+
+fn next_sale(before: Option<&NextSale>, next: &NextSale) -> Vec<Change> {
+    let NextSale { id, .. } = next;
+    let same_sale = before.filter(|before| before.id == *id);
+    let mut changes = Vec::new();
+    if same_sale.is_none() {
+        let (starts_at, ends_at) = (next.starts_at.0, next.ends_at.0);
+        let message = format!("{id} opens at {starts_at} and ends at {ends_at}");
+        changes.push(Change::normal("Scheduled", message));
+    }
+    if next.seeded && same_sale.is_none_or(|before| !before.seeded) {
+        let message = format!("{id} is ready to open");
+        changes.push(Change::normal("Seeded", message));
     }
     changes
 }
 
-/// Whether it is at its end without having done what it was asked for.
-fn came_to_nothing(status: &FlashSaleStatus) -> bool {
-    let reason = |type_| find(&status.conditions, type_).map(|condition| &condition.reason);
-    status.phase == Phase::Finished && reason("Ready") == reason("Seeded")
+fn active_sale(before: Option<&ActiveSale>, sale: &ActiveSale) -> Vec<Change> {
+    let ActiveSale { id, total, .. } = sale;
+    let same_sale = before.filter(|before| before.id == *id);
+    let mut changes = Vec::new();
+    if same_sale.is_none() {
+        let message = format!("{id} sells {total} items until {}", sale.ends_at.0);
+        changes.push(Change::normal("Opened", message));
+    }
+    if let Some(sold_out_at) = &sale.sold_out_at
+        && same_sale.is_none_or(|before| before.sold_out_at.is_none())
+    {
+        let after = sold_out_at.0.duration_since(sale.starts_at.0);
+        let message = format!("{id}: all {total} items are sold, {after:#} after the start");
+        changes.push(Change::normal("SoldOut", message));
+    }
+    changes
 }
 
-fn over(sale: &PastSale) -> (bool, &'static str, String) {
-    match (&sale.result, sale.total) {
-        (SaleResult::Successful, Some(total)) => (
-            false,
-            "Settled",
-            format!(
-                "{}: {} of {total} items are sold and settled",
-                sale.id, sale.sold
-            ),
-        ),
-        _ => {
-            let why = sale.message.as_deref().unwrap_or("it could not be held");
-            (true, "Failed", format!("{}: {why}", sale.id))
-        }
+fn finished(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Option<Change> {
+    let message = |status| condition(status, "Seeded").map(|seeded| &seeded.message);
+    let is_new = before.phase != Phase::Finished || message(before) != message(after);
+    if after.phase != Phase::Finished || !is_new {
+        return None;
     }
+    let text = message(after).cloned().unwrap_or_default();
+    Some(match is_finished_by_failure(after) {
+        true => Change::warning("Finished", text),
+        false => Change::normal("Finished", text),
+    })
+}
+
+/// Whether no sale is to come, and the sale that the resource asks for was not held.
+fn is_finished_by_failure(status: &FlashSaleStatus) -> bool {
+    let reason = |type_| condition(status, type_).map(|condition| &condition.reason);
+    status.phase == Phase::Finished && reason("Ready") == reason("Seeded")
 }

@@ -3,13 +3,24 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::Health;
+use crate::backends::ActionError;
 use crate::planner::NoNext;
 
 /// The reason of the condition Suspended once a suspension has ended.
 const RESUMED: &str = "Resumed";
 
-/// Collects conditions; keeps the time of each that has not turned.
+/// How the last observation and the last actions went.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Whether Postgres was observed.
+    pub observed: bool,
+    /// Why something failed.
+    pub error: Option<ActionError>,
+    /// Why Redis is not fit for a sale although it answers.
+    pub unfit: Option<String>,
+}
+
+/// Collects conditions; keeps the time of each whose status has not changed.
 pub(super) struct Conditions<'a> {
     pub(super) before: &'a [Condition],
     pub(super) generation: Option<i64>,
@@ -22,8 +33,8 @@ pub(super) fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c C
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// When a suspension ended, as far as these conditions tell: at the latest now, where they still
-/// say that the FlashSale is suspended.
+/// When a suspension ended, according to these conditions: now, if they still say that the FlashSale
+/// is suspended.
 pub fn resumed_at(before: &[Condition], now: Timestamp) -> Option<Timestamp> {
     let suspended = find(before, "Suspended")?;
     match suspended.status.as_str() {
@@ -47,7 +58,7 @@ impl Conditions<'_> {
 
     fn set_to(&mut self, type_: &str, status: &str, reason: &str, message: impl Into<String>) {
         let same = find(self.before, type_).filter(|before| before.status == status);
-        // The API server takes no two of a type.
+        // The API server refuses two conditions of a type.
         self.list.retain(|condition| condition.type_ != type_);
         self.list.push(Condition {
             type_: type_.to_owned(),
@@ -61,7 +72,7 @@ impl Conditions<'_> {
         });
     }
 
-    /// As it was, where nothing newer is known.
+    /// The condition as it was, because nothing newer is observed.
     pub(super) fn keep(&mut self, type_: &str) {
         match find(self.before, type_) {
             Some(before) => self.list.push(before.clone()),
@@ -74,41 +85,36 @@ impl Conditions<'_> {
         }
     }
 
-    /// Whether the schedule and the stores are as they should be.
-    pub(super) fn stores(&mut self, health: &Health, no_next: Option<&NoNext>) {
+    /// Whether the schedule is followed and the backends are ready.
+    pub(super) fn backends(&mut self, health: &Health, no_next: Option<&NoNext>) {
         let failure = no_next.filter(|no_next| no_next.is_failure());
-        match (&health.problem, &health.unfit, failure) {
-            (Some(problem), ..) => {
-                let reason = format!("{}{}", problem.store().unwrap_or(""), problem.reason());
-                self.set("Ready", false, &reason, problem.to_string());
+        match (&health.error, &health.unfit, failure) {
+            (Some(error), ..) => {
+                let reason = format!("{}{}", error.backend().unwrap_or(""), error.reason());
+                self.set("Ready", false, &reason, error.to_string());
             }
             (None, Some(unfit), _) => self.set("Ready", false, "EvictionPolicy", unfit.clone()),
             (None, None, Some(no_next)) => {
                 self.set("Ready", false, no_next.reason(), no_next.to_string());
             }
-            (None, None, None) => self.set("Ready", true, "Ready", "the schedule is carried out"),
+            (None, None, None) => self.set("Ready", true, "Ready", "the schedule is followed"),
         }
-        let failed = |store| {
-            let problem = health.problem.as_ref();
-            problem.filter(|problem| problem.store() == Some(store))
+        let failed = |backend| {
+            let error = health.error.as_ref();
+            error.filter(|error| error.backend() == Some(backend))
         };
-        if let Some(problem) = failed("Postgres") {
-            self.set(
-                "DatabaseReady",
-                false,
-                problem.reason(),
-                problem.to_string(),
-            );
-        } else if health.looked {
+        if let Some(error) = failed("Postgres") {
+            self.set("DatabaseReady", false, error.reason(), error.to_string());
+        } else if health.observed {
             self.set("DatabaseReady", true, "Connected", "Postgres answers");
         } else {
             self.not_asked("DatabaseReady");
         }
-        if let Some(problem) = failed("Redis") {
-            self.set("RedisReady", false, problem.reason(), problem.to_string());
+        if let Some(error) = failed("Redis") {
+            self.set("RedisReady", false, error.reason(), error.to_string());
         } else if let Some(unfit) = &health.unfit {
             self.set("RedisReady", false, "EvictionPolicy", unfit.clone());
-        } else if health.problem.is_none() {
+        } else if health.error.is_none() {
             self.set("RedisReady", true, "Connected", "Redis answers");
         } else {
             self.not_asked("RedisReady");
@@ -116,10 +122,10 @@ impl Conditions<'_> {
     }
 
     fn not_asked(&mut self, type_: &str) {
-        self.set_to(type_, "Unknown", "NotAsked", "another fault came first");
+        self.set_to(type_, "Unknown", "NotAsked", "another error came first");
     }
 
-    /// Remembers that a suspension has ended: starts before that were not missed.
+    /// Records that a suspension has ended: starts before that were not missed.
     pub(super) fn suspended(&mut self, suspend: bool) {
         if suspend {
             return self.set("Suspended", true, "Suspended", "no further sale is opened");

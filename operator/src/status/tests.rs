@@ -1,17 +1,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod api_pods;
 mod handed_on;
-mod pods;
 
-use flashsale_engine::BackendError;
-use jiff::SignedDuration;
-
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use flashsale_engine::{BackendError, FlashSaleName};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::*;
-use crate::crd::{FlashSale, PastSale, SaleResult};
-use crate::planner::{KnownSale, plan};
-use crate::planner::validate;
+use crate::backends::ActionError;
+use crate::crd::{FlashSale, FlashSaleStatus, PastSale, Phase, SaleResult};
+use crate::planner::{FieldError, Observed, ObservedSale, Settings, plan, validate};
 
 fn at(time: &str) -> Timestamp {
     format!("2026-11-23T{time}Z").parse().unwrap()
@@ -33,12 +32,12 @@ spec:
 }
 
 /// The sale of 08:00, with so many items sold.
-fn open_sale(sold: u32) -> KnownSale {
+fn open_sale(sold: u32) -> ObservedSale {
     let sale = settings()
         .sale(settings().window(at("08:00:00")), 100)
         .unwrap();
     let seeded_at = Some(at("07:57:00"));
-    KnownSale {
+    ObservedSale {
         sale,
         seeded_at,
         closed_at: None,
@@ -49,17 +48,17 @@ fn open_sale(sold: u32) -> KnownSale {
 }
 
 fn status_of(
-    sales: Vec<KnownSale>,
-    problem: Option<Problem>,
+    sales: Vec<ObservedSale>,
+    error: Option<ActionError>,
     before: &FlashSaleStatus,
     now: Timestamp,
 ) -> FlashSaleStatus {
-    status_with(&settings(), sales, well_but(problem), before, now)
+    status_with(&settings(), sales, well_but(error), before, now)
 }
 
 fn status_with(
     settings: &Settings,
-    sales: Vec<KnownSale>,
+    sales: Vec<ObservedSale>,
     health: Health,
     before: &FlashSaleStatus,
     now: Timestamp,
@@ -73,10 +72,10 @@ fn status_with(
     status(settings, &plan, &observed, &health, before, now)
 }
 
-fn well_but(problem: Option<Problem>) -> Health {
+fn well_but(error: Option<ActionError>) -> Health {
     Health {
-        looked: true,
-        problem,
+        observed: true,
+        error,
         unfit: None,
     }
 }
@@ -92,9 +91,9 @@ fn reasons(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Vec<&'static st
         .collect()
 }
 
-fn redis_is_away() -> Problem {
+fn redis_is_away() -> ActionError {
     let (what, after) = ("seed", std::time::Duration::from_secs(2));
-    Problem::Store(BackendError::TimedOut {
+    ActionError::Backend(BackendError::TimedOut {
         backend: "Redis",
         operation: what,
         after,
@@ -150,7 +149,7 @@ fn the_status_tells_the_life_of_a_sale() {
     assert_eq!(changes(&sold_out, &later, &[]), [], "it is told once");
 
     let settled_at = Some(at("08:30:01"));
-    let over = KnownSale {
+    let over = ObservedSale {
         closed_at: settled_at,
         settled_at,
         ..open_sale(100)
@@ -197,7 +196,7 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
     assert_eq!(
         condition(&away, "DatabaseReady").status,
         "True",
-        "it was looked at"
+        "it was observed"
     );
     assert_eq!(away.phase, Phase::Selling, "the sale goes on by the clock");
 
@@ -208,26 +207,43 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
         at("08:10:20"),
     );
     assert_eq!(away, still);
+    let back = status_of(vec![open_sale(3)], None, &still, at("08:10:30"));
+    assert_eq!(reasons(&still, &back), ["Ready"]);
+    let turned = condition(&back, "Ready").last_transition_time.0;
+    assert_eq!(
+        turned.duration_since(at("08:10:00")),
+        SignedDuration::from_secs(30)
+    );
+}
+
+#[test]
+fn an_error_of_the_other_backend_is_reported_too() {
+    let away = status_of(
+        vec![open_sale(3)],
+        Some(redis_is_away()),
+        &FlashSaleStatus::default(),
+        at("08:10:20"),
+    );
     let (what, after) = ("read_sales", std::time::Duration::from_secs(3));
-    let postgres = Problem::Store(BackendError::TimedOut {
+    let postgres = ActionError::Backend(BackendError::TimedOut {
         backend: "Postgres",
         operation: what,
         after,
     });
     let health = Health {
-        looked: false,
-        problem: Some(postgres),
+        observed: false,
+        error: Some(postgres),
         unfit: None,
     };
     let other = status_with(
         &settings(),
         vec![open_sale(3)],
         health,
-        &still,
+        &away,
         at("08:10:25"),
     );
     assert_eq!(
-        reasons(&still, &other),
+        reasons(&away, &other),
         ["NotReady"],
         "now it is the other one"
     );
@@ -236,11 +252,6 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
 
     let back = status_of(vec![open_sale(3)], None, &other, at("08:10:30"));
     assert_eq!(reasons(&other, &back), ["Ready"]);
-    let turned = condition(&back, "Ready").last_transition_time.0;
-    assert_eq!(
-        turned.duration_since(at("08:10:00")),
-        SignedDuration::from_secs(30)
-    );
 }
 
 #[test]
@@ -276,17 +287,19 @@ fn a_redis_that_would_evict_keys_is_a_fault_and_the_sale_goes_on() {
     assert_eq!(reasons(&before, &now), ["NotReady"]);
 }
 
-#[test]
-fn a_start_that_is_over_says_so_and_how_to_go_on() {
-    let once = |start: &str, more: &str| {
-        let manifest = format!(
-            "{{apiVersion: flashsale.dev/v1alpha1, kind: FlashSale, metadata: {{name: hourly, \
+/// The settings of a FlashSale with one start.
+fn once(start: &str, more: &str) -> Settings {
+    let manifest = format!(
+        "{{apiVersion: flashsale.dev/v1alpha1, kind: FlashSale, metadata: {{name: hourly, \
              namespace: shop}}, spec: {{startAt: '2026-11-23T{start}Z', duration: 30m, {more} \
              catalog: {{generate: {{count: 100}}}}, redis: {{secretKeyRef: {{name: r, key: url}}}}, \
              postgres: {{secretKeyRef: {{name: p, key: url}}}}}}}}"
-        );
-        validate(&serde_yaml_ng::from_str::<FlashSale>(&manifest).unwrap()).unwrap()
-    };
+    );
+    validate(&serde_yaml_ng::from_str::<FlashSale>(&manifest).unwrap()).unwrap()
+}
+
+#[test]
+fn a_start_that_is_over_says_so_and_how_to_go_on() {
     let nothing = FlashSaleStatus::default();
     let told = |settings: &Settings, sales, now: &str| {
         let status = status_with(settings, sales, well_but(None), &nothing, at(now));
@@ -326,7 +339,7 @@ fn a_start_that_is_over_says_so_and_how_to_go_on() {
         line.message
     );
 
-    let over = KnownSale {
+    let over = ObservedSale {
         closed_at: Some(at("08:30:00")),
         settled_at: Some(at("08:30:01")),
         retired_at: Some(at("08:35:00")),
@@ -340,7 +353,11 @@ fn a_start_that_is_over_says_so_and_how_to_go_on() {
         "{}",
         line.message
     );
+}
 
+#[test]
+fn a_start_inside_the_window_of_an_open_sale_is_not_ready() {
+    let nothing = FlashSaleStatus::default();
     // Moved into the window of the sale that is open already.
     let moved = once("08:10:00", "");
     let open = status_with(

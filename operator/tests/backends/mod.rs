@@ -3,9 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
-use flashsale_operator::backends::{PostgresUrl, RedisUrl, StoreUrls, Stores};
+use flashsale_engine::{Ambient, FlashSaleName, SaleRecord};
+use flashsale_operator::backends::{BackendUrls, Backends, PostgresUrl, RedisUrl};
 use flashsale_servers::{Postgres, PostgresSettings};
 
 /// No test takes the power away.
@@ -31,9 +30,11 @@ pub fn ask_redis(url: &str, command: &str) -> String {
 
 /// What Postgres knows of the sales of a FlashSale.
 pub async fn records(redis: &str, postgres: &str, name: &FlashSaleName) -> Vec<SaleRecord> {
-    let stores = Stores::new(StoreUrls {
+    let urls = BackendUrls {
         redis: RedisUrl::parse("", redis).unwrap(),
         postgres: PostgresUrl::parse("", postgres).unwrap(),
-    });
-    stores.look(name).await.unwrap().sales
+    };
+    let backends = Backends::new(urls, Ambient::system().unwrap());
+    let connection = backends.connect().await.unwrap();
+    connection.observe(name).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! Stores that are away, at the start and in the middle.
+//! Backends that are away, at the start and in the middle.
 
 use std::time::Duration;
 

@@ -32,7 +32,7 @@ fn killed_after_the_warm_up_it_finds_the_same_sale_again_rebuilds_it_and_it_open
         "{:?}",
         reason("Ready")
     );
-    assert!(world.redis_holds(&id), "the sale goes on being carried out");
+    assert!(world.redis_holds(&id), "the sale goes on");
     first.signal("-KILL");
 
     // Redis loses everything while nobody is there.

@@ -1,4 +1,4 @@
-//! Stores, a folder for the files of one test, and operators that run in it.
+//! Backends, a folder for the files of one test, and operators that run in it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -6,8 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{FlashSaleName, SaleRecord};
 use flashsale_operator::crd::{FlashSaleStatus, Phase};
 use flashsale_servers::{Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};
@@ -33,7 +32,7 @@ fn shared() -> &'static Shared {
     })
 }
 
-/// The stores of one FlashSale and a folder for the files of one test.
+/// The backends of one FlashSale and a folder for the files of one test.
 pub struct World {
     /// The FlashSale, in the namespace `shop`.
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! What a FlashSale refers to, found and not found.
+//! References that are resolved, and references that are not.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
@@ -17,20 +17,20 @@ fn flash_sale(spec: &str) -> FlashSale {
 const MADE_UP: &str = "catalog: {generate: {count: 100}},";
 const LISTED: &str = "catalog: {configMapRef: {name: goods, key: items.csv}},";
 
-fn referred(redis: &str, postgres: &str, csv: Option<&str>) -> Referred {
-    Referred {
+fn references(redis: &str, postgres: &str, csv: Option<&str>) -> ResolvedReferences {
+    ResolvedReferences {
         redis: Ok(redis.into()),
         postgres: Ok(postgres.into()),
         catalog: csv.map(|csv| Ok(csv.into())),
-        revision: "1-2".to_owned(),
+        secrets_revision: "1-2".to_owned(),
     }
 }
 
 const REDIS: &str = "redis://user:hunter2@redis:6379\n";
 const POSTGRES: &str = "postgres://user:hunter2@postgres/db\n";
 
-fn wrong(flash_sale: &FlashSale, referred: &Referred) -> (Refusal, Vec<String>) {
-    match validate(flash_sale, referred) {
+fn refusal(flash_sale: &FlashSale, references: &ResolvedReferences) -> (Refusal, Vec<String>) {
+    match validate(flash_sale, references) {
         Ok(_) => panic!("it was taken"),
         Err(Refused { why, errors }) => (why, errors.iter().map(ToString::to_string).collect()),
     }
@@ -38,27 +38,27 @@ fn wrong(flash_sale: &FlashSale, referred: &Referred) -> (Refusal, Vec<String>) 
 
 #[test]
 fn what_is_there_and_right_can_be_carried_out() {
-    let valid = validate(&flash_sale(MADE_UP), &referred(REDIS, POSTGRES, None))
+    let valid = validate(&flash_sale(MADE_UP), &references(REDIS, POSTGRES, None))
         .unwrap_or_else(|refused| panic!("{refused:?}"));
     assert_eq!(valid.settings.name.as_str(), "shop.deal");
-    assert!(matches!(valid.goods, Goods::MadeUp(100)));
+    assert!(matches!(valid.catalog, ResolvedCatalog::Generated(100)));
 
     let csv = "id,name,image_url\na,An item,https://x.example/a.webp\n";
-    let listed = referred(REDIS, POSTGRES, Some(csv));
+    let listed = references(REDIS, POSTGRES, Some(csv));
     let valid =
         validate(&flash_sale(LISTED), &listed).unwrap_or_else(|refused| panic!("{refused:?}"));
-    assert!(matches!(valid.goods, Goods::Listed(catalog) if catalog.len() == 1));
+    assert!(matches!(valid.catalog, ResolvedCatalog::Listed(catalog) if catalog.len() == 1));
 }
 
 #[test]
 fn what_is_missing_is_named_with_how_to_make_it_all_at_once() {
-    let missing = Referred {
+    let missing = ResolvedReferences {
         redis: Err("no Secret stores".to_owned()),
         postgres: Err("Secret stores without the key postgres".to_owned()),
         catalog: Some(Err("no ConfigMap goods".to_owned())),
-        revision: String::new(),
+        secrets_revision: String::new(),
     };
-    let (why, errors) = wrong(&flash_sale(LISTED), &missing);
+    let (why, errors) = refusal(&flash_sale(LISTED), &missing);
     assert_eq!(why, Refusal::Reference);
     let begins = [
         "spec.redis.secretKeyRef: found no Secret stores; expected Secret stores with the key \
@@ -83,7 +83,7 @@ fn what_a_secret_holds_is_never_said() {
         ("hunter2", "mysql://hunter2"),
     ];
     for (redis, postgres) in cases {
-        let (why, errors) = wrong(&flash_sale(MADE_UP), &referred(redis, postgres, None));
+        let (why, errors) = refusal(&flash_sale(MADE_UP), &references(redis, postgres, None));
         assert_eq!(why, Refusal::Reference);
         let wrong_ones = [redis != REDIS, postgres != POSTGRES];
         assert_eq!(
@@ -92,11 +92,11 @@ fn what_a_secret_holds_is_never_said() {
         );
         assert!(!errors.join(" ").contains("hunter2"), "{errors:?}");
     }
-    let bytes = Referred {
+    let bytes = ResolvedReferences {
         redis: Ok(b"redis://hunter2\xff".to_vec()),
-        ..referred("", POSTGRES, None)
+        ..references("", POSTGRES, None)
     };
-    let (_, errors) = wrong(&flash_sale(MADE_UP), &bytes);
+    let (_, errors) = refusal(&flash_sale(MADE_UP), &bytes);
     assert_eq!(
         errors,
         [
@@ -111,15 +111,15 @@ fn a_resource_that_is_wrong_alone_is_invalid_whatever_it_refers_to() {
     let wrong_cron = flash_sale(MADE_UP);
     let mut wrong_cron = wrong_cron;
     wrong_cron.spec.schedule = Some("every hour".to_owned());
-    let (why, errors) = wrong(&wrong_cron, &referred(REDIS, "", None));
+    let (why, errors) = refusal(&wrong_cron, &references(REDIS, "", None));
     assert_eq!(why, Refusal::Invalid);
     assert!(errors[0].starts_with("spec.schedule: found"), "{errors:?}");
 }
 
 #[test]
 fn a_catalogue_with_a_wrong_line_or_too_few_items_is_told() {
-    let wrong_line = referred(REDIS, POSTGRES, Some("id,name,image_url\na,An item\n"));
-    let (why, errors) = wrong(&flash_sale(LISTED), &wrong_line);
+    let wrong_line = references(REDIS, POSTGRES, Some("id,name,image_url\na,An item\n"));
+    let (why, errors) = refusal(&flash_sale(LISTED), &wrong_line);
     assert_eq!(why, Refusal::Reference);
     assert!(
         errors[0].starts_with("spec.catalog.configMapRef: found ConfigMap goods, key items.csv: "),
@@ -127,13 +127,13 @@ fn a_catalogue_with_a_wrong_line_or_too_few_items_is_told() {
     );
     assert!(errors[0].contains("line 2"), "{errors:?}");
 
-    let few = referred(
+    let few = references(
         REDIS,
         POSTGRES,
         Some("id,name,image_url\na,An item,https://x.example/a.webp\n"),
     );
     let spec = format!("{LISTED} limits: {{total: 5}},");
-    let (_, errors) = wrong(&flash_sale(&spec), &few);
+    let (_, errors) = refusal(&flash_sale(&spec), &few);
     assert_eq!(
         errors,
         ["spec.limits.total: found 5; expected at most the 1 items of the catalogue"]

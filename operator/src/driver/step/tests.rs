@@ -1,4 +1,5 @@
-//! What a driver tells and when it wakes, without stores: what it sees is made up.
+//! What a driver reports and when its next step is due, without backends: the observed state is
+//! made up.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
@@ -21,7 +22,7 @@ fn settings(more: &str) -> Settings {
 }
 
 fn driver(more: &str, status: FlashSaleStatus) -> Driver {
-    Driver::new(settings(more), Goods::MadeUp(100), status)
+    Driver::new(settings(more), ResolvedCatalog::Generated(100), status)
 }
 
 /// A sale that was seeded for this start.
@@ -47,15 +48,15 @@ fn settled(start: &str) -> SaleRecord {
     }
 }
 
-/// What is told after a step that found these sales and had nothing to do.
-fn told(driver: &mut Driver, sales: Vec<SaleRecord>, now: &str) -> Vec<String> {
-    driver.saw(sales, at(now));
+/// The past sales that are reported after a step that observed these sales and had no actions.
+fn reported(driver: &mut Driver, sales: Vec<SaleRecord>, now: &str) -> Vec<String> {
+    driver.set_observed(sales, at(now));
     let plan = plan(&driver.settings, at(now), &driver.observed);
     let health = Health {
-        looked: true,
+        observed: true,
         ..Health::default()
     };
-    let changes = driver.tell(&plan, &health, at(now)).into_iter();
+    let changes = driver.update_status(&plan, &health, at(now)).into_iter();
     changes
         .filter(|change| ["Settled", "Failed"].contains(&change.reason))
         .map(|change| change.message.chars().take(26).collect())
@@ -63,32 +64,32 @@ fn told(driver: &mut Driver, sales: Vec<SaleRecord>, now: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_past_is_told_once_also_where_no_history_is_kept() {
+fn a_past_sale_is_reported_once_also_where_no_history_is_kept() {
     let mut driver = driver(
         "successfulSalesHistoryLimit: 0, failedSalesHistoryLimit: 0, startingDeadlineSeconds: 60,",
         FlashSaleStatus::default(),
     );
     let nothing = [""; 0];
     assert_eq!(
-        told(&mut driver, vec![seeded("08:00:00")], "08:10:00"),
+        reported(&mut driver, vec![seeded("08:00:00")], "08:10:00"),
         nothing
     );
     let over = || vec![settled("08:00:00")];
     let sale = "shop.hourly.20261123T0800Z";
-    assert_eq!(told(&mut driver, over(), "08:31:00"), [sale]);
+    assert_eq!(reported(&mut driver, over(), "08:31:00"), [sale]);
     assert!(driver.status().history.is_empty());
-    assert_eq!(told(&mut driver, over(), "08:32:00"), nothing);
+    assert_eq!(reported(&mut driver, over(), "08:32:00"), nothing);
     // Nobody has opened that of 09:00.
     let missed = "shop.hourly.20261123T0900Z";
-    assert_eq!(told(&mut driver, over(), "09:02:00"), [missed]);
-    assert_eq!(told(&mut driver, over(), "09:03:00"), nothing);
+    assert_eq!(reported(&mut driver, over(), "09:02:00"), [missed]);
+    assert_eq!(reported(&mut driver, over(), "09:03:00"), nothing);
 }
 
 #[test]
-fn a_new_process_does_not_tell_again_what_was_past_before_it() {
+fn a_new_process_does_not_report_again_what_was_past_before_it() {
     let past = || (1..=8).map(|hour| settled(&format!("0{hour}:00:00")));
     let mut fresh = driver("", FlashSaleStatus::default());
-    assert_eq!(told(&mut fresh, past().collect(), "08:40:00"), [""; 0]);
+    assert_eq!(reported(&mut fresh, past().collect(), "08:40:00"), [""; 0]);
     let known = fresh.status().clone();
     assert_eq!(known.history.len(), 8);
 
@@ -100,15 +101,15 @@ fn a_new_process_does_not_tell_again_what_was_past_before_it() {
     let mut later = driver("", known);
     let sales = past().chain([settled("09:00:00")]).collect();
     assert_eq!(
-        told(&mut later, sales, "09:40:00"),
+        reported(&mut later, sales, "09:40:00"),
         ["shop.hourly.20261123T0900Z"]
     );
 }
 
 #[test]
-fn before_its_first_look_a_driver_keeps_what_the_status_says_and_asks_often_in_a_sale() {
+fn before_its_first_observation_a_driver_keeps_the_status_and_retries_often_in_a_sale() {
     let mut first = driver("", FlashSaleStatus::default());
-    told(&mut first, vec![seeded("08:00:00")], "08:10:00");
+    reported(&mut first, vec![seeded("08:00:00")], "08:10:00");
     let left = first.status().clone();
     assert_eq!(left.phase, Phase::Selling);
 
@@ -117,24 +118,24 @@ fn before_its_first_look_a_driver_keeps_what_the_status_says_and_asks_often_in_a
     let mut second = driver("startingDeadlineSeconds: 60,", left.clone());
     let now = at("08:25:00");
     let plan = plan(&second.settings, now, &second.observed);
-    assert!(!plan.attend);
-    let changes = second.tell(&plan, &Health::default(), now);
+    assert!(!plan.in_progress);
+    let changes = second.update_status(&plan, &Health::default(), now);
     assert_eq!(changes, [], "neither `Ended` nor anything else");
     assert_eq!(second.status().active_sale, left.active_sale);
     second.failures = 20;
-    let next_at = second.next_at(&plan, &Done::default(), now).unwrap();
+    let next_at = second.next_at(&plan, &Progress::default(), now).unwrap();
     assert_eq!(next_at.duration_since(now), LAST_RETRY_IN_SALE);
 }
 
 #[test]
-fn what_came_due_during_a_step_is_done_at_once_and_what_was_tried_is_not_tried_in_a_circle() {
+fn an_action_that_became_due_during_a_step_runs_at_once_and_a_tried_one_does_not_loop() {
     let mut driver = driver("", FlashSaleStatus::default());
     let cooling = SaleRecord {
         retired_at: None,
         ..settled("08:00:00")
     };
-    driver.saw(vec![cooling], at("08:34:59.9"));
-    driver.observed.attempts_kept_at = Some(at("08:00:00"));
+    driver.set_observed(vec![cooling], at("08:34:59.9"));
+    driver.observed.partitions_maintained_at = Some(at("08:00:00"));
     let plan_at = |driver: &Driver, now: &str| plan(&driver.settings, at(now), &driver.observed);
 
     // Carried out before the cool-down was over, reported after it.
@@ -143,15 +144,15 @@ fn what_came_due_during_a_step_is_done_at_once_and_what_was_tried_is_not_tried_i
     let [Action::Retire(_)] = &plan.actions[..] else {
         panic!("{:?}", plan.actions)
     };
-    assert_eq!(driver.next_at(&plan, &Done::default(), now), Some(now));
+    assert_eq!(driver.next_at(&plan, &Progress::default(), now), Some(now));
 
-    let tried = Done {
+    let tried = Progress {
         tried: plan.actions.clone(),
-        ..Done::default()
+        ..Progress::default()
     };
     assert_eq!(driver.next_at(&plan, &tried, now), Some(at("08:57:00")));
     driver.failures = 1;
-    let retry = driver.next_at(&plan, &Done::default(), now);
+    let retry = driver.next_at(&plan, &Progress::default(), now);
     assert_eq!(
         retry,
         Some(now + FIRST_RETRY),
@@ -162,13 +163,16 @@ fn what_came_due_during_a_step_is_done_at_once_and_what_was_tried_is_not_tried_i
 #[test]
 fn a_sale_that_redis_still_calls_open_is_closed_when_it_says_so() {
     let mut driver = driver("", FlashSaleStatus::default());
-    driver.saw(vec![seeded("08:00:00")], at("08:30:00"));
+    driver.set_observed(vec![seeded("08:00:00")], at("08:30:00"));
     let now = at("08:30:00");
     let plan = plan(&driver.settings, now, &driver.observed);
-    let done = Done {
+    let progress = Progress {
         tried: plan.actions.clone(),
         close_at: Some(at("08:30:00.04")),
-        ..Done::default()
+        ..Progress::default()
     };
-    assert_eq!(driver.next_at(&plan, &done, now), Some(at("08:30:00.04")));
+    assert_eq!(
+        driver.next_at(&plan, &progress, now),
+        Some(at("08:30:00.04"))
+    );
 }

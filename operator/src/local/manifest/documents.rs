@@ -1,4 +1,4 @@
-//! The documents of a file: one FlashSale, and the Secrets and ConfigMaps that it refers to.
+//! The documents of a file: one FlashSale, and its Secrets and ConfigMaps.
 
 use std::borrow::Cow;
 
@@ -7,26 +7,26 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::error::{Fault, ManifestError};
 use super::lines::{self, Document};
 use super::schema::{self, UNKNOWN};
-use super::{Fault, ManifestError};
 use crate::crd::KeyRef;
 use crate::planner::FieldError;
 
 /// The documents of a file.
 pub(super) struct Documents<'a> {
     /// The FlashSale.
-    pub(super) flash_sale: Found<'a>,
-    /// In what the FlashSale is not as its schema says.
+    pub(super) flash_sale: Parsed<'a>,
+    /// Errors of the FlashSale against its schema.
     pub(super) errors: Vec<FieldError>,
-    others: Vec<Found<'a>>,
+    others: Vec<Parsed<'a>>,
 }
 
-/// A document that was read.
-pub(super) struct Found<'a> {
+/// A document that was parsed.
+pub(super) struct Parsed<'a> {
     kind: Kind,
     document: Document<'a>,
-    /// What it says, without fields that say nothing.
+    /// Its value, without fields that have none.
     pub(super) value: Value,
 }
 
@@ -69,15 +69,14 @@ impl Kind {
     }
 }
 
-/// Why what is referred to cannot be used: what was found, and what was expected.
+/// Why a reference cannot be resolved: what was found, and what was expected.
 pub(super) type Missing = (String, String);
 
 impl<'a> Documents<'a> {
-    /// Reads all documents. What is wrong with one of them does not keep the others from being
-    /// read, so that all of it can be said at once.
+    /// Reads all documents, also after an error in one of them, so that all errors are found.
     pub(super) fn read(text: &'a str) -> Result<(Self, Vec<Fault>), ManifestError> {
         let mut flash_sale = None;
-        let mut others: Vec<Found<'a>> = Vec::new();
+        let mut others: Vec<Parsed<'a>> = Vec::new();
         let mut faults = Vec::new();
         for document in lines::documents(text) {
             let value = schema::without_nulls(parse(document)?);
@@ -86,7 +85,7 @@ impl<'a> Documents<'a> {
             }
             let kind = Kind::of(&value)
                 .map_err(|message| ManifestError::one(Some(document.first()), message))?;
-            let found = Found {
+            let found = Parsed {
                 kind,
                 document,
                 value,
@@ -127,11 +126,11 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// What a Secret holds under a key: text.
+    /// The text under a key of a Secret.
     pub(super) fn secret(&self, reference: &KeyRef) -> Result<Cow<'_, str>, Missing> {
         let secret = self.find(Kind::Secret, reference)?;
         let KeyRef { name, key } = reference;
-        // As on a server, where stringData is merged over data.
+        // As on an API server, which merges stringData over data.
         if let Some(text) = secret.value["stringData"][key].as_str() {
             return Ok(Cow::Borrowed(text));
         }
@@ -144,7 +143,7 @@ impl<'a> Documents<'a> {
         })
     }
 
-    /// What a ConfigMap holds under a key: text or bytes.
+    /// The text or bytes under a key of a ConfigMap.
     pub(super) fn config_map(&self, reference: &KeyRef) -> Result<Cow<'_, [u8]>, Missing> {
         let config_map = self.find(Kind::ConfigMap, reference)?;
         let key = &reference.key;
@@ -163,7 +162,7 @@ impl<'a> Documents<'a> {
         Some(config_map.document.line_of_names(&names))
     }
 
-    fn find(&self, kind: Kind, reference: &KeyRef) -> Result<&Found<'a>, Missing> {
+    fn find(&self, kind: Kind, reference: &KeyRef) -> Result<&Parsed<'a>, Missing> {
         let namesakes = || {
             self.others
                 .iter()
@@ -188,7 +187,7 @@ impl<'a> Documents<'a> {
     }
 }
 
-impl Found<'_> {
+impl Parsed<'_> {
     /// The line of a field such as `spec.limits.total`.
     pub(super) fn line_of(&self, path: &str) -> usize {
         self.document.line_of(path)
@@ -205,7 +204,7 @@ impl Found<'_> {
         let line = Some(self.line_of(&error.path));
         let word = |byte: u8| byte.is_ascii_alphabetic() || byte == b'.';
         if self.kind == Kind::Secret && error.found == UNKNOWN && !error.path.bytes().all(word) {
-            // It may be a value that slipped to the left.
+            // The name may be a value in the wrong place.
             error.path = "(not shown)".to_owned();
         }
         let message = format!("{}: {error}", self.title());
@@ -220,7 +219,7 @@ impl Found<'_> {
         self.value["metadata"]["name"].as_str().unwrap_or_default()
     }
 
-    /// Without one it is where `kubectl` would put it.
+    /// The default is that of `kubectl`.
     fn namespace(&self) -> &str {
         let stated = self.value["metadata"]["namespace"].as_str();
         stated.unwrap_or("default")
@@ -231,8 +230,8 @@ impl Found<'_> {
     }
 }
 
-/// The keys that are there are not listed: a value may stand where a key should.
-fn without(found: &Found<'_>, key: &str) -> Missing {
+/// Existing keys are not listed: a value may stand in the place of a key.
+fn without(found: &Parsed<'_>, key: &str) -> Missing {
     (
         format!("{} without the key {key}", found.title()),
         "the key in it".to_owned(),
@@ -240,12 +239,12 @@ fn without(found: &Found<'_>, key: &str) -> Missing {
 }
 
 fn decoded(value: &Value) -> Option<Vec<u8>> {
-    // Nothing at all would be read as no bytes.
+    // A missing value would be read as no bytes.
     value.as_str()?;
     Some(ByteString::deserialize(value).ok()?.0)
 }
 
-/// First with the parser's own type, which refuses a key that is there twice.
+/// Parses with the type of the parser first, which refuses a duplicate key.
 fn parse(document: Document<'_>) -> Result<Value, ManifestError> {
     let deserializer = serde_yaml_ng::Deserializer::from_str(document.text);
     let failed = |error: serde_yaml_ng::Error| {

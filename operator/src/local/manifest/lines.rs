@@ -1,6 +1,6 @@
-//! Where things are in a file of YAML. The parser forgets the lines of what it has parsed, so
-//! they are found again by indentation; what is not written in lines of its own (`{a: {b: 1}}`)
-//! is found as far as its lines go.
+//! The lines of fields in a file of YAML. The parser drops the lines of what it has parsed, so they
+//! are found again by indentation. A field inside a flow mapping (`{a: {b: 1}}`) gets the line of
+//! the mapping.
 
 /// One document of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +45,13 @@ impl Document<'_> {
         self.first_line + line.max(1) - 1
     }
 
-    /// The first line that says something.
+    /// The first line with content.
     pub(super) fn first(&self) -> usize {
-        let says = |line: &str| {
+        let has_content = |line: &str| {
             let line = behind_marker(line).unwrap_or(line).trim();
             !line.is_empty() && !line.starts_with('#')
         };
-        let n = self.text.lines().position(says).unwrap_or_default();
+        let n = self.text.lines().position(has_content).unwrap_or_default();
         self.first_line + n
     }
 
@@ -64,10 +64,10 @@ impl Document<'_> {
     /// The line of the field that is reached by these names. Where it has no line of its own,
     /// that of the nearest field around it.
     pub(super) fn line_of_names(&self, names: &[&str]) -> usize {
-        let mut wanted = names.iter();
-        let mut next = wanted.next();
+        let mut names = names.iter();
+        let mut next = names.next();
         let mut found = self.first();
-        // The indentation that the next wanted field must have more of.
+        // The indentation that the next field must have more of.
         let mut outer: Option<usize> = None;
         let mut siblings: Option<usize> = None;
         for (n, line) in self.text.lines().enumerate() {
@@ -84,7 +84,7 @@ impl Document<'_> {
             }
             if next.is_some_and(|name| is_field(content, name)) {
                 found = self.first_line + n;
-                next = wanted.next();
+                next = names.next();
                 (outer, siblings) = (Some(indent), None);
                 if next.is_none() {
                     break;

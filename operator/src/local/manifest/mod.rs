@@ -1,12 +1,13 @@
-//! A FlashSale from one file of YAML, with what it refers to.
+//! A FlashSale from one file of YAML, with its references.
 //!
-//! The file holds one FlashSale and, in documents of their own, the Secrets and ConfigMaps that
-//! it refers to, as `kubectl apply` takes them. Reading is strict, as the API server is: a field
-//! that a kind does not have is an error, and so is a value that its schema does not allow.
-//! Everything that is wrong is said at once, each with its field and its line (but what is no YAML
-//! or of another kind is said alone). The values of Secrets are never shown.
+//! Guarantees: the file holds one FlashSale and, as further documents, the Secrets and ConfigMaps
+//! that the FlashSale refers to, as `kubectl apply` takes them. Reading is strict, as the API server
+//! is: a field that a kind does not have is an error, and so is a value that its schema does not
+//! allow. All errors are found at once, each with its field and its line (but text that is not YAML,
+//! or a document of another kind, is the only error). The values of Secrets are never shown.
 
 mod documents;
+mod error;
 mod lines;
 mod schema;
 
@@ -15,23 +16,25 @@ use std::fmt;
 use flashsale_engine::Catalog;
 use serde::Deserialize;
 
+use crate::backends::{BackendUrls, PostgresUrl, RedisUrl};
 use crate::crd::{FlashSale, KeyRef};
-use crate::driver::Goods;
+use crate::driver::ResolvedCatalog;
 use crate::planner::{CatalogChoice, FieldError, Settings, validate};
-use crate::backends::{PostgresUrl, RedisUrl, StoreUrls};
 use documents::Documents;
+use error::Fault;
+pub use error::ManifestError;
 
-/// A FlashSale that can be carried out, with what it refers to.
+/// A valid FlashSale with its resolved references.
 pub struct Manifest {
     /// The FlashSale.
     pub settings: Settings,
-    /// What it sells.
-    pub goods: Goods,
-    /// Where its stores are.
-    pub urls: StoreUrls,
+    /// The catalogue of its sales.
+    pub catalog: ResolvedCatalog,
+    /// The URLs of its backends.
+    pub urls: BackendUrls,
 }
 
-/// URLs that come before those of the Secrets. An empty one counts as not given.
+/// URLs that replace those of the Secrets. An empty one counts as not given.
 #[derive(Clone, Default)]
 pub struct GivenUrls {
     /// Of Redis.
@@ -40,44 +43,7 @@ pub struct GivenUrls {
     pub postgres: Option<String>,
 }
 
-/// Everything that is wrong with a file, from its beginning to its end.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct ManifestError {
-    faults: Vec<Fault>,
-}
-
-/// One thing that is wrong.
-#[derive(Debug, PartialEq, Eq)]
-struct Fault {
-    line: Option<usize>,
-    message: String,
-}
-
-impl fmt::Display for ManifestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, fault) in self.faults.iter().enumerate() {
-            let new_line = if n == 0 { "" } else { "\n" };
-            match fault.line {
-                Some(line) => write!(f, "{new_line}line {line}: {}", fault.message)?,
-                None => write!(f, "{new_line}{}", fault.message)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-impl ManifestError {
-    fn one(line: Option<usize>, message: impl Into<String>) -> Self {
-        Self {
-            faults: vec![Fault {
-                line,
-                message: message.into(),
-            }],
-        }
-    }
-}
-
-/// Reads what a file holds.
+/// Reads a file.
 pub fn read(bytes: &[u8], given: GivenUrls) -> Result<Manifest, ManifestError> {
     let text = utf8(bytes)?;
     let (documents, mut faults) = Documents::read(text)?;
@@ -88,10 +54,10 @@ pub fn read(bytes: &[u8], given: GivenUrls) -> Result<Manifest, ManifestError> {
     };
     let manifest = reading.manifest(given);
     faults.append(&mut reading.faults);
-    // Of two words about one field, that of the rule says more than that of the schema.
-    let ruled = reading.errors;
-    let said = |error: &&FieldError| ruled.iter().all(|ruled| ruled.path != error.path);
-    for error in documents.errors.iter().filter(said).chain(&ruled) {
+    // Of two errors of one field, that of the validation is more precise than that of the schema.
+    let invalid = reading.errors;
+    let is_only = |error: &&FieldError| invalid.iter().all(|other| other.path != error.path);
+    for error in documents.errors.iter().filter(is_only).chain(&invalid) {
         faults.push(Fault {
             // An option of the command has no line in the file.
             line: (!error.path.starts_with("--"))
@@ -106,7 +72,7 @@ pub fn read(bytes: &[u8], given: GivenUrls) -> Result<Manifest, ManifestError> {
     }
 }
 
-/// Some editors put a mark of the byte order before the text.
+/// Some editors write a byte order mark before the text.
 fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
@@ -117,23 +83,23 @@ fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
     })
 }
 
-/// Goes on behind a fault, to find the others.
+/// Continues after an error, to find the others.
 struct Reading<'a> {
     documents: &'a Documents<'a>,
-    /// What is wrong with the FlashSale, beyond its schema.
+    /// Errors of the FlashSale that its schema does not find.
     errors: Vec<FieldError>,
-    /// What is wrong with other documents.
+    /// Errors of other documents.
     faults: Vec<Fault>,
 }
 
 impl Reading<'_> {
-    /// `None`: something is wrong, and was said here or in the check of the schema.
+    /// `None`: an error was found, here or in the check of the schema.
     fn manifest(&mut self, given: GivenUrls) -> Option<Manifest> {
         let flash_sale = match FlashSale::deserialize(&self.documents.flash_sale.value) {
             Ok(flash_sale) => flash_sale,
             Err(_) if !self.documents.errors.is_empty() => return None,
             Err(error) => {
-                // What the schema lets pass can be read; this is for what nobody thought of.
+                // No input is known that passes the schema and fails here.
                 self.fail("spec", error, "a FlashSale of flashsale.dev/v1alpha1");
                 return None;
             }
@@ -150,36 +116,38 @@ impl Reading<'_> {
         let redis = self.url(given.redis, "redis", reference, RedisUrl::parse);
         let reference = &spec.postgres.secret_key_ref;
         let postgres = self.url(given.postgres, "postgres", reference, PostgresUrl::parse);
-        let goods = match (&spec.catalog.generate, &spec.catalog.config_map_ref) {
-            (None, Some(reference)) => self.listed(reference, settings.as_ref()).map(Goods::Listed),
+        let catalog = match (&spec.catalog.generate, &spec.catalog.config_map_ref) {
+            (None, Some(reference)) => self
+                .listed(reference, settings.as_ref())
+                .map(ResolvedCatalog::Listed),
             _ => match settings.as_ref()?.catalog {
-                CatalogChoice::Generate { count } => Some(Goods::MadeUp(count)),
+                CatalogChoice::Generate { count } => Some(ResolvedCatalog::Generated(count)),
                 CatalogChoice::ConfigMap(_) => None,
             },
         };
         Some(Manifest {
             settings: settings?,
-            goods: goods?,
-            urls: StoreUrls {
+            catalog: catalog?,
+            urls: BackendUrls {
                 redis: redis?,
                 postgres: postgres?,
             },
         })
     }
 
-    /// The URL of a store: as it was given, else as the Secret has it.
+    /// The URL of a backend: the given one, else that of the Secret.
     fn url<U>(
         &mut self,
         given: Option<String>,
-        store: &str,
+        backend: &str,
         reference: &KeyRef,
         parse: impl Fn(&str, &str) -> Result<U, FieldError>,
     ) -> Option<U> {
-        let option = format!("--{store}-url");
-        let path = format!("spec.{store}.secretKeyRef");
+        let option = format!("--{backend}-url");
+        let path = format!("spec.{backend}.secretKeyRef");
         let url = match given.filter(|url| !url.trim().is_empty()) {
             Some(url) => parse(&option, &url),
-            None => match self.documents.secret(self.sound(&path, reference)?) {
+            None => match self.documents.secret(self.valid(&path, reference)?) {
                 Ok(url) => parse(&path, &url),
                 Err((found, expected)) => {
                     self.fail(&path, found, format!("{expected}, or {option}"));
@@ -190,10 +158,10 @@ impl Reading<'_> {
         url.map_err(|error| self.errors.push(error)).ok()
     }
 
-    /// The items of a ConfigMap, if they are as many as are to be sold.
+    /// The items of a ConfigMap, if there are as many as the sale may sell.
     fn listed(&mut self, reference: &KeyRef, settings: Option<&Settings>) -> Option<Catalog> {
         let path = "spec.catalog.configMapRef";
-        let csv = match self.documents.config_map(self.sound(path, reference)?) {
+        let csv = match self.documents.config_map(self.valid(path, reference)?) {
             Ok(csv) => csv,
             Err((found, expected)) => {
                 self.fail(path, found, expected);
@@ -220,10 +188,10 @@ impl Reading<'_> {
         }
     }
 
-    /// A reference that cannot be one leads nowhere, and may be a URL that nobody should see.
-    fn sound<'r>(&self, path: &str, reference: &'r KeyRef) -> Option<&'r KeyRef> {
-        let wrong = |error: &FieldError| error.path.starts_with(path);
-        (!self.documents.errors.iter().any(wrong)).then_some(reference)
+    /// The reference, if its fields are valid. An invalid one may be a URL, which is never shown.
+    fn valid<'r>(&self, path: &str, reference: &'r KeyRef) -> Option<&'r KeyRef> {
+        let is_inside = |error: &FieldError| error.path.starts_with(path);
+        (!self.documents.errors.iter().any(is_inside)).then_some(reference)
     }
 
     fn fail(&mut self, path: &str, found: impl fmt::Display, expected: impl Into<String>) {

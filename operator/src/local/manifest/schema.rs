@@ -1,8 +1,8 @@
 //! Checks a document against the schema of its kind, as the API server does: fields that the
 //! kind does not have, types, bounds, lengths, patterns, words of a fixed set, what is missing.
 //!
-//! Promises: says everything that is wrong with it; shows no value of a Secret (of unknown fields
-//! it says the names), and none that stands where a reference to a Secret should.
+//! Guarantees: all errors are found; no value of a Secret is shown (of unknown fields the name is),
+//! and no value that stands in the place of a reference to a Secret.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use crate::crd::FlashSale;
 use crate::planner::{FieldError, quoted};
 
-/// What is found where a kind has no field of that name.
+/// Found instead of a field of the kind.
 pub(super) const UNKNOWN: &str = "an unknown field";
 
-/// The schema of a FlashSale, with what every resource has.
+/// The schema of a FlashSale, with the fields of every resource.
 pub(super) fn flash_sale() -> Value {
     let crd = FlashSale::crd();
     let version = crd.spec.versions.first();
@@ -25,7 +25,7 @@ pub(super) fn flash_sale() -> Value {
     let mut schema =
         serde_json::to_value(schema.and_then(|schema| schema.open_api_v3_schema.as_ref()))
             .unwrap_or_default();
-    // The definition leaves out what the API server adds to every resource.
+    // The definition leaves out the fields that the API server adds to every resource.
     schema["properties"]["apiVersion"] = json!({"type": "string"});
     schema["properties"]["kind"] = json!({"type": "string"});
     schema["properties"]["metadata"] = of::<ObjectMeta>();
@@ -33,13 +33,13 @@ pub(super) fn flash_sale() -> Value {
     schema
 }
 
-/// The schema of something that Kubernetes defines itself.
+/// The schema of a kind of Kubernetes.
 pub(super) fn of<T: JsonSchema>() -> Value {
     let settings = SchemaSettings::openapi3().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<T>().into()
 }
 
-/// A field with nothing behind its colon is as good as none.
+/// A field without a value counts as missing.
 pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields
@@ -52,7 +52,7 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// Everything in which a document is not as its schema says.
+/// All errors of a document against its schema.
 pub(super) fn check(schema: &Value, document: &Value, secret: bool) -> Vec<FieldError> {
     let mut check = Check {
         secret,
@@ -76,7 +76,7 @@ impl Check {
         });
     }
 
-    /// What is there, as far as it may be shown.
+    /// The value, as far as it may be shown.
     fn found(&self, path: &str, value: &Value) -> String {
         let hidden = self.secret || path.contains("secretKeyRef");
         match value {

@@ -47,8 +47,8 @@ fn whole() -> String {
     format!("{FLASH_SALE}{REFERRED_TO}")
 }
 
-fn urls(redis: &str, postgres: &str) -> StoreUrls {
-    StoreUrls {
+fn urls(redis: &str, postgres: &str) -> BackendUrls {
+    BackendUrls {
         redis: RedisUrl::parse("", redis).unwrap(),
         postgres: PostgresUrl::parse("", postgres).unwrap(),
     }
@@ -71,7 +71,7 @@ fn a_file_with_everything_in_it_is_read() {
         manifest.urls == urls,
         "one is written as text, one in base64"
     );
-    let Goods::Listed(catalog) = manifest.goods else {
+    let ResolvedCatalog::Listed(catalog) = manifest.catalog else {
         panic!("the ConfigMap is not read")
     };
     assert_eq!(catalog.by_id("mug-2").unwrap().name, "Red mug");
@@ -121,13 +121,25 @@ fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
     }
 }
 
+fn change(from: &str, to: &str) -> String {
+    assert!(whole().contains(from), "{from}");
+    whole().replacen(from, to, 1)
+}
+
+/// Each text is refused with a message that contains what is expected.
+fn assert_refused(cases: impl IntoIterator<Item = (&'static str, String, &'static str)>) {
+    for (what, text, expected) in cases {
+        let message = refusal(&text);
+        assert!(
+            message.contains(expected),
+            "{what}: `{message}` is not `{expected}`"
+        );
+    }
+}
+
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
-    let change = |from: &str, to: &str| {
-        assert!(whole().contains(from), "{from}");
-        whole().replacen(from, to, 1)
-    };
-    let cases = [
+fn an_invalid_field_of_the_spec_is_refused_with_its_line() {
+    assert_refused([
         (
             "a tab",
             change("  duration: 1h", "\tduration: 1h"),
@@ -166,6 +178,12 @@ fn what_is_wrong_is_said_with_its_line() {
             ),
             "line 6: spec.catalog: found nothing; expected a map of `key: value`",
         ),
+    ]);
+}
+
+#[test]
+fn an_invalid_document_is_refused_with_its_line() {
+    assert_refused([
         (
             "no metadata",
             change("metadata:\n  name: hourly\n  namespace: shop\n", ""),
@@ -211,14 +229,7 @@ fn what_is_wrong_is_said_with_its_line() {
             change("mug-2,Red mug,/red.jpg", "mug-1,Red mug,"),
             "line 30: ConfigMap goods, key items.csv: line 3: id: found `mug-1` again",
         ),
-    ];
-    for (what, text, expected) in cases {
-        let message = refusal(&text);
-        assert!(
-            message.contains(expected),
-            "{what}: `{message}` is not `{expected}`"
-        );
-    }
+    ]);
 }
 
 #[test]
@@ -274,7 +285,7 @@ fn a_document_behind_its_marker_a_byte_order_mark_and_other_line_ends_change_not
     let windows = format!("\u{feff}---\r\n{}", whole().replace('\n', "\r\n"));
     let read = manifest(&windows);
     assert!(read.urls == usual);
-    let Goods::Listed(catalog) = read.goods else {
+    let ResolvedCatalog::Listed(catalog) = read.catalog else {
         panic!("the ConfigMap is not read")
     };
     assert_eq!(catalog.by_id("mug-2").unwrap().name, "Red mug");

@@ -1,15 +1,16 @@
-//! Each test tells a story: what the planner does from one moment to another, with stores that
-//! do at once what they are told.
+//! What the planner does from one moment to another, with backends on which every action succeeds
+//! at once.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod changes;
+mod deletion;
 mod exceptions;
-mod removal;
 mod timeline;
 
 use super::*;
 use crate::crd::{FlashSale, SaleResult};
-use crate::planner::validate;
+use crate::planner::starts::MAX_PREPARED;
+use crate::planner::{DeletionAction, NoNext, plan_deletion, validate};
 
 fn at(time: &str) -> Timestamp {
     time.parse().unwrap()
@@ -32,10 +33,10 @@ fn settings(lines: &str) -> Settings {
 }
 
 /// A sale that was seeded for this start.
-fn seeded(settings: &Settings, start: &str) -> KnownSale {
+fn seeded(settings: &Settings, start: &str) -> ObservedSale {
     let sale = settings.sale(settings.window(at(start)), 100).unwrap();
     let seeded_at = Some(sale.window.starts_at - SignedDuration::from_mins(3));
-    KnownSale {
+    ObservedSale {
         sale,
         seeded_at,
         closed_at: None,
@@ -45,10 +46,10 @@ fn seeded(settings: &Settings, start: &str) -> KnownSale {
     }
 }
 
-fn settled(settings: &Settings, start: &str) -> KnownSale {
+fn settled(settings: &Settings, start: &str) -> ObservedSale {
     let known = seeded(settings, start);
     let end = Some(known.sale.window.ends_at);
-    KnownSale {
+    ObservedSale {
         closed_at: end,
         settled_at: end,
         retired_at: end,
@@ -57,15 +58,21 @@ fn settled(settings: &Settings, start: &str) -> KnownSale {
     }
 }
 
-fn known(sales: Vec<KnownSale>) -> Observed {
+fn known(sales: Vec<ObservedSale>) -> Observed {
     Observed {
         sales,
         ..Observed::default()
     }
 }
 
-/// Does what the plan says and writes it down; says whether the stores are different now.
-fn carry_out(
+fn position(observed: &Observed, id: &SaleId) -> usize {
+    let mut sales = observed.sales.iter();
+    let position = sales.position(|observed| observed.sale.id == *id);
+    position.expect("an observed sale")
+}
+
+/// Executes a plan and logs it; returns whether the observed state has changed.
+fn execute(
     settings: &Settings,
     plan: &Plan,
     now: Timestamp,
@@ -74,24 +81,17 @@ fn carry_out(
 ) -> bool {
     let before = world.clone();
     for action in &plan.actions {
-        let find = |world: &mut Observed, id: &SaleId| {
-            world
-                .sales
-                .iter()
-                .position(|known| known.sale.id == *id)
-                .expect("a known sale")
-        };
         let (word, id) = match action {
-            Action::KeepUp(_) => continue,
-            Action::KeepAttempts { .. } => {
-                world.attempts_kept_at = Some(now);
+            Action::Maintain(_) => continue,
+            Action::MaintainPartitions { .. } => {
+                world.partitions_maintained_at = Some(now);
                 continue;
             }
             Action::Seed(sale) => {
                 world.sales.retain(|known| known.sale.id != sale.id);
                 let sale = settings.sale(sale.window, 100).unwrap();
                 let (closed_at, settled_at) = (None, None);
-                world.sales.push(KnownSale {
+                world.sales.push(ObservedSale {
                     sale,
                     seeded_at: Some(now),
                     closed_at,
@@ -102,22 +102,22 @@ fn carry_out(
                 ("seed", &world.sales.last().unwrap().sale.id)
             }
             Action::Withdraw(id) => {
-                let n = find(world, id);
+                let n = position(world, id);
                 world.sales.remove(n);
                 ("withdraw", id)
             }
             Action::Close(id) => {
-                let n = find(world, id);
+                let n = position(world, id);
                 world.sales[n].closed_at = Some(now);
                 ("close", id)
             }
             Action::Settle(id) => {
-                let n = find(world, id);
+                let n = position(world, id);
                 world.sales[n].settled_at = Some(now);
                 ("settle", id)
             }
             Action::Retire(id) => {
-                let n = find(world, id);
+                let n = position(world, id);
                 world.sales[n].retired_at = Some(now);
                 ("retire", id)
             }
@@ -140,13 +140,13 @@ fn story(settings: &Settings, from: &str, until: &str, world: &mut Observed) -> 
         let mut rounds = 0;
         let plan = loop {
             let plan = plan(settings, now, world);
-            if !carry_out(settings, &plan, now, world, &mut log) {
+            if !execute(settings, &plan, now, world, &mut log) {
                 break plan;
             }
             rounds += 1;
             assert!(
                 rounds < 10,
-                "the planner never comes to rest at {now}: {:?}",
+                "the plan never becomes empty at {now}: {:?}",
                 plan.actions
             );
         };
@@ -158,9 +158,11 @@ fn story(settings: &Settings, from: &str, until: &str, world: &mut Observed) -> 
                 phase.as_str()
             ));
         }
-        let Some(wake_at) = plan.wake_at else { break };
-        assert!(wake_at > now, "wakes in the past");
-        now = wake_at;
+        let Some(next_change_at) = plan.next_change_at else {
+            break;
+        };
+        assert!(next_change_at > now, "the next change is in the past");
+        now = next_change_at;
     }
     log
 }
@@ -177,13 +179,13 @@ fn seeds(plan: &Plan) -> Vec<&str> {
 /// An action in words, with the hour of its sale.
 fn word(action: &Action) -> String {
     let (word, id) = match action {
-        Action::KeepUp(id) => ("keep up", id),
+        Action::Maintain(id) => ("keep up", id),
         Action::Close(id) => ("close", id),
         Action::Withdraw(id) => ("withdraw", id),
         Action::Seed(sale) => ("seed", &sale.id),
         Action::Settle(id) => ("settle", id),
         Action::Retire(id) => ("retire", id),
-        Action::KeepAttempts { .. } => return "keep attempts".to_owned(),
+        Action::MaintainPartitions { .. } => return "keep attempts".to_owned(),
     };
     format!("{word} {}", &id.starts_label()[9..])
 }

@@ -78,188 +78,54 @@ fn a_limit_for_a_user_limits_his_cart_too() {
     assert_eq!(settings.per_checkout, 3);
 }
 
-/// What is wrong, which field says so, what it must mention; whether the schema of the custom
-/// resource has a rule of its own for it, so that the API server refuses it before any operator.
+/// A patch of the spec, the field and a part of its error, and what refuses the patch first: a rule
+/// of the schema, or the settings alone.
+const INVALID: &str = r#"
+{"startAt": "2026-11-27T08:00:00Z"} | spec.schedule | found both | schema
+{"schedule": null} | spec.schedule | found neither | schema
+{"schedule": "61 * * * *"} | spec.schedule | `61 * * * *` | settings
+{"schedule": "0 0 31 2 *"} | spec.schedule | never matches | settings
+{"schedule": null, "startAt": "tomorrow"} | spec.startAt | `tomorrow` | settings
+{"schedule": null, "startAt": "9999-12-30T00:00:00Z"} | spec.startAt | 2000 to 2999 | settings
+{"timeZone": "Europe/Atlantis"} | spec.timeZone | `Europe/Atlantis` | settings
+{"duration": "0s"} | spec.duration | from 1s to 744h | schema
+{"schedule": "0 0 1 1 *", "duration": "745h"} | spec.duration | `745h` | schema
+{"duration": "an hour"} | spec.duration | `an hour` | settings
+{"duration": "1h1h"} | spec.duration | `1h1h` | settings
+{"duration": "2h"} | spec.duration | at most 1h | settings
+{"startingDeadlineSeconds": 0} | spec.startingDeadlineSeconds | found 0 | settings
+{"successfulSalesHistoryLimit": -1} | spec.successfulSalesHistoryLimit | 0 to 100 | settings
+{"failedSalesHistoryLimit": 101} | spec.failedSalesHistoryLimit | 0 to 100 | settings
+{"attemptsRetentionDays": 0} | spec.attemptsRetentionDays | 1 to 3650 | settings
+{"catalog": {"generate": null}} | spec.catalog | found neither | schema
+{"catalog": {"configMapRef": {"name": "c", "key": "k"}}} | spec.catalog | found both | schema
+{"catalog": {"generate": {"count": 0}}} | spec.catalog.generate.count | 1 to 1000000 | settings
+{"limits": {"total": 101}} | spec.limits.total | count, 100 | schema
+{"limits": {"perUser": 0}} | spec.limits.perUser | 1 to 1000 | settings
+{"limits": {"perUser": 2, "perCheckout": 3}} | spec.limits.perCheckout | perUser, 2 | schema
+{"redis": {"secretKeyRef": {"name": ""}}} | spec.redis.secretKeyRef.name | 0 characters | settings
+{"api": {"warmUp": "25h"}} | spec.api.warmUp | to 24h | schema
+{"api": {"coolDown": "25h"}} | spec.api.coolDown | to 24h | schema
+{"api": {"replicas": {"idle": 7}}} | spec.api.replicas.idle | sale, 6 | schema
+{"api": {"autoscaling": {"maxReplicas": 5}}} | spec.api.autoscaling.maxReplicas | sale, 6 | schema
+{"api": {"autoscaling": {"maxReplicas": 9}, "resources": {"requests": {"memory": "1Gi"}}}} | spec.api.resources.requests.cpu | found nothing | settings
+"#;
+
 #[test]
-fn what_cannot_be_carried_out_is_refused_with_its_field() {
-    let in_rules = true;
-    let cases = [
-        (
-            json!({"startAt": "2026-11-27T08:00:00Z"}),
-            "spec.schedule",
-            "found both",
-            in_rules,
-        ),
-        (
-            json!({"schedule": null}),
-            "spec.schedule",
-            "found neither",
-            in_rules,
-        ),
-        (
-            json!({"schedule": "61 * * * *"}),
-            "spec.schedule",
-            "`61 * * * *`",
-            false,
-        ),
-        (
-            json!({"schedule": "0 0 31 2 *"}),
-            "spec.schedule",
-            "never matches",
-            false,
-        ),
-        (
-            json!({"schedule": null, "startAt": "tomorrow"}),
-            "spec.startAt",
-            "`tomorrow`",
-            false,
-        ),
-        (
-            json!({"schedule": null, "startAt": "9999-12-30T00:00:00Z"}),
-            "spec.startAt",
-            "2000 to 2999",
-            false,
-        ),
-        (
-            json!({"timeZone": "Europe/Atlantis"}),
-            "spec.timeZone",
-            "`Europe/Atlantis`",
-            false,
-        ),
-        (
-            json!({"duration": "0s"}),
-            "spec.duration",
-            "from 1s to 744h",
-            in_rules,
-        ),
-        (
-            json!({"schedule": "0 0 1 1 *", "duration": "745h"}),
-            "spec.duration",
-            "`745h`",
-            in_rules,
-        ),
-        (
-            json!({"duration": "an hour"}),
-            "spec.duration",
-            "`an hour`",
-            false,
-        ),
-        (
-            json!({"duration": "1h1h"}),
-            "spec.duration",
-            "`1h1h`",
-            false,
-        ),
-        (
-            json!({"duration": "2h"}),
-            "spec.duration",
-            "at most 1h",
-            false,
-        ),
-        (
-            json!({"startingDeadlineSeconds": 0}),
-            "spec.startingDeadlineSeconds",
-            "found 0",
-            false,
-        ),
-        (
-            json!({"successfulSalesHistoryLimit": -1}),
-            "spec.successfulSalesHistoryLimit",
-            "0 to 100",
-            false,
-        ),
-        (
-            json!({"failedSalesHistoryLimit": 101}),
-            "spec.failedSalesHistoryLimit",
-            "0 to 100",
-            false,
-        ),
-        (
-            json!({"attemptsRetentionDays": 0}),
-            "spec.attemptsRetentionDays",
-            "1 to 3650",
-            false,
-        ),
-        (
-            json!({"catalog": {"generate": null}}),
-            "spec.catalog",
-            "found neither",
-            in_rules,
-        ),
-        (
-            json!({"catalog": {"configMapRef": {"name": "c", "key": "k"}}}),
-            "spec.catalog",
-            "found both",
-            in_rules,
-        ),
-        (
-            json!({"catalog": {"generate": {"count": 0}}}),
-            "spec.catalog.generate.count",
-            "1 to 1000000",
-            false,
-        ),
-        (
-            json!({"limits": {"total": 101}}),
-            "spec.limits.total",
-            "count, 100",
-            in_rules,
-        ),
-        (
-            json!({"limits": {"perUser": 0}}),
-            "spec.limits.perUser",
-            "1 to 1000",
-            false,
-        ),
-        (
-            json!({"limits": {"perUser": 2, "perCheckout": 3}}),
-            "spec.limits.perCheckout",
-            "perUser, 2",
-            in_rules,
-        ),
-        (
-            json!({"redis": {"secretKeyRef": {"name": ""}}}),
-            "spec.redis.secretKeyRef.name",
-            "0 characters",
-            false,
-        ),
-        (
-            json!({"api": {"warmUp": "25h"}}),
-            "spec.api.warmUp",
-            "to 24h",
-            in_rules,
-        ),
-        (
-            json!({"api": {"coolDown": "25h"}}),
-            "spec.api.coolDown",
-            "to 24h",
-            in_rules,
-        ),
-        (
-            json!({"api": {"replicas": {"idle": 7}}}),
-            "spec.api.replicas.idle",
-            "sale, 6",
-            in_rules,
-        ),
-        (
-            json!({"api": {"autoscaling": {"maxReplicas": 5}}}),
-            "spec.api.autoscaling.maxReplicas",
-            "sale, 6",
-            in_rules,
-        ),
-        (
-            json!({"api": {"autoscaling": {"maxReplicas": 9}, "resources": {"requests": {"memory": "1Gi"}}}}),
-            "spec.api.resources.requests.cpu",
-            "found nothing",
-            false,
-        ),
-    ];
-    for (patch, path, mentions, refused_by_rules) in cases {
-        let flash_sale = flash_sale(patch.clone());
-        let errors = validate(&flash_sale).expect_err(&patch.to_string());
+fn an_invalid_value_is_refused_with_its_field() {
+    let cases: Vec<&str> = INVALID.trim().lines().collect();
+    assert_eq!(cases.len(), 28);
+    for case in cases {
+        let columns: Vec<&str> = case.split('|').map(str::trim).collect();
+        let [patch, path, mentions, refused_by] = columns[..] else {
+            panic!("{case}")
+        };
+        let refused_by_rules = refused_by == "schema";
+        let flash_sale = flash_sale(serde_json::from_str(patch).expect(patch));
+        let errors = validate(&flash_sale).expect_err(patch);
         let error = errors.iter().find(|error| error.path == path);
-        let error = error
-            .unwrap_or_else(|| panic!("{patch}: {errors:?}"))
-            .to_string();
+        let error = error.unwrap_or_else(|| panic!("{patch}: {errors:?}"));
+        let error = error.to_string();
         assert!(
             error.contains(mentions),
             "{patch}: `{error}` does not mention `{mentions}`"

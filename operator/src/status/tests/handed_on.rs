@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn before_the_first_look_what_is_known_of_the_sales_stays() {
+fn before_the_first_observation_the_status_of_the_sales_stays() {
     let over = PastSale {
         id: "shop.hourly.20261123T0700Z".into(),
         started_at: Time(at("07:00:00")),
@@ -21,10 +21,10 @@ fn before_the_first_look_what_is_known_of_the_sales_stays() {
     );
     left.history.push(over);
     let health = Health {
-        looked: false,
+        observed: false,
         ..well_but(Some(redis_is_away()))
     };
-    let now = unlooked(&settings(), &health, &left, at("08:12:00"));
+    let now = before_first_observation(&settings(), &health, &left, at("08:12:00"));
     assert_eq!(reasons(&left, &now), ["NotReady"], "and not `Ended`");
     assert_eq!(now.phase, Phase::Selling);
     assert_eq!(
@@ -35,7 +35,7 @@ fn before_the_first_look_what_is_known_of_the_sales_stays() {
     assert_eq!(condition(&now, "DatabaseReady").status, "Unknown");
 
     let nothing = FlashSaleStatus::default();
-    let first = unlooked(&settings(), &health, &nothing, at("08:12:00"));
+    let first = before_first_observation(&settings(), &health, &nothing, at("08:12:00"));
     assert_eq!(first.phase, Phase::Pending);
     assert_eq!(condition(&first, "Selling").status, "Unknown");
 }
@@ -86,11 +86,11 @@ fn a_status_of_another_flash_sale_is_not_taken_over() {
         &FlashSaleStatus::default(),
         at("08:10:00"),
     );
-    assert_eq!(of_this(status.clone(), &ours), status);
+    assert_eq!(of_flash_sale(status.clone(), &ours), status);
     for (namespace, name) in [("shop", "hourl"), ("shop", "hourly.b"), ("sho", "hourly")] {
         let other = FlashSaleName::new(namespace, name).unwrap();
         assert_eq!(
-            of_this(status.clone(), &other),
+            of_flash_sale(status.clone(), &other),
             FlashSaleStatus::default(),
             "{other}"
         );

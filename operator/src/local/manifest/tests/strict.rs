@@ -165,12 +165,12 @@ fn bounds_of_the_definition_hold_here_too() {
             message.contains(expected),
             "`{message}` is not `{expected}`"
         );
-        assert_eq!(
-            message.lines().count(),
-            1,
-            "one fault, one message: {message}"
-        );
+        assert_eq!(message.lines().count(), 1, "one message: {message}");
     }
+}
+
+#[test]
+fn a_long_text_is_refused_and_shown_in_part() {
     let long = format!("\"0 {} * * *\"", "1,".repeat(60) + "2");
     let message = refusal(&whole().replace("\"0 * * * *\"", &long));
     assert!(

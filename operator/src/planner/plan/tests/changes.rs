@@ -134,7 +134,7 @@ fn a_late_sale_of_an_older_schedule_covers_the_starts_inside_its_window() {
     // Half seeded by the hourly schedule; its window stays, whatever the schedule is now.
     let before = settings("schedule: '0 * * * *'\nduration: 1h");
     let after = settings("schedule: '*/30 * * * *'\nduration: 30m");
-    let half = KnownSale {
+    let half = ObservedSale {
         seeded_at: None,
         ..seeded(&before, "2026-11-23T08:00:00Z")
     };

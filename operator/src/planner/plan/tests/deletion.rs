@@ -6,32 +6,32 @@ use super::*;
 fn end(world: &mut Observed, now: &str) -> Vec<String> {
     let mut log = Vec::new();
     loop {
-        let left = removal(world, at(now));
+        let left = plan_deletion(world, at(now));
         if left.is_empty() {
             return log;
         }
         assert!(log.len() < 20, "it never comes to an end: {log:?}");
         for step in left {
-            let (Removal::Stop(id)
-            | Removal::Withdraw(id)
-            | Removal::Settle(id)
-            | Removal::Retire(id)) = &step;
+            let (DeletionAction::EndEarly(id)
+            | DeletionAction::Withdraw(id)
+            | DeletionAction::Settle(id)
+            | DeletionAction::Retire(id)) = &step;
             let mut sales = world.sales.iter();
             let n = sales.position(|known| known.sale.id == *id).unwrap();
             let word = match step {
-                Removal::Stop(_) => {
+                DeletionAction::EndEarly(_) => {
                     world.sales[n].closed_at = Some(at(now));
                     "stop"
                 }
-                Removal::Settle(_) => {
+                DeletionAction::Settle(_) => {
                     world.sales[n].settled_at = Some(at(now));
                     "settle"
                 }
-                Removal::Retire(_) => {
+                DeletionAction::Retire(_) => {
                     world.sales[n].retired_at = Some(at(now));
                     "retire"
                 }
-                Removal::Withdraw(ref id) => {
+                DeletionAction::Withdraw(ref id) => {
                     let label = id.starts_label()[9..].to_owned();
                     world.sales.remove(n);
                     log.push(format!("withdraw {label}"));
@@ -68,11 +68,11 @@ fn what_sells_is_stopped_first_and_what_has_not_begun_never_begins() {
 fn what_another_operator_has_left_half_done_is_brought_to_its_end() {
     let settings = settings(HOURLY);
     let ended = seeded(&settings, "2026-11-23T08:00:00Z");
-    let closed = KnownSale {
+    let closed = ObservedSale {
         closed_at: Some(at("2026-11-23T09:30:00Z")),
         ..seeded(&settings, "2026-11-23T09:00:00Z")
     };
-    let begun = KnownSale {
+    let begun = ObservedSale {
         seeded_at: None,
         ..seeded(&settings, "2026-11-23T07:00:00Z")
     };

@@ -81,7 +81,7 @@ fn a_seeding_that_was_cut_short_is_taken_up_again_where_it_was_left_or_noted_as_
     let settings = settings("schedule: '0 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60");
     // In Postgres, with the window of the manifest that was there at that time; not in Redis.
     let half = || {
-        known(vec![KnownSale {
+        known(vec![ObservedSale {
             seeded_at: None,
             ..seeded(&before, "2026-11-23T08:00:00Z")
         }])
@@ -145,7 +145,7 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
         .actions
         .into_iter()
         .filter_map(|action| match action {
-            Action::KeepUp(id) => Some(id.starts_label().to_owned()),
+            Action::Maintain(id) => Some(id.starts_label().to_owned()),
             _ => None,
         })
         .collect();
@@ -170,12 +170,12 @@ fn what_sells_comes_before_a_long_seeding_and_that_before_what_can_wait() {
     let settings =
         settings("schedule: '0 * * * *'\nduration: 1h\napi: {coolDown: 0s, warmUp: 1h5m}");
     let world = known(vec![
-        KnownSale {
+        ObservedSale {
             closed_at: Some(at("2026-11-23T06:00:00Z")),
             settled_at: Some(at("2026-11-23T06:00:00Z")),
             ..seeded(&settings, "2026-11-23T05:00:00Z")
         },
-        KnownSale {
+        ObservedSale {
             closed_at: Some(at("2026-11-23T07:00:00Z")),
             ..seeded(&settings, "2026-11-23T06:00:00Z")
         },
@@ -204,13 +204,13 @@ fn what_sells_comes_before_a_long_seeding_and_that_before_what_can_wait() {
 #[test]
 fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() {
     let strict = settings("schedule: '0 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60");
-    let half = KnownSale {
+    let half = ObservedSale {
         seeded_at: None,
         ..seeded(&strict, "2026-11-23T08:00:00Z")
     };
     let mut world = known(vec![half.clone()]);
     assert_eq!(
-        plan(&strict, at("2026-11-23T08:00:30Z"), &world).wake_at,
+        plan(&strict, at("2026-11-23T08:00:30Z"), &world).next_change_at,
         Some(at("2026-11-23T08:01:00.000000001Z"))
     );
     let story = story(
@@ -233,7 +233,7 @@ fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() 
     assert_eq!(plan_now.history.len(), 1);
 
     // But what has sold something was opened, whatever its row says, and is looked after.
-    let world = known(vec![KnownSale { sold: 1, ..half }]);
+    let world = known(vec![ObservedSale { sold: 1, ..half }]);
     let plan_now = plan(&strict, at("2026-11-23T08:10:00Z"), &world);
     assert_eq!(plan_now.phase, Phase::Selling);
     assert_eq!(word(&plan_now.actions[0]), "keep up 0800Z");

@@ -53,7 +53,7 @@ fn sales_back_to_back_prepare_the_next_one_while_one_is_open() {
 fn pods_are_up_from_warm_up_to_cool_down() {
     let settings = settings(HOURLY);
     let sale = || seeded(&settings, "2026-11-23T08:00:00Z");
-    let over = || KnownSale {
+    let over = || ObservedSale {
         retired_at: None,
         ..settled(&settings, "2026-11-23T08:00:00Z")
     };
@@ -164,7 +164,7 @@ fn where_a_clock_change_brings_two_starts_together_the_first_sale_ends_when_the_
 #[test]
 fn a_sale_in_progress_is_attended_every_second_and_one_far_away_is_not() {
     let settings = settings(HOURLY);
-    let open = known(vec![KnownSale {
+    let open = known(vec![ObservedSale {
         sold: 100,
         ..seeded(&settings, "2026-11-23T08:00:00Z")
     }]);
@@ -172,32 +172,32 @@ fn a_sale_in_progress_is_attended_every_second_and_one_far_away_is_not() {
 
     let sold_out = plan_at("2026-11-23T08:10:00Z", &open);
     assert_eq!(sold_out.phase, Phase::SoldOut);
-    assert!(sold_out.attend);
+    assert!(sold_out.in_progress);
     assert!(
         sold_out
             .actions
             .iter()
-            .any(|action| matches!(action, Action::KeepUp(_)))
+            .any(|action| matches!(action, Action::Maintain(_)))
     );
 
     let at_rest = Observed {
-        attempts_kept_at: Some(at("2026-11-23T08:30:00Z")),
+        partitions_maintained_at: Some(at("2026-11-23T08:30:00Z")),
         ..known(vec![])
     };
     let rest = plan_at("2026-11-23T08:40:00Z", &at_rest);
-    assert_eq!((rest.attend, rest.actions), (false, vec![]));
-    assert_eq!(rest.wake_at, Some(at("2026-11-23T08:57:00Z")));
+    assert_eq!((rest.in_progress, rest.actions), (false, vec![]));
+    assert_eq!(rest.next_change_at, Some(at("2026-11-23T08:57:00Z")));
 }
 
 #[test]
 fn the_attempts_are_kept_in_order_once_in_six_hours() {
     let settings = settings("startAt: 2027-01-01T00:00:00Z\nattemptsRetentionDays: 7");
     let kept = |kept_at: Option<&str>| Observed {
-        attempts_kept_at: kept_at.map(at),
+        partitions_maintained_at: kept_at.map(at),
         ..known(vec![])
     };
     let now = at("2026-11-23T12:00:00Z");
-    let keep = vec![Action::KeepAttempts { days: 7 }];
+    let keep = vec![Action::MaintainPartitions { retention_days: 7 }];
     assert_eq!(plan(&settings, now, &kept(None)).actions, keep);
     assert_eq!(
         plan(&settings, now, &kept(Some("2026-11-23T06:00:00Z"))).actions,
@@ -205,7 +205,7 @@ fn the_attempts_are_kept_in_order_once_in_six_hours() {
     );
     let not_yet = plan(&settings, now, &kept(Some("2026-11-23T06:00:01Z")));
     assert_eq!(
-        (not_yet.actions, not_yet.wake_at),
+        (not_yet.actions, not_yet.next_change_at),
         (vec![], Some(at("2026-11-23T12:00:01Z")))
     );
 }

@@ -1,18 +1,15 @@
-//! A cluster's API, stores, and operators that carry out what is in one namespace.
+//! A namespace of an API server with backends of its own, and operators for it.
+
+mod operator;
+mod servers;
 
 use std::fmt::Debug;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use flashsale_engine::sale::FlashSaleName;
-use flashsale_engine::sales::SaleRecord;
+use flashsale_engine::{FlashSaleName, SaleRecord};
 use flashsale_operator::crd::{FlashSale, FlashSaleStatus, Phase};
-use flashsale_servers::{KubeApi, Postgres, RedisCluster};
+use flashsale_servers::KubeApi;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -25,7 +22,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::backends::{self, start_postgres};
+pub use operator::Operator;
+use servers::shared;
+pub use servers::start_kubernetes;
+
+use super::backends;
 
 /// How long the Lease of an operator is good for here.
 pub const LEASE_SECONDS: u64 = 3;
@@ -33,43 +34,7 @@ pub const LEASE_SECONDS: u64 = 3;
 /// More than anything takes here, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Servers that no test breaks. They end with the program.
-struct Shared {
-    kubernetes: KubeApi,
-    redis: RedisCluster,
-    postgres: Postgres,
-}
-
-fn shared() -> &'static Shared {
-    static SHARED: OnceLock<Shared> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        let kubernetes = std::thread::spawn(start_kubernetes);
-        Shared {
-            postgres: start_postgres(),
-            redis: RedisCluster::single().unwrap(),
-            kubernetes: kubernetes.join().unwrap(),
-        }
-    })
-}
-
-/// An API server that knows FlashSales.
-pub fn start_kubernetes() -> KubeApi {
-    let kubernetes = KubeApi::start().unwrap();
-    let definition = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../crds/flashsales.flashsale.dev.yaml"
-    );
-    let run = |arguments: &[&str]| {
-        let output = kubernetes.kubectl().args(arguments).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-    };
-    run(&["apply", "-f", definition]);
-    let established = "--for=condition=Established";
-    run(&["wait", established, "crd/flashsales.flashsale.dev"]);
-    kubernetes
-}
-
-/// A namespace with stores of its own.
+/// A namespace with backends of its own.
 pub struct World {
     pub namespace: &'static str,
     pub client: Client,
@@ -93,7 +58,7 @@ impl World {
         Self::on(namespace, &shared.kubernetes).await
     }
 
-    /// On this API server and the shared stores.
+    /// On this API server and the shared backends.
     pub async fn on(namespace: &'static str, kubernetes: &KubeApi) -> Self {
         // Whoever is second in this process is refused, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -165,7 +130,7 @@ impl World {
         api.patch(name, &params, &patch).await.unwrap();
     }
 
-    /// A FlashSale that sells 50 items of the stores in the Secret, with these further fields.
+    /// A FlashSale that sells 50 items on the backends in the Secret, with these further fields.
     pub async fn flash_sale(&self, name: &str, more: Value) -> FlashSale {
         let mut spec = json!({
             "catalog": {"generate": {"count": 50}},
@@ -266,7 +231,7 @@ impl World {
         found.await.status.unwrap()
     }
 
-    /// Waits until an event with this reason is told of a FlashSale, and returns its note.
+    /// Waits until an event with this reason is published about a FlashSale, and returns its note.
     pub async fn await_event(&self, name: &str, reason: &str) -> String {
         let begun = Instant::now();
         loop {
@@ -301,18 +266,13 @@ impl World {
 
     pub fn operator_with(&self, identity: &str, lease_seconds: u64) -> Operator {
         let log = self.folder.path().join(format!("log-{identity}"));
-        let child = Command::new(env!("CARGO_BIN_EXE_flashsale-operator"))
-            .args(["run", "--listen=127.0.0.1:0", "--api-image=shop:1"])
-            .args(["--lease-namespace", self.namespace])
-            .arg(format!("--lease-seconds={lease_seconds}"))
-            .args(["--namespace", self.namespace, "--identity", identity])
-            .env("KUBECONFIG", &self.kubeconfig)
-            .env("RUST_LOG", "info")
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        Operator { child, log }
+        Operator::start(
+            self.namespace,
+            identity,
+            lease_seconds,
+            &self.kubeconfig,
+            log,
+        )
     }
 
     fn logs(&self) -> String {
@@ -339,83 +299,6 @@ impl World {
     pub fn redis_holds(&self, name: &str) -> bool {
         let keys = backends::ask_redis(&self.redis, "KEYS *");
         keys.contains(&format!("{{{}.{name}", self.namespace))
-    }
-}
-
-/// A running operator. Dropping it kills it.
-pub struct Operator {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Operator {
-    pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM; waits until it has ended, and answers its exit code.
-    pub fn terminate(&mut self) -> i32 {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(pid).status().unwrap().success());
-        self.child.wait().unwrap().code().unwrap()
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// What the kernel says of the process, in a file of its folder in /proc.
-    pub fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
-    }
-
-    /// What a path of its own port answers.
-    pub async fn ask(&self, path: &str) -> String {
-        let begun = Instant::now();
-        let address = loop {
-            let log = self.log();
-            let started = log.lines().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                Some(line.get("listen")?.as_str()?.to_owned())
-            });
-            match started {
-                Some(address) => break address,
-                None => assert!(begun.elapsed() < LIMIT, "it does not listen: {log}"),
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        tokio::task::spawn_blocking(move || {
-            let mut stream = TcpStream::connect(address).unwrap();
-            stream.write_all(request.as_bytes()).unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            answer
-        })
-        .await
-        .unwrap()
-    }
-
-    /// Whether it leads, as its metrics say.
-    pub async fn leads(&self) -> bool {
-        let metrics = self.ask("/metrics").await;
-        metrics.contains("\nflashsale_operator_leading 1")
-    }
-
-    pub async fn await_leading(&self, leads: bool) {
-        let begun = Instant::now();
-        while self.leads().await != leads {
-            assert!(begun.elapsed() < LIMIT, "never leads: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

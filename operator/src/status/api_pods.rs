@@ -1,31 +1,32 @@
-//! What is told about the API pods, beside what is told about the sales.
+//! The part of the status that describes the API pods.
 
 use jiff::Timestamp;
 
+use super::changes::Change;
 use super::conditions::{Conditions, find};
-use super::{Change, FlashSaleStatus};
+use crate::crd::FlashSaleStatus;
 
 /// The API pods of a FlashSale.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pods {
-    /// How many are wanted.
-    pub wanted: i32,
-    /// How many there are.
+pub struct ApiPods {
+    /// The desired number.
+    pub desired: i32,
+    /// The observed number.
     pub total: i32,
     /// How many of them are ready.
     pub ready: i32,
-    /// Why they, or what stands around them, could not be made.
-    pub fault: Option<String>,
+    /// Why they, or the objects around them, could not be applied.
+    pub error: Option<String>,
     /// Their label selector.
     pub selector: String,
 }
 
-/// Adds what is known of the pods to a status of the sales. `before` is the status that was last
-/// told, pods included.
-pub fn with_pods(
+/// Adds the observed pods to a status of the sales. `before` is the status that was last written,
+/// pods included.
+pub fn with_api_pods(
     status: FlashSaleStatus,
     before: &FlashSaleStatus,
-    pods: &Pods,
+    pods: &ApiPods,
     now: Timestamp,
 ) -> (FlashSaleStatus, Vec<Change>) {
     let opened = status.active_sale.as_ref().map(|sale| sale.id.clone());
@@ -35,16 +36,16 @@ pub fn with_pods(
         now,
         list: status.conditions,
     };
-    let Pods {
-        wanted,
+    let ApiPods {
+        desired,
         ready,
-        fault,
+        error,
         ..
     } = pods;
-    let counted = format!("{ready} of {wanted} API pods are ready");
-    match fault {
-        Some(fault) => conditions.set("ApiAvailable", false, "NotApplied", fault),
-        None if ready >= wanted => conditions.set("ApiAvailable", true, "PodsReady", &*counted),
+    let counted = format!("{ready} of {desired} API pods are ready");
+    match error {
+        Some(error) => conditions.set("ApiAvailable", false, "NotApplied", error),
+        None if ready >= desired => conditions.set("ApiAvailable", true, "PodsReady", &*counted),
         None => conditions.set("ApiAvailable", false, "PodsNotReady", &*counted),
     }
     let mut changes = Vec::new();
@@ -52,19 +53,19 @@ pub fn with_pods(
         let condition = find(conditions, "ApiAvailable");
         condition.is_some_and(|condition| condition.reason == "NotApplied")
     };
-    if let Some(fault) = fault
+    if let Some(error) = error
         && !failed(&before.conditions)
     {
         changes.push(Change {
             reason: "NotApplied",
-            message: fault.clone(),
+            message: error.clone(),
             warning: true,
         });
     }
     let open = |status: &FlashSaleStatus| status.active_sale.as_ref().map(|sale| sale.id.clone());
     let opened = opened.filter(|id| open(before).as_ref() != Some(id));
     if let Some(id) = opened
-        && ready < wanted
+        && ready < desired
     {
         changes.push(Change {
             reason: "NotEnoughPods",
