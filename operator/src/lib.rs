@@ -1,22 +1,17 @@
 //! The operator of flash sales.
 //!
-//! A pure core in an imperative shell. The core: [`api`] says what a manifest looks like,
-//! [`settings`] what makes sense, [`schedule`] when sales open, [`plan`] what is to be done now,
-//! [`report`] what is told about it. The shell: [`driver`] carries plans out on the [`stores`],
-//! [`local`] drives one [`manifest`] without Kubernetes, [`kubernetes`] the FlashSales of a cluster,
-//! for which [`resources`] says what stands there for each, and [`removal`] what is left to do when
-//! one is deleted.
+//! A pure core in an imperative shell. Each layer uses only the layers before it:
+//! [`crd`] holds the types of the resource; [`planner`] decides what is due, [`resources`] builds
+//! Kubernetes objects and [`status`] computes what the resource reports, all three as functions of
+//! values; [`backends`] connects to Redis and Postgres; [`driver`] executes plans on them;
+//! [`controller`] reconciles the FlashSales of a Kubernetes cluster and [`local`] one manifest
+//! without Kubernetes.
 
-pub mod api;
+pub mod backends;
+pub mod controller;
 pub mod crd;
 pub mod driver;
-pub mod kubernetes;
 pub mod local;
-pub mod manifest;
-pub mod plan;
-pub mod removal;
-pub mod report;
+pub mod planner;
 pub mod resources;
-pub mod schedule;
-pub mod settings;
-pub mod stores;
+pub mod status;

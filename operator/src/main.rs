@@ -1,4 +1,4 @@
-//! `flashsale-operator`: carries flash sales out.
+//! `flashsale-operator`: reconciles FlashSales.
 
 use std::error::Error;
 use std::io::{ErrorKind, Write as _};
@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use flashsale_engine::Logging;
-use flashsale_operator::kubernetes::{self, RunSettings};
+use flashsale_engine::{Ambient, Logging};
+use flashsale_operator::backends::PostgresUrl;
+use flashsale_operator::controller::{self, RunSettings};
+use flashsale_operator::crd;
+use flashsale_operator::local::manifest::GivenUrls;
 use flashsale_operator::local::{self, LocalSettings};
-use flashsale_operator::stores::PostgresUrl;
-use flashsale_operator::{crd, manifest::GivenUrls};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Carries flash sales out: prepares, closes and settles them as their schedule says.
+/// Runs flash sales: seeds, closes and settles them on schedule.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -23,13 +24,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Carries out the FlashSale of one manifest, without Kubernetes, until it is stopped.
+    /// Runs the FlashSale of one manifest, without Kubernetes, until it is stopped.
     Local {
         /// A file of YAML with one FlashSale; it may hold the Secrets and ConfigMaps that the
         /// FlashSale refers to, as further documents.
         #[arg(long, value_name = "FILE")]
         manifest: PathBuf,
-        /// Nodes of the Redis Cluster, divided by commas; instead of spec.redis.
+        /// Nodes of the Redis Cluster, separated by commas; instead of spec.redis.
         #[arg(
             long,
             value_name = "URL",
@@ -49,11 +50,11 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         status_file: Option<PathBuf>,
     },
-    /// Carries out the FlashSales of a Kubernetes cluster until it is stopped.
+    /// Reconciles the FlashSales of a Kubernetes cluster until it is stopped.
     Run(Box<RunSettings>),
     /// Prints the definition of the custom resource.
     Crd,
-    /// Brings the schema of a Postgres database up to date.
+    /// Migrates the schema of a Postgres database.
     Migrate {
         /// The Postgres database.
         #[arg(
@@ -68,13 +69,13 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // Two TLS libraries bring a provider each; without a choice neither would start. That one
-    // was chosen before is no fault.
+    // Two TLS libraries bring a provider each, and neither works without a choice. An error means
+    // that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(Cli::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody listens, the exit code still tells.
+            // A closed stderr leaves the exit code.
             let _ = writeln!(std::io::stderr(), "{error}");
             ExitCode::FAILURE
         }
@@ -95,24 +96,24 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 urls,
                 status_file,
             };
-            logged(local::run(settings)).await
+            with_log(local::run(settings, Ambient::system()?)).await
         }
         Command::Run(settings) => {
             let log = Logging::start_on_stderr()?;
-            let outcome = kubernetes::run(*settings, stopped()).await;
+            let outcome = controller::run(*settings, Ambient::system()?, stopped()).await;
             log.flush();
             Ok(outcome?)
         }
         Command::Crd => print(&crd::yaml()?),
         Command::Migrate { postgres_url } => {
             let url = PostgresUrl::parse("--postgres-url", &postgres_url.unwrap_or_default())?;
-            logged(flashsale_engine::migrate(url.as_str())).await
+            with_log(flashsale_engine::migrate(url.as_str())).await
         }
     }
 }
 
-/// Does some work, until it is done or the process is told to stop, with the log on stderr.
-async fn logged<E: Error + 'static>(
+/// Runs until the work is done or a signal stops the process, with the log on stderr.
+async fn with_log<E: Error + 'static>(
     work: impl Future<Output = Result<(), E>>,
 ) -> Result<(), Box<dyn Error>> {
     let log = Logging::start_on_stderr()?;
@@ -124,7 +125,7 @@ async fn logged<E: Error + 'static>(
     outcome
 }
 
-/// Whoever reads may have read enough.
+/// The reader of a pipe may have closed it.
 fn print(text: &str) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -133,15 +134,15 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The same, where a signal that cannot be listened for never comes.
+/// As [`stop`], but without signal handlers it never returns.
 async fn stopped() {
     if let Err(error) = stop().await {
-        tracing::error!(%error, "signals cannot be listened for");
+        tracing::error!(%error, "the signal handlers cannot be installed");
         std::future::pending().await
     }
 }
 
-/// Ctrl-C or SIGTERM. Whatever was being done can be done again.
+/// Waits for Ctrl-C or SIGTERM. All work can be repeated.
 async fn stop() -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,8 +1,9 @@
-//! The number of pods under load, where it may grow with it.
+//! The HorizontalPodAutoscaler of the API pods.
 //!
-//! The operator moves the minimum, ahead of a sale and after it, so that the pods of a sale are
-//! there before its load is: a measured load would bring them late, and within its tolerance not
-//! all of them. The Deployment then says no number, else the two would undo each other.
+//! The operator changes the minimum before and after a sale, so that the pods of a sale are ready
+//! before its load: a measured load adds them late, and within its tolerance not all of them. The
+//! Deployment then has no `replicas`, because the operator and the autoscaler would undo each
+//! other's number.
 
 use k8s_openapi::api::autoscaling::v2::{
     CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscaler,
@@ -10,14 +11,14 @@ use k8s_openapi::api::autoscaling::v2::{
     ResourceMetricSource,
 };
 
-use super::Inputs;
+use super::inputs::Inputs;
 
-/// For how long a load has to be low before pods go: a sale that pauses has not ended.
+/// How long the load must be low before pods are removed: a pause is not the end of a sale.
 const SCALE_DOWN_AFTER_SECONDS: i32 = 300;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Option<HorizontalPodAutoscaler> {
-    let wanted = inputs.flash_sale.spec.api.autoscaling.as_ref()?;
-    // It does not scale from or to nothing: that needs a metric that is there without pods.
+    let autoscaling = inputs.flash_sale.spec.api.autoscaling.as_ref()?;
+    // An autoscaler does not scale from or to zero: that needs a metric that exists without pods.
     let min_replicas = inputs.replicas.max(1);
     Some(HorizontalPodAutoscaler {
         metadata: inputs.metadata(),
@@ -28,28 +29,28 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Option<HorizontalPodAutoscaler> {
                 name: inputs.child_name(),
             },
             min_replicas: Some(min_replicas),
-            max_replicas: wanted.max_replicas.max(min_replicas),
+            max_replicas: autoscaling.max_replicas.max(min_replicas),
             metrics: Some(vec![MetricSpec {
                 type_: "Resource".to_owned(),
                 resource: Some(ResourceMetricSource {
                     name: "cpu".to_owned(),
                     target: MetricTarget {
                         type_: "Utilization".to_owned(),
-                        average_utilization: Some(wanted.target_cpu_utilization_percentage),
+                        average_utilization: Some(autoscaling.target_cpu_utilization_percentage),
                         ..MetricTarget::default()
                     },
                 }),
                 ..MetricSpec::default()
             }]),
             behavior: Some(HorizontalPodAutoscalerBehavior {
-                // A rush lasts minutes: twice as many every 15 seconds, at least four more.
+                // The peak load lasts minutes: the number doubles every 15 seconds, by at least four.
                 scale_up: Some(HPAScalingRules {
                     stabilization_window_seconds: Some(0),
                     select_policy: Some("Max".to_owned()),
                     policies: Some(vec![policy("Percent", 100, 15), policy("Pods", 4, 15)]),
                     ..HPAScalingRules::default()
                 }),
-                // Pods cost less than a rush that finds too few of them.
+                // Spare pods cost less than too few pods at the peak load.
                 scale_down: Some(HPAScalingRules {
                     stabilization_window_seconds: Some(SCALE_DOWN_AFTER_SECONDS),
                     select_policy: Some("Max".to_owned()),

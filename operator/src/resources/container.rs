@@ -1,4 +1,4 @@
-//! The container of an API pod: its program, what it is told, and how it is watched.
+//! The container of an API pod: its program, its settings and its probes.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
-use super::Inputs;
-use crate::api::KeyRef;
+use super::inputs::Inputs;
+use crate::crd::KeyRef;
 
 /// A port of the container.
 #[derive(Clone, Copy)]
@@ -20,30 +20,30 @@ pub(super) struct Port {
     pub(super) number: i32,
 }
 
-/// For clients.
+/// The port for clients.
 pub(super) const HTTP: Port = Port {
     name: "http",
     number: 8080,
 };
 
-/// For probes and metrics.
+/// The port for probes and metrics.
 pub(super) const INTERNAL: Port = Port {
     name: "internal",
     number: 9090,
 };
 
-/// For how long a pod that ends still accepts requests: until the proxies of all nodes, and what
-/// stands before them, have taken it off their lists.
+/// How long a terminating pod accepts requests: until the proxies of all nodes and the load
+/// balancers have removed its endpoint.
 const DRAIN_SECONDS: i64 = 5;
 
 /// How long a request may take.
 const REQUEST_TIMEOUT_SECONDS: i64 = 10;
 
-/// For how long an API process settles its last claims and attempts at most.
+/// How long an API process settles its last claims and attempts at most.
 const SETTLE_SECONDS: i64 = 15;
 
-/// A pod that is killed before it has finished all three drops requests; a process that needs
-/// less ends by itself. On top, some time for a process that gets little of a busy node.
+/// A pod that is killed before all three have ended drops requests; a process that needs less time
+/// exits earlier. The sum has a reserve for a process that gets little CPU of a busy node.
 pub(super) const TERMINATION_GRACE_SECONDS: i64 =
     DRAIN_SECONDS + REQUEST_TIMEOUT_SECONDS + SETTLE_SECONDS + 10;
 
@@ -69,7 +69,7 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Container {
             }),
             ..SecurityContext::default()
         }),
-        // It answers as soon as it runs, and the others wait for it: asked often.
+        // The process answers as soon as it runs, and the other probes wait for this one.
         startup_probe: Some(Probe {
             period_seconds: Some(1),
             timeout_seconds: Some(1),
@@ -82,8 +82,8 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Container {
             failure_threshold: Some(3),
             ..probe("/readyz")
         }),
-        // It asks for no store, and gives a minute: a process that is merely busy in the rush of
-        // a sale must not be killed for it.
+        // It depends on no backend, and allows a minute: a process that is busy at the peak of a
+        // sale must not be killed.
         liveness_probe: Some(Probe {
             period_seconds: Some(10),
             timeout_seconds: Some(5),
@@ -106,7 +106,7 @@ fn environment(inputs: &Inputs<'_>, resources: &ResourceRequirements) -> Vec<Env
         value("FLASHSALE_NAME", name),
         secret("FLASHSALE_REDIS_URL", &spec.redis.secret_key_ref),
         secret("FLASHSALE_POSTGRES_URL", &spec.postgres.secret_key_ref),
-        // Said here, because the time that a pod has to end is reckoned from them.
+        // Set here, because the grace period of the pod is computed from them.
         value("FLASHSALE_DRAIN_SECONDS", DRAIN_SECONDS.to_string()),
         value(
             "FLASHSALE_REQUEST_TIMEOUT_SECONDS",
@@ -140,10 +140,9 @@ fn secret(name: &str, key: &KeyRef) -> EnvVar {
     }
 }
 
-/// As many threads as the container has cores: by its limit, else by its request, each rounded
-/// up by the kubelet itself. Left to itself the process takes one for each core of the node, of
-/// which a pod with a small share has many more than it can use. Where neither is set, the whole
-/// node is its share.
+/// As many threads as the container has cores: by its limit, else by its request, each rounded up by
+/// the kubelet. By default the process starts a thread for each core of the node, which are more
+/// than a pod with a small share can use. Without a limit and a request the default is right.
 fn worker_threads(resources: &ResourceRequirements) -> Option<EnvVar> {
     let says_cpu = |amounts: &Option<BTreeMap<String, Quantity>>| {
         amounts.as_ref().is_some_and(|a| a.contains_key("cpu"))
@@ -171,7 +170,7 @@ fn container_port(port: Port) -> ContainerPort {
     ContainerPort {
         name: Some(port.name.to_owned()),
         container_port: port.number,
-        // A key of the list: server-side apply wants it said.
+        // A key of the list: server-side apply requires it.
         protocol: Some("TCP".to_owned()),
         ..ContainerPort::default()
     }

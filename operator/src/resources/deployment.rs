@@ -1,4 +1,4 @@
-//! The API pods: how many, where, and how they are replaced.
+//! The Deployment of the API pods: how many, on which nodes, and how they are replaced.
 
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
@@ -12,13 +12,14 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::container::{self, TERMINATION_GRACE_SECONDS};
-use super::{Inputs, STORES_REVISION, labels};
+use super::inputs::Inputs;
+use super::names::{STORES_REVISION, labels};
 
 /// The user of the image.
 const USER: i64 = 65532;
 
-/// For how long a new pod is ready before an old one goes: until the proxies of all nodes know
-/// of it.
+/// How long a new pod is ready before an old one is terminated: until the proxies of all nodes have
+/// its endpoint.
 const MIN_READY_SECONDS: i32 = 5;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Deployment {
@@ -26,13 +27,13 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Deployment {
     Deployment {
         metadata: inputs.metadata(),
         spec: Some(DeploymentSpec {
-            // The number belongs to the autoscaler, where there is one.
+            // The autoscaler, if there is one, owns the number.
             replicas: (!autoscaled).then_some(inputs.replicas),
             selector: inputs.selector(),
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
-                // Also in the middle of a sale there are never fewer pods than wanted. The share
-                // is rounded up: one at least.
+                // Never fewer pods than desired, also during a sale. The share is rounded up to at
+                // least one.
                 rolling_update: Some(RollingUpdateDeployment {
                     max_unavailable: Some(IntOrString::Int(0)),
                     max_surge: Some(IntOrString::String("25%".to_owned())),
@@ -47,8 +48,8 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Deployment {
     }
 }
 
-/// What it has of the user comes first, what it has to have overrides it: pods that the selector
-/// does not find would be made without end.
+/// The labels of the selector override those of the user: pods that the selector does not match
+/// would be created without end.
 fn template(inputs: &Inputs<'_>) -> PodTemplateSpec {
     let given = &inputs.flash_sale.spec.api.pod_template;
     let mut pod_labels = given.labels.clone();
@@ -74,7 +75,7 @@ fn pod(inputs: &Inputs<'_>) -> PodSpec {
     PodSpec {
         service_account_name: Some(inputs.child_name()),
         automount_service_account_token: Some(false),
-        // Variables that name other Services of the namespace could pass for ours.
+        // Variables of other Services of the namespace could be read as settings of the process.
         enable_service_links: Some(false),
         image_pull_secrets: (!pull_secrets.is_empty()).then_some(pull_secrets),
         security_context: Some(PodSecurityContext {
@@ -100,14 +101,14 @@ fn pod(inputs: &Inputs<'_>) -> PodSpec {
     }
 }
 
-/// Evenly over the values of a label of nodes. Rather two pods in one place than one too few.
+/// Evenly over the values of a node label. Two pods on one node are better than a pod too few.
 fn spread(inputs: &Inputs<'_>, topology_key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         topology_key: topology_key.to_owned(),
         max_skew: 1,
         when_unsatisfiable: "ScheduleAnyway".to_owned(),
         label_selector: Some(inputs.selector()),
-        // Each revision by itself: else the new pods of an update make room for the old ones.
+        // Each revision alone: otherwise the new pods of a rollout are placed around the old ones.
         match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
         ..TopologySpreadConstraint::default()
     }

@@ -1,12 +1,12 @@
-//! How many pods may be taken away at once, when a node is drained: one.
+//! The PodDisruptionBudget of the API pods: one pod may be evicted at a time.
 //!
-//! In terms of what is missing and not of what stays: with none or one pod at rest a minimum
-//! would hold a drain up for ever, this never does.
+//! It limits `maxUnavailable` and not `minAvailable`: with at most one pod at rest a minimum would
+//! block the drain of a node for ever.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Inputs;
+use super::inputs::Inputs;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> PodDisruptionBudget {
     PodDisruptionBudget {
@@ -14,8 +14,8 @@ pub(super) fn build(inputs: &Inputs<'_>) -> PodDisruptionBudget {
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(inputs.selector()),
-            // Pods that are not ready serve nobody. Where all are not, because a store is away,
-            // nodes can still be drained.
+            // Pods that are not ready serve no request. If all are not ready, because a backend is
+            // away, nodes can still be drained.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

@@ -1,4 +1,4 @@
-//! The address of the pods from outside, where it is wanted.
+//! The Ingress before the Service, if the FlashSale has one.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule,
@@ -6,16 +6,16 @@ use k8s_openapi::api::networking::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::Inputs;
 use super::container::HTTP;
+use super::inputs::Inputs;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> Option<Ingress> {
-    let wanted = inputs.flash_sale.spec.api.ingress.as_ref()?;
-    let tls = wanted
+    let ingress = inputs.flash_sale.spec.api.ingress.as_ref()?;
+    let tls = ingress
         .tls_secret_name
         .clone()
         .map(|secret_name| IngressTLS {
-            hosts: Some(vec![wanted.host.clone()]),
+            hosts: Some(vec![ingress.host.clone()]),
             secret_name: Some(secret_name),
         });
     let everything = HTTPIngressPath {
@@ -34,14 +34,14 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Option<Ingress> {
     };
     Some(Ingress {
         metadata: ObjectMeta {
-            annotations: (!wanted.annotations.is_empty()).then(|| wanted.annotations.clone()),
+            annotations: (!ingress.annotations.is_empty()).then(|| ingress.annotations.clone()),
             ..inputs.metadata()
         },
         spec: Some(IngressSpec {
-            ingress_class_name: wanted.class_name.clone(),
+            ingress_class_name: ingress.class_name.clone(),
             tls: tls.map(|tls| vec![tls]),
             rules: Some(vec![IngressRule {
-                host: Some(wanted.host.clone()),
+                host: Some(ingress.host.clone()),
                 http: Some(HTTPIngressRuleValue {
                     paths: vec![everything],
                 }),

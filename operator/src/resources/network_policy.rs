@@ -1,12 +1,11 @@
-//! Who may reach the pods.
+//! The NetworkPolicy of the API pods.
 //!
-//! The public port: anybody, because Ingress controllers and load balancers come from inside and
-//! outside the cluster. The internal port: every pod of the cluster, because where Prometheus
-//! runs and how it is labelled is known only to those who installed it; it shows no secret and
-//! changes nothing. A node always reaches its own pods, so probes need no rule. No other port.
+//! The public port accepts all sources, because Ingress controllers and load balancers are inside
+//! and outside the cluster. The internal port accepts every pod of the cluster, because the
+//! namespace and the labels of Prometheus differ between clusters; it returns no secret and changes
+//! nothing. A node always reaches its own pods, so probes need no rule. No other port is open.
 //!
-//! What the pods may reach is not limited: their stores may be anywhere, and where is written in
-//! a Secret.
+//! Outgoing connections are not limited: the addresses of the backends are in a Secret.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
@@ -15,8 +14,8 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::Inputs;
 use super::container::{HTTP, INTERNAL, Port};
+use super::inputs::Inputs;
 
 pub(super) fn build(inputs: &Inputs<'_>) -> NetworkPolicy {
     let all_namespaces = NetworkPolicyPeer {

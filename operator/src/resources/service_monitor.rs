@@ -1,11 +1,12 @@
-//! The metrics of the pods, for a cluster with the Prometheus Operator.
+//! The ServiceMonitor of the API pods, for a cluster with the Prometheus Operator.
 
 use kube::ResourceExt;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::json;
 
 use super::container::INTERNAL;
-use super::{Inputs, selector};
+use super::inputs::Inputs;
+use super::names::selector;
 
 /// The kind, which not every cluster has.
 pub fn service_monitor_kind() -> ApiResource {
@@ -23,10 +24,10 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Option<DynamicObject> {
         "spec": {
             "selector": {"matchLabels": selector(&inputs.flash_sale.name_any())},
             "endpoints": [{
-                // A port of the pods behind the Service, which the Service itself does not have.
+                // A port of the pods, which the Service itself does not have.
                 "targetPort": INTERNAL.name,
                 "path": "/metrics",
-                // A rush has a shape within a minute.
+                // The load of a sale changes within a minute.
                 "interval": "15s",
             }],
         },

@@ -7,6 +7,7 @@ mod snapshots;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::crd::FlashSale;
 
 /// A FlashSale as the API server gives it, with these fields of `spec.api`.
 fn flash_sale(name: &str, api: Value) -> FlashSale {

@@ -1,6 +1,6 @@
 //! FlashSales that are deleted.
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Several operators, of which one leads.
+//! Leader election among several operators.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,8 @@ async fn a_standby_takes_over_within_the_lease_time_of_one_that_is_killed() {
     let killed = Instant::now();
     second.await_leading(true).await;
     let took = killed.elapsed();
-    // A sixth of the time for each to be seen and to be looked at, and a busy machine.
+    // A sixth of the duration until the last renewal is observed, another until the Lease is
+    // observed again, and a busy machine.
     let limit = Duration::from_secs(LEASE_SECONDS) * 4 / 3 + Duration::from_secs(2);
     assert!(took < limit, "took {took:?}");
     let lease = world.get::<Lease>(LEASE).await.unwrap();
@@ -97,7 +98,7 @@ async fn who_cannot_renew_stops_leading_and_goes_on_when_the_api_server_is_back(
     let more = json!({"schedule": "30 3 1 1 *"});
     world.flash_sale("deal", more).await;
     world
-        .await_status("it is carried out", "deal", |status| {
+        .await_status("it is reconciled", "deal", |status| {
             is_true(status, "Ready")
         })
         .await;

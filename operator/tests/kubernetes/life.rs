@@ -1,6 +1,6 @@
 //! The life of a sale, as `kubectl get` shows it.
 
-use flashsale_operator::api::Phase;
+use flashsale_operator::crd::Phase;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;

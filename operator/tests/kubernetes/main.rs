@@ -2,13 +2,13 @@
 //! No controllers run beside it: what a Deployment would do with pods is written by the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../backends/mod.rs"]
+mod backends;
 mod deletion;
 mod leading;
 mod life;
 mod many;
 mod resources;
 mod rights;
-#[path = "../stores/mod.rs"]
-mod stores;
 mod support;
 mod wrong;

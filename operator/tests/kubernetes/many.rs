@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use flashsale_servers::KubeApi;
 use kube::api::ListParams;
 use serde_json::json;
@@ -37,7 +37,7 @@ fn writes(kubernetes: &KubeApi) -> f64 {
     counted.filter_map(value).sum()
 }
 
-/// Looks at FlashSales that led to something.
+/// Reconciliations that were not idle.
 async fn work(operator: &Operator) -> String {
     let metrics = operator.ask("/metrics").await;
     let counted = metrics.lines().filter(|line| {
@@ -92,7 +92,7 @@ async fn two_hundred_flash_sales_at_once_take_little_memory_and_at_rest_no_work(
     let worked = work(&operator).await;
     tokio::time::sleep(REST).await;
     assert_eq!(writes(&kubernetes), before, "{}", operator.log());
-    assert_eq!(work(&operator).await, worked, "it has looked at stores");
+    assert_eq!(work(&operator).await, worked, "it has observed backends");
     let memory = resident_kib(&operator);
     println!("{MANY} FlashSales: {memory} KiB resident");
     assert!(memory <= MOST_MEMORY_KIB, "{memory} KiB");

@@ -1,6 +1,6 @@
 //! What stands in the cluster for a FlashSale follows it.
 
-use flashsale_operator::api::FlashSale;
+use flashsale_operator::crd::FlashSale;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};

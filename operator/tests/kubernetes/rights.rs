@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use flashsale_servers::{KubeApi, go_program};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ServiceAccount;

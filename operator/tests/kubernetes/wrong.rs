@@ -1,6 +1,6 @@
-//! FlashSales that cannot be carried out, and what they refer to.
+//! FlashSales that are refused, and their references.
 
-use flashsale_operator::api::{FlashSale, Phase};
+use flashsale_operator::crd::{FlashSale, Phase};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn a_secret_that_is_missing_is_named_and_noticed_when_it_comes() {
     assert_eq!(&note, message);
 
     world.put_secret(&world.redis, &world.postgres).await;
-    let status = world.await_status("it is carried out", "deal", |status| {
+    let status = world.await_status("it is reconciled", "deal", |status| {
         is_true(status, "Ready")
     });
     assert_eq!(status.await.phase, Phase::Scheduled);
@@ -97,7 +97,7 @@ async fn a_catalogue_of_a_config_map_is_read_again_when_it_changes() {
     let map = goods(&format!("{header}a,An item,https://x.example/a.webp\n"));
     world.apply::<ConfigMap>("goods", map).await;
     world
-        .await_status("it is carried out", "deal", |status| {
+        .await_status("it is reconciled", "deal", |status| {
             is_true(status, "Ready")
         })
         .await;
@@ -163,7 +163,7 @@ async fn an_object_that_is_malformed_keeps_no_other_waiting() {
     let operator = world.operator("one");
     world.flash_sale("deal", json!({"schedule": YEARLY})).await;
     world
-        .await_status("the other is carried out", "deal", |status| {
+        .await_status("the other is reconciled", "deal", |status| {
             is_true(status, "Ready")
         })
         .await;
@@ -251,7 +251,7 @@ async fn a_prepared_sale_opens_although_its_secret_is_gone_and_its_stores_may_ch
         .await;
     let status = world.await_status("it sells", "deal", |status| status.phase == Phase::Selling);
     assert!(is_true(&status.await, "Selling"));
-    // While it sells, its stores are where they are.
+    // While a sale is open, its backends cannot change.
     let elsewhere = json!({"spec": {"redis": {"secretKeyRef": {"name": "other"}}}});
     let (params, elsewhere) = (PatchParams::default(), Patch::Merge(elsewhere));
     let flash_sales = world.api::<FlashSale>();

@@ -1,11 +1,11 @@
-//! Stores that are away, at the start and in the middle.
+//! Backends that are away, at the start and in the middle.
 
 use std::time::Duration;
 
-use flashsale_operator::api::Phase;
+use flashsale_operator::crd::Phase;
 use flashsale_servers::RedisCluster;
 
-use crate::stores::start_postgres;
+use crate::backends::start_postgres;
 use crate::support::{World, in_seconds};
 
 #[test]

@@ -6,7 +6,7 @@ use flashsale_engine::{
     Ambient, BackendUrls, Backends, Checkout, CheckoutCode, ItemId, RequestId, SellingOptions,
     SellingService, UserId,
 };
-use flashsale_operator::api::{Phase, SaleResult};
+use flashsale_operator::crd::{Phase, SaleResult};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::support::{World, in_seconds};

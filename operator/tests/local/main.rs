@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod away;
+#[path = "../backends/mod.rs"]
+mod backends;
 mod life;
 mod program;
 mod restarts;
-#[path = "../stores/mod.rs"]
-mod stores;
 mod support;

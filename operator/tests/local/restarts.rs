@@ -1,6 +1,6 @@
 //! An operator that ends, however it ends, and another one that goes on.
 
-use flashsale_operator::api::{PastSale, Phase, SaleResult};
+use flashsale_operator::crd::{PastSale, Phase, SaleResult};
 use flashsale_servers::RedisCluster;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::Connection as _;
@@ -32,7 +32,7 @@ fn killed_after_the_warm_up_it_finds_the_same_sale_again_rebuilds_it_and_it_open
         "{:?}",
         reason("Ready")
     );
-    assert!(world.redis_holds(&id), "the sale goes on being carried out");
+    assert!(world.redis_holds(&id), "the sale goes on");
     first.signal("-KILL");
 
     // Redis loses everything while nobody is there.

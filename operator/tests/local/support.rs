@@ -1,4 +1,4 @@
-//! Stores, a folder for the files of one test, and operators that run in it.
+//! Backends, a folder for the files of one test, and operators that run in it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use flashsale_engine::{FlashSaleName, SaleRecord};
-use flashsale_operator::api::{FlashSaleStatus, Phase};
+use flashsale_operator::crd::{FlashSaleStatus, Phase};
 use flashsale_servers::{Postgres, RedisCluster};
 use jiff::{SignedDuration, Timestamp};
 
-use super::stores::{self, start_postgres};
+use super::backends::{self, start_postgres};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flashsale-operator");
 
@@ -32,7 +32,7 @@ fn shared() -> &'static Shared {
     })
 }
 
-/// The stores of one FlashSale and a folder for the files of one test.
+/// The backends of one FlashSale and a folder for the files of one test.
 pub struct World {
     /// The FlashSale, in the namespace `shop`.
     pub name: &'static str,
@@ -140,7 +140,7 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
 
     /// What Redis answers to a command, as its plain protocol prints it.
     pub fn ask_redis(&self, command: &str) -> String {
-        stores::ask_redis(&self.redis, command)
+        backends::ask_redis(&self.redis, command)
     }
 
     /// Whether Redis holds the state of a sale, and a place in the registry for it.
@@ -166,7 +166,7 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
     /// What Postgres knows of the sales.
     pub fn records(&self) -> Vec<SaleRecord> {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(stores::records(
+        runtime.block_on(backends::records(
             &self.redis,
             &self.postgres,
             &self.flash_sale(),

@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory as _, Parser};
 use flashsale_load::args::{Args, Instead};
-use flashsale_operator::kubernetes::RunSettings;
+use flashsale_operator::controller::RunSettings;
 use flashsale_operator::resources::child_name;
 use serde_json::{Value, json};
 

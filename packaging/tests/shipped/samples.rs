@@ -1,6 +1,6 @@
 //! The samples, and the FlashSale of `helm test`: each can be carried out as it is.
 
-use flashsale_operator::manifest::{self, GivenUrls};
+use flashsale_operator::local::manifest::{self, GivenUrls};
 use serde_json::Value;
 
 use crate::support::{project, rendered::Rendered};

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use clap::Parser as _;
 use flashsale_load::args::Args;
-use flashsale_operator::manifest::{self, GivenUrls};
+use flashsale_operator::local::manifest::{self, GivenUrls};
 use flashsale_operator::resources::child_name;
 use flashsale_servers::go_program;
 use serde_json::{Map, Value, json};

@@ -1,0 +1,109 @@
+//! The URLs of Redis and Postgres, checked.
+
+use std::str::FromStr;
+
+use redis::IntoConnectionInfo;
+use redis::cluster::ClusterClient;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::planner::FieldError;
+
+/// The URL of Redis. Holds a password, so it has no `Debug` and is never shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RedisUrl(String);
+
+/// The URL of Postgres. Holds a password, so it has no `Debug` and is never shown.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PostgresUrl(String);
+
+/// Where the backends of a FlashSale are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct BackendUrls {
+    /// Nodes of the Redis Cluster.
+    pub redis: RedisUrl,
+    /// The Postgres database.
+    pub postgres: PostgresUrl,
+}
+
+impl RedisUrl {
+    /// Reads the addresses of one or more nodes, separated by commas. `from` is the field or the
+    /// option that holds them. White space around them, usual in Secrets, is dropped.
+    pub fn parse(from: &str, text: &str) -> Result<Self, FieldError> {
+        let fail = |found: String| FieldError {
+            path: from.to_owned(),
+            found,
+            expected: "redis://[user:password@]host[:port] (rediss:// for TLS), several divided \
+                       by commas (one inside a password is written %2C)"
+                .to_owned(),
+        };
+        let nodes: Vec<&str> = text.split(',').map(str::trim).collect();
+        let count = nodes.len();
+        for (n, node) in nodes.iter().enumerate() {
+            let address = format!("address {} of {count}", n + 1);
+            if node.is_empty() {
+                return Err(fail(format!("nothing as {address} of Redis")));
+            }
+            let scheme = ["redis://", "rediss://"];
+            if !scheme.iter().any(|scheme| node.starts_with(scheme)) {
+                return Err(fail(format!(
+                    "another scheme in {address} of Redis, which is not shown"
+                )));
+            }
+            match node.into_connection_info() {
+                Ok(info) if info.redis_settings().db() == 0 => {}
+                Ok(_) => {
+                    return Err(fail(format!(
+                        "a database number in {address} of Redis; a cluster has none"
+                    )));
+                }
+                Err(_) => {
+                    return Err(fail(format!(
+                        "no URL as {address} of Redis, which is not shown"
+                    )));
+                }
+            }
+        }
+        ClusterClient::builder(nodes.iter().copied())
+            .build()
+            .map_err(|_| {
+                fail("addresses of Redis that differ in user, password or TLS".to_owned())
+            })?;
+        Ok(Self(nodes.join(",")))
+    }
+
+    /// The URL. It holds a password.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PostgresUrl {
+    /// Reads the address of a database; as [`RedisUrl::parse`].
+    pub fn parse(from: &str, text: &str) -> Result<Self, FieldError> {
+        let fail = |found: &str| FieldError {
+            path: from.to_owned(),
+            found: found.to_owned(),
+            expected: "postgres://user[:password]@host[:port]/database".to_owned(),
+        };
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(fail("nothing as the URL of Postgres"));
+        }
+        let behind = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .ok_or_else(|| fail("another scheme in the URL of Postgres, which is not shown"))?;
+        if behind.is_empty() || PgConnectOptions::from_str(text).is_err() {
+            return Err(fail("no URL of Postgres in a text that is not shown"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL. It holds a password.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! The custom resource `FlashSale`, `flashsale.dev/v1alpha1`, as people write it, and its YAML.
+//!
+//! Guarantees: these types say what a manifest looks like and nothing about whether it makes
+//! sense: that is [`crate::planner::validate`]. What one object can say about itself is also a rule
+//! in the schema, so that the API server refuses it at once. The descriptions are what
+//! `kubectl explain flashsale` prints: each names its unit and its default.
+
+mod api_pods;
+mod flash_sale;
+mod status;
+mod yaml;
+
+pub use api_pods::*;
+pub use flash_sale::*;
+pub use status::*;
+pub use yaml::yaml;
+
+#[cfg(test)]
+mod tests;

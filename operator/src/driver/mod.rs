@@ -1,0 +1,14 @@
+//! The driver: executes the plans of one FlashSale on its backends.
+//!
+//! Guarantees: the controller and the local mode share this code, so that a sale is carried through
+//! the same way in both. The driver works on a [`Connection`](crate::backends::Connection) that it
+//! is given, generic over the seams of Redis and Postgres; it does not connect, and nothing here
+//! depends on Kubernetes or on where a status is written. Every action may be executed twice, and after a crash in the middle of it.
+
+mod actions;
+mod deletion;
+mod step;
+
+pub use actions::ResolvedCatalog;
+pub use deletion::{Deletion, delete_sales};
+pub use step::{Driver, Step};
