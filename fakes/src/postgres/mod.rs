@@ -1,0 +1,210 @@
+//! An in-memory Postgres: the tables of the engine's migrations with their constraints.
+//!
+//! Guarantees: every key and every check of the schema holds, and a violation is an error with the
+//! SQLSTATE that Postgres gives; an operation that fails changes nothing; times have the resolution
+//! of a microsecond, and the server's present time is that of the clock that was passed in.
+//!
+//! Left out: SQL (there is no way in but the operations of the seam), isolation of concurrent
+//! transactions (an operation is atomic, so that no operation sees another's half), and the limits
+//! of column types (an index beyond 2^31).
+
+mod attempts;
+mod orders;
+mod outcomes;
+mod sales;
+mod tables;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, Shown};
+use flashsale_engine::{
+    Attempt, BackendError, Catalog, CheckoutCode, Claim, Clock, CodeSuffix, FlashSaleName, Item,
+    ItemId, ItemResultKind, LoggedCart, Milestone, Outcome, Purchase, Sale, SaleId, SaleRecord,
+};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use sales::to_microseconds;
+use tables::Tables;
+
+/// A handle to an in-memory Postgres; clones share it.
+#[derive(Debug, Clone)]
+pub struct FakePostgres {
+    tables: Arc<Mutex<Tables>>,
+    clock: Clock,
+}
+
+impl FakePostgres {
+    /// An empty database with the engine's schema, whose time is that of `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            tables: Arc::default(),
+            clock,
+        }
+    }
+
+    /// All attempts of the log, in the order of their times.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.lock().attempts.values().cloned().collect()
+    }
+
+    /// The days that have a partition of attempts.
+    pub fn attempt_days(&self) -> Vec<Date> {
+        self.lock().attempt_days().iter().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        // A panic in a test leaves the tables as they were between two operations, or ends it.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an operation: other tasks run first, as they do while a server works.
+    async fn begin(&self) -> MutexGuard<'_, Tables> {
+        tokio::task::yield_now().await;
+        self.lock()
+    }
+
+    fn now(&self) -> Timestamp {
+        to_microseconds(self.clock.now())
+    }
+}
+
+impl Postgres for FakePostgres {
+    async fn ping(&self) -> Answer<()> {
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    async fn read_sales(&self, flash_sale: &FlashSaleName, newest: u32) -> Answer<Vec<SaleRecord>> {
+        Ok(self.begin().await.read_sales(flash_sale, newest))
+    }
+
+    async fn read_sale(&self, id: &SaleId) -> Answer<Option<SaleRecord>> {
+        Ok(self.begin().await.read_sale(id))
+    }
+
+    async fn insert_sale(&self, sale: &Sale, catalog: &Catalog) -> Answer<bool> {
+        let inserted = self.begin().await.insert_sale(sale, catalog);
+        inserted.map_err(|violation| violation.into_backend_error("insert_sale"))
+    }
+
+    async fn note_milestone(&self, id: &SaleId, milestone: Milestone) -> Answer<()> {
+        let mut tables = self.begin().await;
+        tables.note_milestone(id, milestone, self.now());
+        Ok(())
+    }
+
+    async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {
+        Ok(self.begin().await.unseed_sale(id, self.now()))
+    }
+
+    async fn delete_unseeded_sale(&self, id: &SaleId) -> Answer<()> {
+        self.begin().await.delete_unseeded_sale(id);
+        Ok(())
+    }
+
+    async fn delete_flash_sale(&self, flash_sale: &FlashSaleName) -> Answer<()> {
+        self.begin().await.delete_flash_sale(flash_sale);
+        Ok(())
+    }
+
+    async fn read_items(&self, sale: &SaleId, from: u32) -> Answer<Vec<Item>> {
+        Ok(self.begin().await.read_items(sale, from))
+    }
+
+    async fn browse_items(
+        &self,
+        sale: &SaleId,
+        from: u32,
+        shown: Shown,
+        limit: usize,
+    ) -> Answer<Vec<(Item, bool)>> {
+        Ok(self.begin().await.browse_items(sale, from, shown, limit))
+    }
+
+    async fn read_items_by_index(&self, sale: &SaleId, indexes: &[u32]) -> Answer<Vec<Item>> {
+        Ok(self.begin().await.read_items_by_index(sale, indexes))
+    }
+
+    async fn has_item(&self, item: &ItemId) -> Answer<bool> {
+        Ok(self.begin().await.has_item(item))
+    }
+
+    async fn insert_orders(&self, claims: &[Claim]) -> Answer<()> {
+        let inserted = self.begin().await.insert_orders(claims);
+        inserted.map_err(|violation| violation.into_backend_error("insert_orders"))
+    }
+
+    async fn insert_order_by_item(&self, claim: &Claim) -> Answer<Outcome> {
+        let operation = "insert_order_by_item";
+        self.begin().await.insert_order_by_item(claim, operation)
+    }
+
+    async fn read_outcomes(
+        &self,
+        codes: &[CheckoutCode],
+    ) -> Answer<HashMap<CheckoutCode, Outcome>> {
+        Ok(self.begin().await.read_outcomes(codes))
+    }
+
+    async fn read_result_kinds(
+        &self,
+        codes: &[CheckoutCode],
+    ) -> Answer<HashMap<CheckoutCode, Vec<ItemResultKind>>> {
+        Ok(self.begin().await.read_result_kinds(codes))
+    }
+
+    async fn read_sale_outcomes(
+        &self,
+        sale: &SaleId,
+        after: Option<&CodeSuffix>,
+    ) -> Answer<Vec<(CodeSuffix, Outcome)>> {
+        Ok(self.begin().await.read_sale_outcomes(sale, after))
+    }
+
+    async fn read_purchases(&self, sale: &SaleId, from: u32) -> Answer<Vec<Purchase>> {
+        Ok(self.begin().await.read_purchases(sale, from))
+    }
+
+    async fn read_sold_items(&self, sale: &SaleId, from: u32) -> Answer<Vec<u32>> {
+        Ok(self.begin().await.read_sold_items(sale, from))
+    }
+
+    async fn read_correction_facts(
+        &self,
+        sale: &SaleId,
+        user: &str,
+        items: &[u32],
+        sale_slots: &[u32],
+    ) -> Answer<CorrectionFacts> {
+        let tables = self.begin().await;
+        let facts = tables.read_correction_facts(sale, user, items, sale_slots);
+        facts.ok_or_else(|| BackendError::unexpected("read_correction_facts", "a row", "none"))
+    }
+
+    async fn append_attempts(&self, attempts: &[&Attempt]) -> Answer<()> {
+        self.begin().await.append_attempts(attempts);
+        Ok(())
+    }
+
+    async fn read_carts(&self, sale: &Sale) -> Answer<Vec<LoggedCart>> {
+        Ok(self.begin().await.read_carts(sale))
+    }
+
+    async fn create_attempt_days(&self, first: Option<Timestamp>, days: u32) -> Answer<()> {
+        let mut tables = self.begin().await;
+        tables.create_attempt_days(first.unwrap_or_else(|| self.now()), days);
+        Ok(())
+    }
+
+    async fn drop_attempt_days(&self, keep_days: u32) -> Answer<()> {
+        let mut tables = self.begin().await;
+        tables.drop_attempt_days(self.now(), keep_days);
+        Ok(())
+    }
+
+    fn connections(&self) -> (i64, i64) {
+        (0, 0)
+    }
+}

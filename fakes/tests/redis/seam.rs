@@ -1,0 +1,77 @@
+//! The seam itself: commands to all masters, and errors as values.
+
+use flashsale_engine::BackendError;
+use flashsale_engine::redis::commands::{Redis, eviction_fault, ping};
+
+use crate::support::{fake, real};
+
+/// A server answers on every master and says whether it evicts.
+async fn a_server_is_fit_until_it_evicts(redis: &impl Redis) {
+    ping(redis).await.unwrap();
+    assert_eq!(eviction_fault(redis).await.unwrap(), None);
+    let set = |policy: &str| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory-policy").arg(policy);
+        command
+    };
+    let all = redis.call_all_masters("test", &set("allkeys-lru")).await;
+    all.unwrap();
+    let fault = eviction_fault(redis).await.unwrap().unwrap();
+    assert!(fault.contains("allkeys-lru"), "{fault}");
+    let all = redis.call_all_masters("test", &set("noeviction")).await;
+    all.unwrap();
+}
+
+#[tokio::test]
+async fn both_are_fit_until_they_evict() {
+    a_server_is_fit_until_it_evicts(&fake()).await;
+    a_server_is_fit_until_it_evicts(&real().await).await;
+}
+
+/// The codes of errors that the engine acts on.
+async fn errors_have_codes(redis: &impl Redis) {
+    let mut unknown = redis::cmd("EVALSHA");
+    unknown.arg("f".repeat(40)).arg(1).arg("{codes}:k");
+    let error = redis.call("claim", "{codes}:k", &unknown).await;
+    let error = error.unwrap_err();
+    assert!(error.has_redis_code("NOSCRIPT"), "{error}");
+    assert!(matches!(
+        error,
+        BackendError::Redis {
+            operation: "claim",
+            ..
+        }
+    ));
+    let mut unseeded = redis::cmd("EVAL");
+    unseeded.arg("return redis.error_reply('UNSEEDED sale')");
+    unseeded.arg(1).arg("{codes}:k");
+    let error = redis.call("claim", "{codes}:k", &unseeded).await;
+    assert_eq!(error, Err(BackendError::Unseeded));
+    let mut group = redis::cmd("XGROUP");
+    group
+        .arg("CREATE")
+        .arg("{codes}:x")
+        .arg("g")
+        .arg("0")
+        .arg("MKSTREAM");
+    redis.call("settle", "{codes}:x", &group).await.unwrap();
+    let error = redis.call("settle", "{codes}:x", &group).await.unwrap_err();
+    assert!(error.has_redis_code("BUSYGROUP"), "{error}");
+}
+
+#[tokio::test]
+async fn errors_have_their_codes_on_both() {
+    errors_have_codes(&fake()).await;
+    errors_have_codes(&real().await).await;
+}
+
+#[tokio::test]
+async fn a_flushed_fake_holds_nothing() {
+    let fake = fake();
+    crate::support::play(&fake, "SET {flush}:k 1").await;
+    fake.flush_all();
+    assert_eq!(
+        crate::support::play(&fake, "EXISTS {flush}:k").await,
+        "int(0)"
+    );
+}

@@ -1,0 +1,207 @@
+//! A whole sale on the fakes, through the engine, under paused time: seed, open, checkouts,
+//! purchases, close, settle, audit, retire.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flashsale_engine::postgres::operations::Postgres;
+use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::{
+    Admin, Ambient, AttemptOutcome, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode,
+    Closed, FlashSaleName, ItemId, ItemOutcome, Limits, Metrics, Order, Refusal, RequestId, Sale,
+    SaleId, SellingOptions, SellingService, UserId, Window,
+};
+use flashsale_fakes::{FakePostgres, FakeRedis, TestClock, TestRandom};
+use jiff::{SignedDuration, Timestamp};
+
+const ITEMS: u32 = 40;
+const USERS: u32 = 25;
+
+type Service = SellingService<FakeRedis, FakePostgres>;
+
+struct Harness {
+    redis: FakeRedis,
+    postgres: FakePostgres,
+    ambient: Ambient,
+    sale: Sale,
+    catalog: Catalog,
+}
+
+impl Harness {
+    /// It is noon, and a sale starts in a minute and goes on for a minute.
+    fn new() -> Self {
+        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let clock = TestClock::starting_at(noon);
+        let starts_at = noon + SignedDuration::from_mins(1);
+        let sale = Sale {
+            id: SaleId::new(&FlashSaleName::new("shop", "hourly").unwrap(), starts_at),
+            window: Window {
+                starts_at,
+                ends_at: starts_at + SignedDuration::from_mins(1),
+            },
+            limits: Limits {
+                per_user: 2,
+                per_checkout: 3,
+                total: 30,
+            },
+            items: ITEMS,
+            partitions: 4,
+            best_effort: false,
+            format: CURRENT_FORMAT,
+        };
+        Self {
+            redis: FakeRedis::new(clock.clone()),
+            postgres: FakePostgres::new(clock.clone()),
+            ambient: Ambient {
+                metrics: Arc::new(Metrics::new().unwrap()),
+                clock,
+                random: TestRandom::from_seed(1),
+            },
+            catalog: Catalog::generate(ITEMS, "item").unwrap(),
+            sale,
+        }
+    }
+
+    fn admin(&self) -> Admin<FakeRedis, FakePostgres> {
+        Admin::new(self.redis.clone(), self.postgres.clone(), &self.ambient)
+    }
+
+    async fn service(&self) -> Arc<Service> {
+        let options = SellingOptions {
+            flash_sale: self.sale.id.flash_sale().clone(),
+            attempts_backlog: 10_000,
+        };
+        let backends = Backends {
+            redis: self.redis.clone(),
+            postgres: self.postgres.clone(),
+            lookups: self.postgres.clone(),
+        };
+        Service::start(&options, backends, &self.ambient)
+            .await
+            .unwrap()
+    }
+
+    fn request(&self) -> RequestId {
+        RequestId::generate(&self.ambient.random)
+    }
+
+    /// A user puts three items into a cart and buys it. Many users want the same items.
+    async fn buy(&self, service: &Service, user: u32) -> Order {
+        let id = UserId::parse(&format!("user-{user}")).unwrap();
+        let mut code = None;
+        for n in 0..3 {
+            let item = self.catalog.get((user + 7 * n) % ITEMS).unwrap();
+            let item = ItemId::parse(&item.id).unwrap();
+            match service.checkout(&id, &item, &self.request()).await.unwrap() {
+                Checkout::InCart { code: text, .. } => code = CheckoutCode::parse(&text),
+                Checkout::Refused(Refusal::AlreadySold | Refusal::SoldOut) => {}
+                Checkout::Refused(other) => panic!("{other:?}"),
+            }
+        }
+        let code = code.expect("one item is free");
+        service.purchase(&code, &self.request()).await.unwrap()
+    }
+}
+
+/// Waits until a condition holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not within 100 seconds");
+}
+
+/// Runs the sale from its seeding to its end; returns it with what its users got.
+async fn run_sale() -> (Arc<Harness>, Vec<Order>) {
+    let harness = Arc::new(Harness::new());
+    let (admin, id) = (harness.admin(), harness.sale.id.clone());
+    admin.seed(&harness.sale, &harness.catalog).await.unwrap();
+    let service = harness.service().await;
+    until("the service is ready", || service.not_ready().is_none()).await;
+    assert!(service.active().is_none(), "its window has not begun");
+    until("the sale opens", || service.active().is_some()).await;
+    let begins = harness.sale.window.starts_at;
+    assert!(harness.ambient.clock.now().duration_since(begins) < SignedDuration::from_secs(1));
+
+    let mut buyers = tokio::task::JoinSet::new();
+    for user in 0..USERS {
+        let (harness, service) = (harness.clone(), service.clone());
+        buyers.spawn(async move { harness.buy(&service, user).await });
+    }
+    let orders = buyers.join_all().await;
+
+    let closed = admin.close(&id).await.unwrap();
+    assert!(matches!(closed, Closed::NotYet { .. }), "{closed:?}");
+    until("the window ends", || service.active().is_none()).await;
+    let closed = admin.close(&id).await.unwrap();
+    assert_eq!(closed, Closed::Closed { sold: 30 });
+    let mut settlement = admin.settle(&id).await.unwrap();
+    while !settlement.settled {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        settlement = admin.settle(&id).await.unwrap();
+    }
+    assert_eq!(settlement.sold, 30);
+    assert!(service.stop(Duration::from_secs(10)).await);
+    admin.retire(&id).await.unwrap();
+    (harness, orders)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_sale_runs_on_the_fakes() {
+    let started = Instant::now();
+    let (harness, orders) = run_sale().await;
+    let id = &harness.sale.id;
+    let is_sold = |outcome: &ItemOutcome| matches!(outcome, ItemOutcome::Sold { .. });
+    let results = orders.iter().flat_map(|order| &order.items);
+    let sold = results.filter(|(_, outcome)| is_sold(outcome)).count();
+    assert_eq!(sold, 30, "as many as the sale may sell");
+    let purchases = harness.postgres.read_purchases(id, 0).await.unwrap();
+    assert_eq!(purchases.len(), 30);
+    let record = harness.postgres.read_sale(id).await.unwrap().unwrap();
+    assert!(record.settled_at.is_some() && record.retired_at.is_some());
+    let attempts = harness.postgres.attempts();
+    assert_eq!(
+        attempts.len() as u32,
+        USERS * 3,
+        "every attempt is in the log"
+    );
+    let added = attempts
+        .iter()
+        .filter(|a| a.outcome == AttemptOutcome::Added);
+    assert!(added.count() >= orders.len());
+    let mut keys = redis::cmd("KEYS");
+    keys.arg(format!("{{{id}*"));
+    let left = harness.redis.call_all_masters("test", &keys).await.unwrap();
+    assert_eq!(
+        left,
+        [redis::Value::Array(Vec::new())],
+        "nothing is left in Redis"
+    );
+    // Some 0.3 s on an idle machine; two minutes pass on the sale's clock.
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+/// Nothing in the fakes depends on chance or on the machine's time.
+#[test]
+fn a_sale_that_runs_again_runs_the_same() {
+    let outcome = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let (harness, orders) = run_sale().await;
+            (orders, harness.postgres.attempts())
+        })
+    };
+    let first = outcome();
+    for _ in 0..3 {
+        assert_eq!(outcome(), first);
+    }
+}
