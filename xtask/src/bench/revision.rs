@@ -60,13 +60,13 @@ impl Revision {
 
     /// A commit by any name that Git has for it; builds it unless that was done before.
     pub fn commit(session: &Session, name: &str, profile: Profile) -> Result<Self> {
-        let wanted = format!("{name}^{{commit}}");
+        let committish = format!("{name}^{{commit}}");
         let asked = [
             "rev-parse",
             "--verify",
             "--quiet",
             "--end-of-options",
-            &wanted,
+            &committish,
         ];
         let commit = git(&project::root(), &asked).with_context(|| {
             format!(
