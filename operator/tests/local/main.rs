@@ -8,4 +8,5 @@ mod backends;
 mod life;
 mod program;
 mod restarts;
+mod sale_on_fakes;
 mod support;
