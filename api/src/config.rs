@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::Parser;
 use flashsale_engine::{BackendUrls, FlashSaleName, SellingOptions};
 
-use crate::connection::Patience;
-use crate::serve::Limits;
+use crate::http_server::connection_timer::Patience;
+use crate::http_server::listener::Limits;
 
 /// Serves the sales of one FlashSale over HTTP.
 #[derive(Debug, Parser)]

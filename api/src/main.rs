@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flashsale_api::config::Config;
-use flashsale_api::{open_files, panics, server};
+use flashsale_api::{open_file_limit as open_files, panic_log as panics, process as server};
 use flashsale_engine::{Logging, SystemClock, SystemRandom};
 
 /// A request makes some dozens of short-lived allocations, which this allocator makes cheaper than

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use flashsale_engine::{Ambient, BackendError, Metrics, RequestId};
 
 use crate::Selling;
-use crate::faults::Unavailable;
+use crate::responses::common_responses::Unavailable;
 
 /// One of the backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use support::http::NoAnswer;
+use support::http_client::NoAnswer;
 use support::{Answer, Client, Stack, eventually, limits};
 
 const ITEMS: u32 = 20_000;
@@ -186,8 +186,8 @@ async fn what_is_on_its_way_is_finished_and_a_silent_connection_does_not_hold_th
     let flags = ["--request-timeout-seconds", "4"];
     stack.start_api_with(&flags).await;
     let code = stack.fill(0, "ann", &[0]).await;
-    let _silent = support::raw::Raw::connect(stack.api(0)).await;
-    let mut half = support::raw::Raw::connect(stack.api(0)).await;
+    let _silent = support::raw_tcp::Raw::connect(stack.api(0)).await;
+    let mut half = support::raw_tcp::Raw::connect(stack.api(0)).await;
     half.send("GET /health HT").await;
 
     // Redis stands still, so that the purchase is on its way when the signal comes.

@@ -3,7 +3,7 @@
 use hyper::Method;
 use jiff::SignedDuration;
 
-use super::story::{Story, raw_problem};
+use super::fixture::{Story, raw_problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ids_that_are_none() {

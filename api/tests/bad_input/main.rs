@@ -5,6 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod fixture;
 mod ids;
-mod story;
-mod wire;
+mod malformed_http;

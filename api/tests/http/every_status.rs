@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use flashsale_engine::{CheckoutCode, Limits};
 use hyper::Method;
 
-use super::support::documented;
-use super::support::raw;
+use super::support::openapi_document as documented;
+use super::support::raw_tcp as raw;
 use super::support::{Stack, eventually, unknown_suffix};
 
 /// Asks as raw bytes, and notes what is answered.

@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backends_away;
+mod backends_hang;
 mod best_effort;
 mod buying;
 mod by_the_clock;
@@ -13,5 +15,3 @@ mod metrics;
 mod request_ids;
 mod sales;
 mod service;
-mod stores_away;
-mod stores_hang;

@@ -1,11 +1,11 @@
 //! Real stores, a seeded sale and real API processes for the tests of the HTTP surface.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod apis;
-pub mod documented;
-pub mod frozen;
-pub mod http;
-pub mod raw;
+pub mod api_processes;
+pub mod http_client;
+pub mod openapi_document;
+pub mod raw_tcp;
+pub mod suspended_postgres;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,8 +22,8 @@ pub type Admin =
 
 use jiff::{SignedDuration, Timestamp};
 
-use apis::Apis;
-pub use http::{Answer, Client};
+use api_processes::Apis;
+pub use http_client::{Answer, Client};
 
 /// The FlashSale that the processes serve unless told otherwise.
 pub const FLASH_SALE: &str = "shop.hourly";

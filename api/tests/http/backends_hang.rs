@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::support::frozen::Frozen;
-use super::support::raw::Raw;
+use super::support::raw_tcp::Raw;
+use super::support::suspended_postgres::Frozen;
 use super::support::{Answer, Stack, eventually, limits};
 
 /// What /health promises, and a little for a busy machine.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 
-use super::story::{Story, raw_problem};
-use super::support::raw::{self, Raw};
+use super::fixture::{Story, raw_problem};
+use super::support::raw_tcp::{self as raw, Raw};
 
 const TEN_MB: usize = 10 * 1024 * 1024;
 

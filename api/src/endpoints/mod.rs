@@ -1,5 +1,12 @@
 //! The public endpoints and their OpenAPI document.
 
+pub mod checkout;
+pub mod health;
+pub mod internal_port;
+pub mod parameters;
+pub mod purchase;
+pub mod sale;
+
 use std::sync::Arc;
 
 use flashsale_engine::RequestId;
@@ -7,10 +14,12 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
-use crate::faults::{Refused, Unavailable};
-use crate::params::{AtMostOne, Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape};
+use self::sale as sales;
+use crate::endpoints::parameters::{
+    AtMostOne, Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape,
+};
 use crate::readiness::Readiness;
-use crate::{checkout, health, purchase, sales};
+use crate::responses::common_responses::{Refused, Unavailable};
 
 /// The public API of one process.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What every endpoint may answer besides its own answers, as the OpenAPI document has it.
 //!
-//! Most of it is answered around the endpoints ([`crate::observe`]); it is part of their types
+//! Most of it is answered around the endpoints ([`crate::middleware`]); it is part of their types
 //! so that the document is whole.
 
 use flashsale_engine::RequestId;
@@ -8,7 +8,7 @@ use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 
-use crate::problem::{PROBLEM_JSON, Problem};
+use crate::responses::problem::{PROBLEM_JSON, Problem};
 
 /// Answers of the service around an endpoint: an endpoint itself never gives them.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use crate::Selling;
-use crate::faults::Unavailable;
-use crate::params::{Checked, SaleIdShape};
-use crate::problem::Problem;
+use crate::endpoints::parameters::{Checked, SaleIdShape};
+use crate::responses::common_responses::Unavailable;
+use crate::responses::problem::Problem;
 
 const DEFAULT_PAGE: u32 = 100;
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::host::{Host, LARGE, PATIENCE, SURELY, soon};
-use super::http::Client;
-use super::raw::{self, Raw};
+use super::fixture::{Host, LARGE, PATIENCE, SURELY, soon};
+use super::http_client::Client;
+use super::raw_tcp::{self as raw, Raw};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const GET_LARGE: &str = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use hyper::Method;
 
-use super::support::raw;
+use super::support::raw_tcp as raw;
 use super::support::{Answer, Stack, limits};
 
 /// A stack with ann's open cart of one item, and what must not change under bad input.

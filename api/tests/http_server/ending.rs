@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::host::{Host, PATIENCE, SURELY, eventually, soon};
-use super::raw::Raw;
+use super::fixture::{Host, PATIENCE, SURELY, eventually, soon};
+use super::raw_tcp::Raw;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 

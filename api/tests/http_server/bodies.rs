@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::host::{Host, PATIENCE, SURELY};
-use super::raw::{self, Raw};
+use super::fixture::{Host, PATIENCE, SURELY};
+use super::raw_tcp::{self as raw, Raw};
 
 const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
 const TEN_MB: usize = 10 * 1024 * 1024;

@@ -1,7 +1,7 @@
 //! Serving HTTP/1.1 on one port, from the first connection to a drained end.
 //!
 //! Promises: TCP_NODELAY is set; at most `max_connections` are open, further ones wait in the
-//! backlog; no client holds a connection for ever ([`crate::connection`]); an error of `accept`
+//! backlog; no client holds a connection for ever ([`crate::http_server::connection_timer`]); an error of `accept`
 //! (no file descriptors left) is waited out instead of spun on. At the end whoever has connected
 //! is still served, and answers that are being made are finished. HTTP/2 is not spoken: a
 //! client that begins with its preface is disconnected.
@@ -24,7 +24,7 @@ use poem::{Endpoint, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::connection::{Clock, Patience, Stream};
+use crate::http_server::connection_timer::{Clock, Patience, Stream};
 
 const BACKLOG: i32 = 4_096;
 const ACCEPT_RETRY_AFTER: Duration = Duration::from_millis(50);

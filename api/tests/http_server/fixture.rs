@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use flashsale_api::access_log::AccessLog;
-use flashsale_api::connection::Patience;
-use flashsale_api::observe::Observe;
-use flashsale_api::panics;
+use flashsale_api::http_server::connection_timer::Patience;
+use flashsale_api::http_server::listener::{Limits, Listener};
+use flashsale_api::middleware::Observe;
+use flashsale_api::middleware::access_log::AccessLog;
+use flashsale_api::panic_log as panics;
 use flashsale_api::readiness::Readiness;
-use flashsale_api::serve::{Limits, Listener};
 use flashsale_engine::{Ambient, Logging, Metrics};
 use poem::endpoint::{make, make_sync};
 use poem::{EndpointExt, Response, Route};

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::documented::{self, Documented};
+use super::openapi_document::{self as documented, Documented};
 
 const LIMIT: Duration = Duration::from_secs(30);
 

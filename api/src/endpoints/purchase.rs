@@ -6,9 +6,9 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use crate::Selling;
-use crate::faults::Unavailable;
-use crate::params::{Checked, CodeShape};
-use crate::problem::Problem;
+use crate::endpoints::parameters::{Checked, CodeShape};
+use crate::responses::common_responses::Unavailable;
+use crate::responses::problem::Problem;
 
 /// An item that was bought.
 #[derive(Debug, Clone, Object)]

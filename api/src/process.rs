@@ -15,13 +15,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::Selling;
-use crate::access_log::AccessLog;
 use crate::config::Config;
-use crate::connection::Patience;
-use crate::observe::Observe;
+use crate::endpoints::{self, internal_port as internal};
+use crate::http_server::connection_timer::Patience;
+use crate::http_server::listener::{Limits, Listener};
+use crate::middleware::Observe;
+use crate::middleware::access_log::AccessLog;
 use crate::readiness::Readiness;
-use crate::serve::{Limits, Listener};
-use crate::{endpoints, internal};
 
 /// Between attempts to reach the backends at the start.
 const CONNECT_RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -5,6 +5,10 @@
 //! client left before its answer has the status 499 there. A request is answered within
 //! [`Observe::answer_within`], and the client's part of it, the body, within half of that.
 
+pub mod access_log;
+pub mod request_metrics;
+pub mod route_labels;
+
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -19,12 +23,12 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response};
 use poem_openapi::error::ParseParamError;
 
-use crate::access_log::{AccessLog, RequestLine};
-use crate::panics;
-use crate::problem::Problem;
+use crate::middleware::access_log::{AccessLog, RequestLine};
+use crate::middleware::request_metrics::Traffic;
+use crate::middleware::route_labels::{Route, method_label};
+use crate::panic_log as panics;
 use crate::readiness::Readiness;
-use crate::routes::{Route, method_label};
-use crate::traffic::Traffic;
+use crate::responses::problem::Problem;
 
 /// The header that carries a request's id, in and out.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -291,7 +295,7 @@ async fn check_body(
 
 /// Waits for `work` until `timer` has reached `limit`; none where it is not done then. It sets no
 /// timer of the runtime, which each request would have to set and to cancel: a connection is polled
-/// at each tick of its clock ([`crate::connection`]), and `timer` is read then.
+/// at each tick of its clock ([`crate::http_server::connection_timer`]), and `timer` is read then.
 async fn within<T>(timer: &Timer, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     poll_fn(|cx| match work.as_mut().poll(cx) {

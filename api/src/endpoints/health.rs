@@ -8,8 +8,8 @@ use flashsale_engine::{BackendError, CALL_TIMEOUT, RequestId};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
-use crate::problem::{Problem, RETRY_AFTER_SECONDS};
 use crate::readiness::{Backend, Readiness};
+use crate::responses::problem::{Problem, RETRY_AFTER_SECONDS};
 
 /// The longest that the backends are waited for.
 pub const PING_LIMIT: Duration = Duration::from_millis(1_900);

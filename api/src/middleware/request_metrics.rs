@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use flashsale_engine::Metrics;
 use prometheus::{Histogram, IntCounter};
 
-use crate::routes::{METHODS, Route};
+use crate::middleware::route_labels::{METHODS, Route};
 
 /// Statuses that requests usually have.
 const STATUSES: [u16; 10] = [200, 400, 404, 405, 408, 409, 413, 499, 500, 503];

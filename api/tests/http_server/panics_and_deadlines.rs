@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use hyper::Method;
 
-use super::host::{Host, PATIENCE, SURELY, eventually, log_lines};
-use super::http::Client;
-use super::raw::{self, Raw};
+use super::fixture::{Host, PATIENCE, SURELY, eventually, log_lines};
+use super::http_client::Client;
+use super::raw_tcp::{self as raw, Raw};
 
 #[tokio::test]
 async fn a_panic_is_a_problem_and_a_line_that_says_what_and_where() {
@@ -24,7 +24,7 @@ async fn a_panic_is_a_problem_and_a_line_that_says_what_and_where() {
     assert_eq!(lines[0]["level"], "ERROR");
     let panic = lines[0]["panic"].as_str().unwrap();
     assert!(panic.starts_with("no more of this at "), "{panic}");
-    assert!(panic.contains("host.rs:"), "{panic}");
+    assert!(panic.contains("fixture.rs:"), "{panic}");
 
     assert_eq!(host.counted("/checkout", 500), 1);
     assert_eq!(host.metrics.checkout.attempts.get(), 1);

@@ -3,17 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]
-#[path = "../support/documented.rs"]
-mod documented;
+#[path = "../support/http_client.rs"]
+mod http_client;
 #[allow(dead_code)]
-#[path = "../support/http.rs"]
-mod http;
+#[path = "../support/openapi_document.rs"]
+mod openapi_document;
 #[allow(dead_code)]
-#[path = "../support/raw.rs"]
-mod raw;
+#[path = "../support/raw_tcp.rs"]
+mod raw_tcp;
 
 mod bodies;
 mod clients;
 mod ending;
-mod faults;
-mod host;
+mod fixture;
+mod panics_and_deadlines;

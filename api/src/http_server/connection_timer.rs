@@ -2,7 +2,7 @@
 //!
 //! Promises: a client that stops in the middle of a request, or does not read its answer, or
 //! says nothing, holds a connection for a bounded time. While an answer is being made the clock
-//! stands still: that has a limit of its own ([`crate::observe`]).
+//! stands still: that has a limit of its own ([`crate::middleware`]).
 //!
 //! The clock ticks [`TICKS`] times in a request's time, and everything on the way of a request
 //! compares ticks, so that a request costs no timer and no look at the time of day.

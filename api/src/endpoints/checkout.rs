@@ -8,10 +8,10 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
 use crate::Selling;
-use crate::faults::Unavailable;
-use crate::params::{Checked, CodeShape, ItemIdShape, UserIdShape};
-use crate::problem::Problem;
-use crate::sales::ItemBody;
+use crate::endpoints::parameters::{Checked, CodeShape, ItemIdShape, UserIdShape};
+use crate::endpoints::sale::ItemBody;
+use crate::responses::common_responses::Unavailable;
+use crate::responses::problem::Problem;
 
 /// A cart, as a checkout leaves it.
 #[derive(Debug, Object)]

@@ -1,0 +1,4 @@
+//! Responses that endpoints share.
+
+pub mod common_responses;
+pub mod problem;
