@@ -1,28 +1,30 @@
-//! How many files, sockets included, the process may have open.
+//! The limit of open files of the process. A socket counts as an open file.
+//!
+//! Guarantees: the limit is as high as the system allows. The log has a warning where it is lower
+//! than the connections of clients need.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// What the process needs beside its clients: stores, probes, the log.
-const RESERVE: u64 = 256;
+/// Open files besides the connections of clients: backends, probes, the log.
+const RESERVED_FILES: u64 = 256;
 
-/// Raises the limit to what the system allows, which is usually far more than a shell gives its
-/// programs, and says so where it is too low for that many clients.
-pub fn allow_all(clients: u32) {
+/// Raises the limit of open files to the maximum. A shell usually starts programs with far less.
+pub fn raise_open_file_limit(clients: u32) {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(error = %error, "the limit of open files stays as it is");
+        tracing::warn!(error = %error, "cannot raise the limit of open files");
     }
-    let wanted = u64::from(clients) + RESERVE;
+    let needed = u64::from(clients) + RESERVED_FILES;
     let allowed = getrlimit(Resource::Nofile).current;
     if let Some(allowed) = allowed
-        && allowed < wanted
+        && allowed < needed
     {
         tracing::warn!(
             allowed,
-            wanted,
-            "fewer files may be open than --max-connections needs: clients beyond will wait; \
-             raise the limit of open files (ulimit -n) or lower --max-connections"
+            wanted = needed,
+            "fewer files may be open than --max-connections needs: further clients wait; raise \
+             the limit of open files (ulimit -n) or lower --max-connections"
         );
     }
 }

@@ -1,4 +1,6 @@
-//! Panics, in the log like everything else: one JSON line each, wherever in the process.
+//! The panic hook of the process.
+//!
+//! Guarantees: each panic of any thread is one JSON line in the log, like every other event.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,13 +10,12 @@ thread_local! {
     static LAST: Cell<Option<Panic>> = const { Cell::new(None) };
 }
 
-/// What a panic said, and where.
+/// The message and the location of a panic.
 #[derive(Debug, Clone)]
 pub struct Panic {
-    /// Its message.
-    pub message: String,
+    message: String,
     /// File, line and column.
-    pub location: String,
+    location: String,
 }
 
 impl fmt::Display for Panic {
@@ -23,8 +24,8 @@ impl fmt::Display for Panic {
     }
 }
 
-/// From now on panics are logged, instead of being printed to standard error.
-pub fn log_all() {
+/// Installs the hook: panics are logged instead of printed to standard error.
+pub fn log_panics() {
     std::panic::set_hook(Box::new(|info| {
         let panic = Panic::of(info);
         let thread = std::thread::current();
@@ -33,8 +34,8 @@ pub fn log_all() {
     }));
 }
 
-/// The last panic of this thread, for whoever has just caught it.
-pub fn take() -> Option<Panic> {
+/// Takes the last panic of this thread. The caller has just caught it.
+pub fn take_last_panic() -> Option<Panic> {
     LAST.take()
 }
 
@@ -43,7 +44,7 @@ impl Panic {
         let location = info.location().map(ToString::to_string);
         Self {
             message: info.payload_as_str().unwrap_or("no message").to_owned(),
-            location: location.unwrap_or_else(|| "an unknown place".to_owned()),
+            location: location.unwrap_or_else(|| "an unknown location".to_owned()),
         }
     }
 }

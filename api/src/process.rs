@@ -1,7 +1,8 @@
-//! The two ports of an API process, from start to drained end.
+//! The life of an API process: listen, connect to the backends, serve, drain.
 //!
-//! Guarantees: both answer from the start; until the backends are reached the public one answers 503
-//! to what needs them. At the end readiness ends first, then no request that was sent is dropped.
+//! Guarantees: both ports respond from the start. Until the backends are connected, endpoints that
+//! need them respond with 503. At the end readiness ends first, then no request that a client has
+//! sent is dropped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,62 +15,60 @@ use poem::{Endpoint, EndpointExt, Response, Route, get};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::Selling;
 use crate::config::Config;
-use crate::endpoints::{self, internal_port as internal};
-use crate::http_server::connection_timer::Patience;
-use crate::http_server::listener::{Limits, Listener};
-use crate::middleware::Observe;
-use crate::middleware::access_log::AccessLog;
+use crate::endpoints::{internal_routes, openapi_service};
+use crate::http_server::{ConnectionTimeouts, Limits, Listener};
+use crate::middleware::{AccessLog, RequestMiddleware};
 use crate::readiness::Readiness;
+use crate::selling::Selling;
 
-/// Between attempts to reach the backends at the start.
+/// The pause between attempts to connect to the backends.
 const CONNECT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long claims and attempts on their way may take at the end.
+/// The time at the end to settle claims and attempts.
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
 
-/// Probes come from few places and are quick.
+/// Limits on the internal port, which has few and fast clients.
 const INTERNAL_LIMITS: Limits = Limits {
     max_connections: 256,
-    patience: Patience {
+    timeouts: ConnectionTimeouts {
         request: Duration::from_secs(10),
         idle: Duration::from_secs(75),
     },
 };
 
-/// How long a probe on its way may take at the end.
+/// The time at the end for responses in progress on the internal port.
 const INTERNAL_FINISH: Duration = Duration::from_millis(200);
 
-/// Why an API process ended other than by a signal.
+/// Why an API process ended without a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A listener.
+    /// A port cannot be bound.
     #[error("cannot listen at {address}: {source}; expected a free address (port 0 takes one)")]
     Listen {
-        /// Where.
+        /// The address.
         address: std::net::SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A URL that will never work.
+    /// A URL is invalid; further attempts would fail as well.
     #[error(transparent)]
-    Store(BackendError),
-    /// Anything of the operating system.
+    Backend(BackendError),
+    /// A call of the operating system failed.
     #[error("{what}: {source}")]
     Os {
-        /// What was tried.
+        /// The attempted operation.
         what: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Metrics could not be set up.
+    /// Metrics cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
 
 /// Serves until SIGTERM or SIGINT, then drains.
-pub async fn run(
+pub async fn serve(
     config: &Config,
     logging: &Logging,
     (clock, random): (Clock, Random),
@@ -78,7 +77,7 @@ pub async fn run(
     let public = listen(config.listen, config.limits())?;
     let internal = listen(config.internal_listen, INTERNAL_LIMITS)?;
     if let Some(file) = &config.endpoints_file {
-        write_endpoints(file, &public, &internal).map_err(os("writing the endpoints file"))?;
+        write_endpoints(file, &public, &internal).map_err(os("cannot write the endpoints file"))?;
     }
     let readiness = Arc::new(Readiness::new(Ambient {
         metrics: Arc::new(Metrics::new()?),
@@ -86,10 +85,10 @@ pub async fn run(
         random,
     }));
 
-    // Probes are answered before the backends are reached and until the very end, so that "not
-    // ready" is never "not there".
+    // The internal port serves before the backends are connected and until the very end, so that a
+    // probe can distinguish "not ready" from a process that is gone.
     let (end_internal, mut internal_ended) = watch::channel(false);
-    let probes = internal::routes(readiness.clone());
+    let probes = internal_routes(readiness.clone());
     let probing = tokio::spawn(async move {
         let end = async {
             let _ = internal_ended.wait_for(|ended| *ended).await;
@@ -99,13 +98,14 @@ pub async fn run(
 
     let mut failure = None;
     let end = async {
-        // Errors of the signals would mean that nobody can signal any more: end then, too.
+        // A closed channel means that no signal can arrive any more, so that it ends the process
+        // as well.
         let mut signalled = stopped.clone();
         tokio::select! {
             _ = signalled.wait_for(|stopped| *stopped) => {}
-            error = open(config, &readiness) => failure = Some(error),
+            error = start_selling(config, &readiness) => failure = Some(error),
         }
-        readiness.drain();
+        readiness.start_drain();
         // A process that was never ready has nothing to drain.
         if readiness.selling().is_some() {
             tracing::info!(drain_seconds = config.drain_seconds, "draining");
@@ -117,7 +117,9 @@ pub async fn run(
     if let Some(selling) = readiness.selling()
         && !selling.stop(SETTLE_LIMIT).await
     {
-        tracing::warn!("ended before everything was settled: other processes settle the rest");
+        tracing::warn!(
+            "ended before all claims and attempts were settled: other processes settle the rest"
+        );
     }
     let _ = end_internal.send(true);
     let _ = probing.await;
@@ -129,16 +131,16 @@ fn routes(
     readiness: &Arc<Readiness>,
     logging: &Logging,
 ) -> impl Endpoint<Output = Response> + use<> {
-    let service = endpoints::service(readiness.clone());
+    let service = openapi_service(readiness.clone());
     let page = service.swagger_ui_html();
     Route::new()
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .at("/openapi.json", get(service.spec_endpoint()))
         .nest_no_strip("/", service)
-        .with(Observe {
+        .with(RequestMiddleware {
             readiness: readiness.clone(),
             access_log: AccessLog::new(logging.clone(), readiness.ambient().clock.clone()),
-            answer_within: config.answer_within(),
+            response_limit: config.response_limit(),
         })
 }
 
@@ -150,19 +152,19 @@ fn listen(address: std::net::SocketAddr, limits: Limits) -> Result<Listener, Ser
     Listener::bind(address, limits).map_err(|source| ServeError::Listen { address, source })
 }
 
-/// Connects to the backends, which may come up after this process, and starts selling. Ends only
-/// with an error that will not go away.
-async fn open(config: &Config, readiness: &Readiness) -> ServeError {
+/// Connects to the backends, which may start after this process, and starts to sell. Returns only
+/// an error that further attempts would have as well.
+async fn start_selling(config: &Config, readiness: &Readiness) -> ServeError {
     loop {
         match connect(config, readiness.ambient()).await {
             Ok(selling) => {
-                readiness.open(selling);
+                readiness.set_selling(selling);
                 return std::future::pending().await;
             }
-            Err(error @ BackendError::Url { .. }) => return ServeError::Store(error),
+            Err(error @ BackendError::Url { .. }) => return ServeError::Backend(error),
             Err(error) => {
-                readiness.note_failure(&error);
-                tracing::warn!(error = %error, "backends not reached yet; trying again");
+                readiness.set_failure(&error);
+                tracing::warn!(error = %error, "cannot connect to the backends; the next attempt follows");
             }
         }
         tokio::time::sleep(CONNECT_RETRY_AFTER).await;
@@ -175,8 +177,8 @@ async fn connect(config: &Config, ambient: &Ambient) -> Result<Arc<Selling>, Bac
 }
 
 fn stop_signals() -> Result<watch::Receiver<bool>, ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(os("SIGTERM"))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(os("SIGINT"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(os("cannot handle SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(os("cannot handle SIGINT"))?;
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
@@ -184,7 +186,7 @@ fn stop_signals() -> Result<watch::Receiver<bool>, ServeError> {
             _ = interrupt.recv() => {}
         }
         let _ = stop.send(true);
-        // Until everybody has seen it.
+        // A dropped sender would close the channel before the receivers have read the signal.
         stop.closed().await;
     });
     Ok(stopped)

@@ -1,22 +1,22 @@
-//! `POST /checkout` and `GET /checkout/{code}`.
+//! `POST /checkout`.
+//!
+//! Guarantees: every request that gets a response other than 5xx is logged as an attempt once.
 
 use flashsale_engine::{
-    BackendError, Checkout, InvalidCheckout, ItemId, NoOrder, Refusal, RequestId, ShownCart, UserId,
+    BackendError, Checkout, InvalidCheckout, ItemId, Refusal, RequestId, UserId,
 };
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
-use crate::Selling;
-use crate::endpoints::parameters::{Checked, CodeShape, ItemIdShape, UserIdShape};
-use crate::endpoints::sale::ItemBody;
-use crate::responses::common_responses::Unavailable;
-use crate::responses::problem::Problem;
+use super::parameters::{Checked, ItemIdShape, UserIdShape};
+use crate::responses::{Problem, Unavailable};
+use crate::selling::Selling;
 
-/// A cart, as a checkout leaves it.
+/// A cart after a checkout.
 #[derive(Debug, Object)]
 pub struct CheckoutBody {
-    /// Buys the cart: hand it to POST /purchase. It is a bearer token.
+    /// The checkout code, for POST /purchase. It is a bearer token.
     code: String,
     /// Items in the cart.
     items_count: u32,
@@ -24,14 +24,14 @@ pub struct CheckoutBody {
     sale_ends_at: String,
 }
 
-/// Answers of POST /checkout.
+/// Responses of POST /checkout.
 #[derive(Debug, ApiResponse)]
 pub enum CheckoutResponse {
     /// The item is in the cart. It is not reserved.
     #[oai(status = 200)]
     InCart(Json<CheckoutBody>),
     /// invalid_user_id, invalid_item_id, cart_full, limit_reached, sale_not_active,
-    /// item_of_another_sale, or invalid_request for a body that is none.
+    /// item_of_another_sale, or invalid_request for a malformed body.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
     /// unknown_item.
@@ -42,37 +42,8 @@ pub enum CheckoutResponse {
     Conflict(Json<Problem>),
 }
 
-/// A cart, bought or not: GET /purchase/{code} says whether it was.
-#[derive(Debug, Object)]
-pub struct CartBody {
-    /// Its code.
-    code: String,
-    /// Whose it is.
-    user_id: String,
-    /// What it holds, in the order in which it was added.
-    items: Vec<ItemBody>,
-    /// Items in the cart.
-    items_count: u32,
-    /// When the sale ends (RFC 3339, UTC).
-    sale_ends_at: String,
-}
-
-/// Answers of GET /checkout/{code}.
-#[derive(Debug, ApiResponse)]
-pub enum CartResponse {
-    /// The cart.
-    #[oai(status = 200)]
-    Cart(Json<CartBody>),
-    /// invalid_code, invalid_path, or invalid_request for a body that is none.
-    #[oai(status = 400, content_type = "application/problem+json")]
-    BadRequest(Json<Problem>),
-    /// unknown_code: there is no such cart, or its sale is over.
-    #[oai(status = 404, content_type = "application/problem+json")]
-    NotFound(Json<Problem>),
-}
-
 /// Serves POST /checkout.
-pub async fn post(
+pub async fn checkout(
     selling: &Selling,
     user: &Checked<UserIdShape>,
     item: &Checked<ItemIdShape>,
@@ -135,11 +106,11 @@ fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
     let (status, detail) = match refusal {
         Refusal::SaleNotActive => (
             StatusCode::BAD_REQUEST,
-            "no sale is active: GET /sales/active says when the next one starts",
+            "no sale is active: GET /sales/active shows when the next sale starts",
         ),
         Refusal::UnknownItem => (
             StatusCode::NOT_FOUND,
-            "no sale has such an item: GET /sales/{id}/items lists them",
+            "no sale has this item: GET /sales/{id}/items lists the items of a sale",
         ),
         Refusal::ItemOfAnotherSale => (
             StatusCode::BAD_REQUEST,
@@ -147,20 +118,20 @@ fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
         ),
         Refusal::AlreadySold => (
             StatusCode::CONFLICT,
-            "the item is sold: GET /sales/{id}/items?available=true lists what is left",
+            "the item is sold: GET /sales/{id}/items?available=true lists unsold items",
         ),
         Refusal::SoldOut => (
             StatusCode::CONFLICT,
-            "the sale has sold as many items as it may",
+            "the sale has reached its limit of sold items",
         ),
         Refusal::LimitReached => (
             StatusCode::BAD_REQUEST,
-            "the user has bought as many items as one user may in this sale",
+            "the user has reached the limit of items per user in this sale",
         ),
         Refusal::CartFull => (
             StatusCode::BAD_REQUEST,
-            "the cart holds as many items as a checkout may: POST /purchase with its code, then \
-             start a new one",
+            "the cart has reached the limit of items per checkout: buy it with POST /purchase, \
+             then start a new cart",
         ),
     };
     let problem = Json(Problem::new(status, refusal.code(), detail, request_id));
@@ -173,51 +144,8 @@ fn refused(refusal: Refusal, request_id: &RequestId) -> CheckoutResponse {
 
 fn unavailable(error: &BackendError, request_id: &RequestId) -> Unavailable {
     tracing::warn!(request_id = request_id.as_str(), error = %error, "checkout unavailable");
-    Unavailable::new("the cart could not be reached: ask again", request_id)
-}
-
-/// Serves GET /checkout/{code}.
-pub async fn get(
-    selling: &Selling,
-    code: &Checked<CodeShape>,
-    request_id: &RequestId,
-) -> Result<CartResponse, Unavailable> {
-    let problem = |status, code: &str, why: &str| Json(Problem::new(status, code, why, request_id));
-    let code = match code.get() {
-        Ok(code) => code,
-        Err(why) => {
-            let problem = problem(StatusCode::BAD_REQUEST, "invalid_code", why);
-            return Ok(CartResponse::BadRequest(problem));
-        }
-    };
-    match selling.cart(code).await {
-        Ok(ShownCart {
-            user,
-            items,
-            ends_at,
-        }) => {
-            let view = selling.known(&code.sale);
-            let sold = |idx| view.as_ref().is_some_and(|served| served.is_sold(idx));
-            Ok(CartResponse::Cart(Json(CartBody {
-                code: code.to_string(),
-                user_id: user,
-                items_count: items.len() as u32,
-                items: items
-                    .iter()
-                    .map(|item| ItemBody::new(item, sold(item.idx)))
-                    .collect(),
-                sale_ends_at: ends_at.to_string(),
-            })))
-        }
-        Err(NoOrder::Unavailable(error)) => {
-            tracing::warn!(request_id = request_id.as_str(), error = %error, "cart unavailable");
-            let detail = "the cart could not be read: ask again";
-            Err(Unavailable::new(detail, request_id))
-        }
-        Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => {
-            let why = "no cart has this code; GET /purchase/{code} knows carts that were bought";
-            let problem = problem(StatusCode::NOT_FOUND, "unknown_code", why);
-            Ok(CartResponse::NotFound(problem))
-        }
-    }
+    Unavailable::new(
+        "the cart is unavailable: send the request again",
+        request_id,
+    )
 }

@@ -1,6 +1,6 @@
 //! `GET /health`: the state and latency of each dependency.
 //!
-//! Promises: an answer within [`PING_LIMIT`] and a little, also where a backend hangs.
+//! Guarantees: a response within [`PING_LIMIT`] and a little, also where a backend does not respond.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
 use crate::readiness::{Backend, Readiness};
-use crate::responses::problem::{Problem, RETRY_AFTER_SECONDS};
+use crate::responses::{Problem, RETRY_AFTER_SECONDS};
 
-/// The longest that the backends are waited for.
-pub const PING_LIMIT: Duration = Duration::from_millis(1_900);
+/// The limit on the wait for both backends.
+const PING_LIMIT: Duration = Duration::from_millis(1_900);
 
-// A ping that takes longer is one of Postgres.
+// Redis calls end before the limit, so that a ping beyond it is one of Postgres.
 const _: () = assert!(CALL_TIMEOUT.as_millis() < PING_LIMIT.as_millis());
 
 /// Up or down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub enum State {
-    /// It answers.
+    /// The dependency responds.
     Up,
-    /// It does not.
+    /// The dependency does not respond.
     Down,
-    /// It was not asked, or could not be waited for, because the other one does not answer.
+    /// The other dependency does not respond, which left no time to check this one.
     Unknown,
 }
 
@@ -33,46 +33,46 @@ pub enum State {
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Dependency {
-    /// Whether it answers.
+    /// Whether the dependency responds.
     status: State,
-    /// How long its answer took, in milliseconds.
+    /// Duration of its response, in milliseconds.
     latency_ms: Option<f64>,
-    /// What was wrong.
+    /// Why it is down.
     error: Option<String>,
 }
 
-/// The process and what it depends on.
+/// The process and its dependencies.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct HealthBody {
-    /// Up when everything is, else down.
+    /// Up where all dependencies are up, else down.
     status: State,
     /// Redis Cluster.
     redis: Dependency,
     /// Postgres.
     postgres: Dependency,
-    /// Why this process should get no requests, where it should not.
+    /// Why this process should get no requests; absent where it is ready.
     not_ready: Option<String>,
-    /// The active sale's id, where one is.
+    /// The id of the active sale; absent where no sale is active.
     active_sale: Option<String>,
     /// The version of this program.
     version: String,
 }
 
-/// Answers of GET /health.
+/// Responses of GET /health.
 #[derive(Debug, ApiResponse)]
 pub enum HealthResponse {
-    /// Everything answers.
+    /// All dependencies respond.
     #[oai(status = 200)]
     Up(Json<HealthBody>),
-    /// invalid_request: a body that is none.
+    /// invalid_request: a malformed body.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(Json<Problem>),
-    /// A dependency does not answer.
+    /// A dependency does not respond.
     #[oai(status = 503)]
     Down(
         Json<HealthBody>,
-        /// Seconds to wait before asking again.
+        /// Seconds to wait before the next request.
         #[oai(header = "Retry-After")]
         u64,
     ),
@@ -87,17 +87,17 @@ impl Dependency {
         }
     }
 
-    /// Addresses and user names are for the log, not for whoever asks.
+    /// Without the error of the backend: its addresses and user names belong into the log alone.
     fn down() -> Self {
         Self {
             status: State::Down,
             latency_ms: None,
-            error: Some("no usable answer; the log of this process says why".to_owned()),
+            error: Some("no usable response; the log of this process has the cause".to_owned()),
         }
     }
 
-    fn pinged(pinged: Result<Duration, BackendError>, request_id: &RequestId) -> Self {
-        match pinged {
+    fn from_ping(ping: Result<Duration, BackendError>, request_id: &RequestId) -> Self {
+        match ping {
             Ok(took) => Self {
                 status: State::Up,
                 latency_ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
@@ -116,8 +116,8 @@ impl Dependency {
 /// The state of Redis and of Postgres.
 async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Dependency, Dependency) {
     let Some(selling) = readiness.selling() else {
-        // Which of them it waits for is in the log already, once a second.
-        return match readiness.not_reached() {
+        // No warning here: each failed attempt to connect is in the log.
+        return match readiness.unreachable_backend() {
             Some(Backend::Redis) => (Dependency::down(), Dependency::unknown()),
             Some(Backend::Postgres) => (Dependency::unknown(), Dependency::down()),
             None => (Dependency::unknown(), Dependency::unknown()),
@@ -125,13 +125,13 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Depende
     };
     match tokio::time::timeout(PING_LIMIT, selling.ping()).await {
         Ok((redis, postgres)) => (
-            Dependency::pinged(redis, request_id),
-            Dependency::pinged(postgres, request_id),
+            Dependency::from_ping(redis, request_id),
+            Dependency::from_ping(postgres, request_id),
         ),
         Err(_) => {
             tracing::warn!(
                 request_id = request_id.as_str(),
-                "dependency down: no answer of Postgres within {PING_LIMIT:?}"
+                "dependency down: no response of Postgres within {PING_LIMIT:?}"
             );
             (Dependency::unknown(), Dependency::down())
         }
@@ -139,7 +139,7 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Depende
 }
 
 /// Serves GET /health.
-pub async fn get(readiness: &Readiness, request_id: &RequestId) -> HealthResponse {
+pub async fn health(readiness: &Readiness, request_id: &RequestId) -> HealthResponse {
     let (redis, postgres) = dependencies(readiness, request_id).await;
     let up = redis.status == State::Up && postgres.status == State::Up;
     let active = readiness.selling().and_then(|selling| selling.active());

@@ -1,6 +1,6 @@
-//! The internal port: `/livez`, `/readyz` and `/metrics`. Not for clients.
+//! The endpoints of the internal port: `/livez`, `/readyz` and `/metrics`. Clients do not use it.
 //!
-//! Promises: it answers from the start of the process to its end, whatever the stores do.
+//! Guarantees: no endpoint waits for a backend.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, get, handler};
 use crate::readiness::Readiness;
 
 /// The endpoints of the internal port.
-pub fn routes(readiness: Arc<Readiness>) -> impl Endpoint<Output = Response> {
+pub fn internal_routes(readiness: Arc<Readiness>) -> impl Endpoint<Output = Response> {
     Route::new()
         .at("/livez", get(livez))
         .at("/readyz", get(readyz))
@@ -38,7 +38,7 @@ fn readyz(readiness: Data<&Arc<Readiness>>) -> Response {
 #[handler]
 fn metrics(readiness: Data<&Arc<Readiness>>) -> Response {
     let rendered = match readiness.selling() {
-        // It brings its gauges up to date.
+        // This call updates the gauges first.
         Some(selling) => selling.metrics().render(),
         None => readiness.metrics().render(),
     };

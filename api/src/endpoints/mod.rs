@@ -1,11 +1,20 @@
-//! The public endpoints and their OpenAPI document.
+//! The public endpoints with their OpenAPI document, and the endpoints of the internal port.
+//!
+//! Guarantees: each endpoint has a file, which maps the engine's result to a response and decides
+//! nothing about a sale.
 
-pub mod checkout;
-pub mod health;
-pub mod internal_port;
-pub mod parameters;
-pub mod purchase;
-pub mod sale;
+mod active_sale;
+mod cart;
+mod checkout;
+mod health;
+mod internal_port;
+mod items;
+mod outcome;
+mod parameters;
+mod purchase;
+mod sale;
+
+pub use internal_port::internal_routes;
 
 use std::sync::Arc;
 
@@ -14,12 +23,9 @@ use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 
-use self::sale as sales;
-use crate::endpoints::parameters::{
-    AtMostOne, Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape,
-};
+use self::parameters::{AtMostOne, Checked, CodeShape, ItemIdShape, SaleIdShape, UserIdShape};
 use crate::readiness::Readiness;
-use crate::responses::common_responses::{Refused, Unavailable};
+use crate::responses::{CommonResponses, Unavailable};
 
 /// The public API of one process.
 #[derive(Debug)]
@@ -29,21 +35,21 @@ pub struct Api {
 
 #[derive(Tags)]
 enum Tag {
-    /// Put items together, then buy them.
+    /// Fill a cart, then buy it.
     Buying,
     /// Sales and their items.
     Sales,
-    /// How the service is.
+    /// The state of the service.
     Service,
 }
 
-/// The service with its document, ready to be nested.
-pub fn service(readiness: Arc<Readiness>) -> OpenApiService<Api, ()> {
+/// The public endpoints with their OpenAPI document.
+pub fn openapi_service(readiness: Arc<Readiness>) -> OpenApiService<Api, ()> {
     let version = env!("CARGO_PKG_VERSION");
     OpenApiService::new(Api { readiness }, "flashsale", version).description(
         "Flash sales: unique items, at most once each, no reservations. Every error is \
-         application/problem+json with a stable `code`. Every answer has an X-Request-Id. Bytes \
-         that are no HTTP request are answered with an empty 400, 414 or 431, or not at all.",
+         application/problem+json with a stable `code`. Every response has an X-Request-Id. \
+         Bytes that are no HTTP request get an empty 400, 414 or 431, or no response.",
     )
 }
 
@@ -51,68 +57,68 @@ pub fn service(readiness: Arc<Readiness>) -> OpenApiService<Api, ()> {
 impl Api {
     /// Put an item into the user's cart
     ///
-    /// Answers the code that buys the cart. The code stays the same until it is bought. The
-    /// item is not reserved: who buys first has it. Adding an item twice counts once.
+    /// Returns the code that buys the cart. The code stays the same until it is bought. The item
+    /// is not reserved: the first purchase gets it. An item that is added twice counts once.
     #[oai(path = "/checkout", method = "post", tag = "Tag::Buying")]
     async fn checkout(
         &self,
-        /// Who buys: 1 to 64 characters of A-Z a-z 0-9 . - _ : @ +
+        /// The user: 1 to 64 characters of A-Z a-z 0-9 . - _ : @ +
         user_id: Query<Checked<UserIdShape>>,
         /// The item: 1 to 128 characters of A-Z a-z 0-9 . - _ : @ +
         id: Query<Checked<ItemIdShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<checkout::CheckoutResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        checkout::post(selling, &user_id, &id, &request_id).await
+        checkout::checkout(selling, &user_id, &id, &request_id).await
     }
 
-    /// Look at a cart
+    /// Show a cart
     #[oai(path = "/checkout/:code", method = "get", tag = "Tag::Buying")]
     async fn cart(
         &self,
-        /// The code that POST /checkout answered.
+        /// The code that POST /checkout returned.
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
-    ) -> Result<checkout::CartResponse, Unavailable> {
+    ) -> Result<cart::CartResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        checkout::get(selling, &code, &request_id).await
+        cart::cart(selling, &code, &request_id).await
     }
 
     /// Buy a cart
     ///
-    /// All its items are attempted at once; what is sold already is named. A code has one
-    /// outcome: asked again, it answers the same, with the header Idempotent-Replayed.
+    /// Claims all items of the cart at once; the response lists items that were sold before. A
+    /// code has one outcome: another request gets it again, with the header Idempotent-Replayed.
     #[oai(path = "/purchase", method = "post", tag = "Tag::Buying")]
     async fn purchase(
         &self,
-        /// The code that POST /checkout answered.
+        /// The code that POST /checkout returned.
         code: Query<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
     ) -> Result<purchase::PurchaseResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        purchase::post(selling, &code, &request_id).await
+        purchase::purchase(selling, &code, &request_id).await
     }
 
-    /// Look at what a code bought
+    /// Show the outcome of a code
     #[oai(path = "/purchase/:code", method = "get", tag = "Tag::Buying")]
     async fn outcome(
         &self,
-        /// The code that POST /checkout answered.
+        /// The code that POST /checkout returned.
         code: Path<Checked<CodeShape>>,
         request_id: Data<&RequestId>,
-    ) -> Result<purchase::OutcomeResponse, Unavailable> {
+    ) -> Result<outcome::OutcomeResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        purchase::get(selling, &code, &request_id).await
+        outcome::outcome(selling, &code, &request_id).await
     }
 
-    /// The sale that is selling
+    /// The active sale
     #[oai(path = "/sales/active", method = "get", tag = "Tag::Sales")]
     async fn active_sale(
         &self,
         request_id: Data<&RequestId>,
-    ) -> Result<sales::ActiveResponse, Unavailable> {
+    ) -> Result<active_sale::ActiveResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        sales::active(selling, &request_id)
+        active_sale::active_sale(selling, &request_id)
     }
 
     /// A sale
@@ -122,9 +128,9 @@ impl Api {
         /// <namespace>.<name>.<UTC start>
         id: Path<Checked<SaleIdShape>>,
         request_id: Data<&RequestId>,
-    ) -> Result<sales::SaleResponse, Unavailable> {
+    ) -> Result<sale::SaleResponse, Unavailable> {
         let selling = self.readiness.selling_for(&request_id)?;
-        sales::get(selling, &id, &request_id).await
+        sale::sale(selling, &id, &request_id).await
     }
 
     /// The items of a sale, page by page
@@ -136,20 +142,20 @@ impl Api {
         /// Items of a page.
         #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
         limit: Query<AtMostOne<u32>>,
-        /// The next_cursor of the page before.
+        /// The next_cursor of the previous page.
         #[oai(validator(pattern = "^[0-9]{1,7}$"))]
         cursor: Query<AtMostOne<String>>,
-        /// true: only items that are for sale; false: only those that are sold.
+        /// true: only unsold items; false: only sold items.
         available: Query<AtMostOne<bool>>,
         request_id: Data<&RequestId>,
-    ) -> Result<sales::ItemsResponse, Unavailable> {
-        let query = sales::PageQuery {
+    ) -> Result<items::ItemsResponse, Unavailable> {
+        let query = items::PageQuery {
             limit: limit.0.0,
             cursor: cursor.0.0,
             available: available.0.0,
         };
         let selling = self.readiness.selling_for(&request_id)?;
-        sales::items(selling, &id, query, &request_id).await
+        items::items(selling, &id, query, &request_id).await
     }
 
     /// The state and latency of each dependency
@@ -157,7 +163,7 @@ impl Api {
     async fn health(
         &self,
         request_id: Data<&RequestId>,
-    ) -> Result<health::HealthResponse, Refused> {
-        Ok(health::get(&self.readiness, &request_id).await)
+    ) -> Result<health::HealthResponse, CommonResponses> {
+        Ok(health::health(&self.readiness, &request_id).await)
     }
 }

@@ -1,5 +1,7 @@
-//! Parameters that are checked by their own types and never fail to be read: an endpoint sees
-//! what is wrong and answers it, so that a checkout with a bad id is logged as an attempt too.
+//! The types of path and query parameters.
+//!
+//! Guarantees: a parameter of type [`Checked`] always reaches its endpoint, valid or not. The
+//! endpoint writes the response, so that a checkout with an invalid id is logged as an attempt.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -10,20 +12,20 @@ use poem_openapi::types::{ParseError, ParseFromParameter, ParseResult, Type};
 
 /// The shape of a parameter.
 pub trait Shape: Send + Sync + 'static {
-    /// What it becomes.
+    /// The type of a valid value.
     type Value: Send + Sync;
-    /// Its name in messages and in the document.
+    /// The name of the parameter in messages and in the OpenAPI document.
     const NAME: &'static str;
-    /// The regular expression of the document.
+    /// The regular expression in the OpenAPI document.
     const PATTERN: &'static str;
-    /// The most characters.
+    /// The maximum of characters.
     const MAX_LEN: usize;
 
-    /// Reads it; the error says what was expected and what was found.
+    /// Parses the value; the error names what was expected and what was found.
     fn parse(text: &str) -> Result<Self::Value, String>;
 }
 
-/// A parameter with its value, or with what is wrong with it.
+/// A valid value, or a sentence on why it is invalid.
 #[derive(Debug)]
 pub struct Checked<S: Shape> {
     value: Result<S::Value, String>,
@@ -31,7 +33,7 @@ pub struct Checked<S: Shape> {
 }
 
 impl<S: Shape> Checked<S> {
-    /// The value, or a sentence on what is wrong.
+    /// The valid value, or a sentence on why it is invalid.
     pub fn get(&self) -> Result<&S::Value, &str> {
         self.value.as_ref().map_err(String::as_str)
     }
@@ -89,7 +91,7 @@ impl<S: Shape> ParseFromParameter for Checked<S> {
     }
 }
 
-/// A parameter that may be left out, and must not be there twice: which one counts?
+/// An optional parameter. Two values are an error, because neither has precedence.
 #[derive(Debug)]
 pub struct AtMostOne<T>(pub Option<T>);
 
@@ -135,7 +137,7 @@ impl<T: ParseFromParameter> ParseFromParameter for AtMostOne<T> {
     }
 }
 
-/// `user_id`.
+/// The id of a user.
 #[derive(Debug)]
 pub struct UserIdShape;
 
@@ -150,7 +152,7 @@ impl Shape for UserIdShape {
     }
 }
 
-/// `id` of an item.
+/// The id of an item.
 #[derive(Debug)]
 pub struct ItemIdShape;
 
@@ -179,8 +181,8 @@ impl Shape for CodeShape {
     fn parse(text: &str) -> Result<CheckoutCode, String> {
         CheckoutCode::parse(text).ok_or_else(|| {
             format!(
-                "expected CHK-<sale id>-<22 characters> as POST /checkout answers it, found {}",
-                shown(text)
+                "expected CHK-<sale id>-<22 characters> as POST /checkout returns it, found {}",
+                excerpt(text)
             )
         })
     }
@@ -201,8 +203,8 @@ impl Shape for SaleIdShape {
     }
 }
 
-/// What a client sent, shortened, without what could disturb a terminal.
-fn shown(text: &str) -> String {
+/// The text of a client, shortened and escaped: control characters would disturb a terminal.
+fn excerpt(text: &str) -> String {
     if text.is_empty() {
         return "nothing".to_owned();
     }
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_says_what_is_wrong_with_it() {
+    fn an_invalid_parameter_has_a_sentence_on_why() {
         assert_eq!(user(&["ann"]), Ok("ann".to_owned()));
         assert_eq!(
             user(&[]),

@@ -1,30 +1,31 @@
-//! `POST /purchase` and `GET /purchase/{code}`.
+//! `POST /purchase`.
+//!
+//! Guarantees: a response names an item as bought only after the engine has returned its order.
 
 use flashsale_engine::{ItemOutcome, NoOrder, NothingSold, Order, RequestId, SaleId};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
 
-use crate::Selling;
-use crate::endpoints::parameters::{Checked, CodeShape};
-use crate::responses::common_responses::Unavailable;
-use crate::responses::problem::Problem;
+use super::parameters::{Checked, CodeShape};
+use crate::responses::{Problem, Unavailable};
+use crate::selling::Selling;
 
 /// An item that was bought.
 #[derive(Debug, Clone, Object)]
 pub struct PurchasedItem {
-    /// Its id.
+    /// The id of the item.
     id: String,
-    /// Its name.
+    /// The name of the item.
     name: String,
-    /// Always true: the item is this code's.
+    /// Always true: this code bought the item.
     sold: bool,
 }
 
 /// An item that was not bought.
 #[derive(Debug, Clone, Object)]
 pub struct FailedItem {
-    /// Its id.
+    /// The id of the item.
     id: String,
     /// already_sold or limit_reached.
     reason: String,
@@ -35,17 +36,17 @@ pub struct FailedItem {
 pub struct PurchaseBody {
     /// Whether at least one item was bought.
     success: bool,
-    /// What was bought.
+    /// Items that were bought.
     purchased_items: Vec<PurchasedItem>,
-    /// What was not, and why.
+    /// Items that were not bought, with reasons.
     failed_items: Vec<FailedItem>,
-    /// How many were bought.
+    /// The number of bought items.
     total_purchased: u32,
-    /// How many were not.
+    /// The number of items that were not bought.
     failed_count: u32,
 }
 
-/// A problem, and, where a code bought nothing, its outcome.
+/// A problem; where a code bought nothing, with the outcome of the code.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct PurchaseProblem {
@@ -55,18 +56,18 @@ pub struct PurchaseProblem {
     success: Option<bool>,
     /// Empty, where the code has an outcome.
     purchased_items: Option<Vec<PurchasedItem>>,
-    /// What was not bought, and why, where the code has an outcome.
+    /// Items that were not bought, with reasons, where the code has an outcome.
     failed_items: Option<Vec<FailedItem>>,
     /// 0, where the code has an outcome.
     total_purchased: Option<u32>,
-    /// How many were not bought, where the code has an outcome.
+    /// The number of items that were not bought, where the code has an outcome.
     failed_count: Option<u32>,
 }
 
-/// Answers of POST /purchase.
+/// Responses of POST /purchase.
 #[derive(Debug, ApiResponse)]
 pub enum PurchaseResponse {
-    /// At least one item was bought, for good. The same code answers the same again.
+    /// At least one item was bought, for good. The same code always gets the same outcome.
     #[oai(status = 200)]
     Bought(
         Json<PurchaseBody>,
@@ -75,7 +76,7 @@ pub enum PurchaseResponse {
         Option<bool>,
     ),
     /// invalid_code, sale_not_active, limit_reached: nothing was bought; or invalid_request for
-    /// a body that is none.
+    /// a malformed body.
     #[oai(status = 400, content_type = "application/problem+json")]
     BadRequest(
         Json<PurchaseProblem>,
@@ -86,7 +87,7 @@ pub enum PurchaseResponse {
     /// unknown_code.
     #[oai(status = 404, content_type = "application/problem+json")]
     NotFound(Json<Problem>),
-    /// already_sold: nothing was bought, because all of it was sold.
+    /// already_sold: nothing was bought, because all items of the cart were sold.
     #[oai(status = 409, content_type = "application/problem+json")]
     Conflict(
         Json<PurchaseProblem>,
@@ -96,22 +97,9 @@ pub enum PurchaseResponse {
     ),
 }
 
-/// Answers of GET /purchase/{code}.
-#[derive(Debug, ApiResponse)]
-pub enum OutcomeResponse {
-    /// The outcome of the code.
-    #[oai(status = 200)]
-    Outcome(Json<PurchaseBody>),
-    /// invalid_code, invalid_path, or invalid_request for a body that is none.
-    #[oai(status = 400, content_type = "application/problem+json")]
-    BadRequest(Json<Problem>),
-    /// unknown_code: the code was not bought.
-    #[oai(status = 404, content_type = "application/problem+json")]
-    NotFound(Json<Problem>),
-}
-
 impl PurchaseBody {
-    fn new(order: &Order) -> Self {
+    /// The outcome of an order.
+    pub fn new(order: &Order) -> Self {
         let mut purchased_items = Vec::new();
         let mut failed_items = Vec::new();
         for (item, outcome) in &order.items {
@@ -163,7 +151,7 @@ impl PurchaseProblem {
 }
 
 /// Serves POST /purchase.
-pub async fn post(
+pub async fn purchase(
     selling: &Selling,
     code: &Checked<CodeShape>,
     request_id: &RequestId,
@@ -178,12 +166,12 @@ pub async fn post(
     match selling.purchase(code, request_id).await {
         Ok(order) => {
             log_order(&order, &code.sale, request_id);
-            Ok(answer(&order, request_id))
+            Ok(response(&order, request_id))
         }
         Err(NoOrder::UnknownCode) => Ok(PurchaseResponse::NotFound(Json(Problem::new(
             StatusCode::NOT_FOUND,
             "unknown_code",
-            "no cart has this code: POST /checkout makes one",
+            "no cart has this code: POST /checkout starts a cart",
             request_id,
         )))),
         Err(NoOrder::SaleNotActive) => Ok(bad_request(
@@ -196,8 +184,8 @@ pub async fn post(
                 request_id = request_id.as_str(), sale = %code.sale, error = %error,
                 "purchase unavailable"
             );
-            let detail = "the purchase could not be confirmed: ask again with the same code, \
-                          which buys once whatever happened";
+            let detail = "the purchase could not be confirmed: send the request again with the same \
+                          code; the cart is bought at most once";
             Err(Unavailable::new(detail, request_id))
         }
     }
@@ -217,7 +205,7 @@ fn log_order(order: &Order, sale: &SaleId, request_id: &RequestId) {
     );
 }
 
-fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
+fn response(order: &Order, request_id: &RequestId) -> PurchaseResponse {
     let body = PurchaseBody::new(order);
     let replayed = order.replayed.then_some(true);
     if body.success {
@@ -225,7 +213,7 @@ fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
     }
     let limited = order.refusal() == NothingSold::LimitReached;
     let (status, detail) = if limited {
-        let why = "nothing was bought: the user or the sale may have no more items";
+        let why = "nothing was bought: the user or the sale has reached its limit of items";
         (StatusCode::BAD_REQUEST, why)
     } else {
         let why = "nothing was bought: all items of the cart are sold";
@@ -243,37 +231,4 @@ fn answer(order: &Order, request_id: &RequestId) -> PurchaseResponse {
 fn bad_request(code: &str, why: &str, request_id: &RequestId) -> PurchaseResponse {
     let problem = Problem::new(StatusCode::BAD_REQUEST, code, why, request_id);
     PurchaseResponse::BadRequest(Json(PurchaseProblem::plain(problem)), None)
-}
-
-/// Serves GET /purchase/{code}.
-pub async fn get(
-    selling: &Selling,
-    code: &Checked<CodeShape>,
-    request_id: &RequestId,
-) -> Result<OutcomeResponse, Unavailable> {
-    let problem = |status, code: &str, why: &str| Json(Problem::new(status, code, why, request_id));
-    let code = match code.get() {
-        Ok(code) => code,
-        Err(why) => {
-            let problem = problem(StatusCode::BAD_REQUEST, "invalid_code", why);
-            return Ok(OutcomeResponse::BadRequest(problem));
-        }
-    };
-    let unknown = || {
-        let why = "this code was not bought: POST /purchase buys it";
-        let problem = problem(StatusCode::NOT_FOUND, "unknown_code", why);
-        Ok(OutcomeResponse::NotFound(problem))
-    };
-    if code.sale.flash_sale() != selling.flash_sale() {
-        return unknown();
-    }
-    match selling.outcome(code).await {
-        Ok(Some(order)) => Ok(OutcomeResponse::Outcome(Json(PurchaseBody::new(&order)))),
-        Ok(None) | Err(NoOrder::UnknownCode | NoOrder::SaleNotActive) => unknown(),
-        Err(NoOrder::Unavailable(error)) => {
-            tracing::warn!(request_id = request_id.as_str(), error = %error, "outcome unavailable");
-            let detail = "the outcome could not be read: ask again";
-            Err(Unavailable::new(detail, request_id))
-        }
-    }
 }

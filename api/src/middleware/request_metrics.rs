@@ -1,21 +1,23 @@
-//! `http_requests_total` and `http_request_duration_seconds`.
+//! The metrics of requests: `http_requests_total` and `http_request_duration_seconds`.
+//!
+//! Guarantees: labels have the few values of `route_labels` and statuses.
 
 use std::sync::{Arc, OnceLock};
 
 use flashsale_engine::Metrics;
 use prometheus::{Histogram, IntCounter};
 
-use crate::middleware::route_labels::{METHODS, Route};
+use super::route_labels::{METHODS, Route};
 
-/// Statuses that requests usually have.
+/// Statuses with an entry in the table of series.
 const STATUSES: [u16; 10] = [200, 400, 404, 405, 408, 409, 413, 499, 500, 503];
 
-/// Counts requests. The metric children seen before are kept in a table: looking one up by its
-/// labels hashes and locks.
+/// Counts requests. A table keeps each series after its first use, because a lookup by labels hashes
+/// and locks.
 #[derive(Debug)]
-pub struct Traffic {
+pub struct RequestMetrics {
     metrics: Arc<Metrics>,
-    seen: Vec<OnceLock<Series>>,
+    table: Vec<OnceLock<Series>>,
 }
 
 #[derive(Debug)]
@@ -24,31 +26,31 @@ struct Series {
     seconds: Histogram,
 }
 
-impl Traffic {
-    /// Counts in these metrics.
+impl RequestMetrics {
+    /// Counts in the series of `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        let places = Route::COUNT * METHODS.len() * STATUSES.len();
+        let entries = Route::COUNT * METHODS.len() * STATUSES.len();
         Self {
             metrics,
-            seen: (0..places).map(|_| OnceLock::new()).collect(),
+            table: (0..entries).map(|_| OnceLock::new()).collect(),
         }
     }
 
     /// Counts a request. `method` is one of [`METHODS`].
     pub fn count(&self, method: &'static str, route: Route, status: u16, seconds: f64) {
-        match self.place(method, route, status) {
-            Some(place) => place
+        match self.entry(method, route, status) {
+            Some(entry) => entry
                 .get_or_init(|| self.series(method, route, status))
                 .count(seconds),
             None => self.series(method, route, status).count(seconds),
         }
     }
 
-    fn place(&self, method: &str, route: Route, status: u16) -> Option<&OnceLock<Series>> {
-        let method = METHODS.iter().position(|known| *known == method)?;
-        let status = STATUSES.iter().position(|known| *known == status)?;
+    fn entry(&self, method: &str, route: Route, status: u16) -> Option<&OnceLock<Series>> {
+        let method = METHODS.iter().position(|label| *label == method)?;
+        let status = STATUSES.iter().position(|usual| *usual == status)?;
         let row = route as usize * METHODS.len() + method;
-        self.seen.get(row * STATUSES.len() + status)
+        self.table.get(row * STATUSES.len() + status)
     }
 
     fn series(&self, method: &str, route: Route, status: u16) -> Series {
@@ -75,15 +77,15 @@ mod tests {
     #[test]
     fn every_combination_has_a_series_of_its_own() {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let traffic = Traffic::new(metrics.clone());
+        let request_metrics = RequestMetrics::new(metrics.clone());
         let routes = [Route::Checkout, Route::Cart, Route::Other];
         let statuses = [200, 418, 503];
-        // Twice: the first time makes the series, the second finds it.
+        // The first pass creates each series, the second reads it from the table.
         for _ in 0..2 {
             for route in routes {
                 for method in ["GET", "other"] {
                     for status in statuses {
-                        traffic.count(method, route, status, 0.01);
+                        request_metrics.count(method, route, status, 0.01);
                     }
                 }
             }

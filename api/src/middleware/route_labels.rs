@@ -1,8 +1,10 @@
-//! The routes of the public port, as metrics and the log name them.
+//! The labels of routes and methods in metrics and in the log.
+//!
+//! Guarantees: ids, codes and invented methods never become labels.
 
 use poem::http::Method;
 
-/// A route, so that ids and codes never become labels.
+/// A route of the public port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// `/checkout`
@@ -30,7 +32,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// How many there are.
+    /// The number of routes.
     pub const COUNT: usize = Self::Other as usize + 1;
 
     /// The route of a path.
@@ -53,7 +55,7 @@ impl Route {
         }
     }
 
-    /// Its label.
+    /// The label of the route.
     pub fn label(self) -> &'static str {
         match self {
             Self::Checkout => "/checkout",
@@ -70,7 +72,7 @@ impl Route {
         }
     }
 
-    /// The methods that it takes, for the header Allow.
+    /// The methods of the route, for the header Allow.
     pub fn allow(self) -> &'static str {
         match self {
             Self::Checkout | Self::Purchase => "POST",
@@ -79,15 +81,15 @@ impl Route {
     }
 }
 
-/// Labels of methods; those that clients make up share the last.
+/// Labels of methods. Methods outside of HTTP share the last label.
 pub const METHODS: [&str; 10] = [
     "GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "other",
 ];
 
 /// The label of a method.
 pub fn method_label(method: &Method) -> &'static str {
-    let known = METHODS.iter().find(|label| **label == method.as_str());
-    known.copied().unwrap_or("other")
+    let found = METHODS.iter().find(|label| **label == method.as_str());
+    found.copied().unwrap_or("other")
 }
 
 #[cfg(test)]
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_clients_make_up_share_a_label() {
+    fn methods_outside_of_http_share_a_label() {
         for (method, label) in [
             ("GET", "GET"),
             ("CONNECT", "CONNECT"),

@@ -1,20 +1,21 @@
-//! What every endpoint may answer besides its own answers, as the OpenAPI document has it.
+//! Responses that every endpoint may have besides its own: 405, 408, 413, 500 and 503.
 //!
-//! Most of it is answered around the endpoints ([`crate::middleware`]); it is part of their types
-//! so that the document is whole.
+//! Guarantees: the OpenAPI document lists them at every endpoint. The middleware writes most of
+//! them ([`crate::middleware`]); they are part of the endpoints' types for the document alone.
 
 use flashsale_engine::RequestId;
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 
-use crate::responses::problem::{PROBLEM_JSON, Problem};
+use super::problem::{PROBLEM_JSON, Problem};
 
-/// Answers of the service around an endpoint: an endpoint itself never gives them.
+/// The responses of the middleware: 405, 408, 413 and 500. An endpoint cannot return a value of
+/// this type.
 #[derive(Debug)]
-pub enum Refused {}
+pub enum CommonResponses {}
 
-/// 503, and what [`Refused`] documents.
+/// 503, and the responses of [`CommonResponses`].
 #[derive(Debug)]
 pub struct Unavailable {
     detail: &'static str,
@@ -22,7 +23,8 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    /// A store is away, or a queue is full. The detail says what to do.
+    /// The response where a backend is unavailable or a queue is full. `detail` names what the
+    /// client should do.
     pub fn new(detail: &'static str, request_id: &RequestId) -> Self {
         Self {
             detail,
@@ -31,8 +33,8 @@ impl Unavailable {
     }
 }
 
-impl From<Refused> for poem::Error {
-    fn from(never: Refused) -> Self {
+impl From<CommonResponses> for poem::Error {
+    fn from(never: CommonResponses) -> Self {
         match never {}
     }
 }
@@ -44,22 +46,29 @@ impl From<Unavailable> for poem::Error {
     }
 }
 
-impl ApiResponse for Refused {
+impl ApiResponse for CommonResponses {
     fn meta() -> MetaResponses {
         let allow = header::<String>("ALLOW", "The methods that the path takes.");
         let responses = vec![
-            problem(405, "method_not_allowed: the path takes other methods.").with(allow),
+            problem(
+                405,
+                "method_not_allowed: the path takes other methods.",
+                vec![allow],
+            ),
             problem(
                 408,
-                "request_timeout: the body did not come in time. The connection closes.",
+                "request_timeout: the body did not arrive in time. The connection closes.",
+                vec![],
             ),
             problem(
                 413,
                 "body_too_large: no endpoint takes a body. The connection closes.",
+                vec![],
             ),
             problem(
                 500,
                 "internal_error: a fault of the service, whose log has the request id.",
+                vec![],
             ),
         ];
         MetaResponses { responses }
@@ -72,23 +81,21 @@ impl ApiResponse for Refused {
 
 impl ApiResponse for Unavailable {
     fn meta() -> MetaResponses {
-        let mut meta = Refused::meta();
-        let retry = header::<u64>("RETRY-AFTER", "Seconds to wait before asking again.");
-        let unavailable = problem(
-            503,
-            "unavailable: a store is away or gave no answer in time, or a queue is full. Ask \
-             again; a purchase with the same code, which keeps its place.",
-        );
-        meta.responses.push(unavailable.with(retry));
+        let mut meta = CommonResponses::meta();
+        let retry = header::<u64>("RETRY-AFTER", "Seconds to wait before the next request.");
+        let description = "unavailable: a backend is unavailable or did not respond in time, or \
+                           a queue is full. Send the request again; a purchase with the same \
+                           code, whose claim remains.";
+        meta.responses.push(problem(503, description, vec![retry]));
         meta
     }
 
     fn register(registry: &mut Registry) {
-        Refused::register(registry);
+        CommonResponses::register(registry);
     }
 }
 
-fn problem(status: u16, description: &'static str) -> MetaResponse {
+fn problem(status: u16, description: &'static str, headers: Vec<MetaHeader>) -> MetaResponse {
     MetaResponse {
         description,
         status: Some(status),
@@ -97,7 +104,7 @@ fn problem(status: u16, description: &'static str) -> MetaResponse {
             content_type: PROBLEM_JSON,
             schema: Problem::schema_ref(),
         }],
-        headers: Vec::new(),
+        headers,
     }
 }
 
@@ -108,16 +115,5 @@ fn header<T: Type>(name: &str, description: &str) -> MetaHeader {
         required: true,
         deprecated: false,
         schema: T::schema_ref(),
-    }
-}
-
-trait With {
-    fn with(self, header: MetaHeader) -> Self;
-}
-
-impl With for MetaResponse {
-    fn with(mut self, header: MetaHeader) -> Self {
-        self.headers.push(header);
-        self
     }
 }

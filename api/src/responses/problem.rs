@@ -1,5 +1,6 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457) with a stable `code` and
-//! the request's id.
+//! The format of errors: `application/problem+json` (RFC 9457).
+//!
+//! Guarantees: every error has a stable `code` and the id of its request; a 503 has `Retry-After`.
 
 use flashsale_engine::RequestId;
 use poem::http::{StatusCode, header};
@@ -10,10 +11,10 @@ use poem_openapi::types::ToJSON;
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// How long a client should wait before it asks again, in seconds.
+/// Seconds that a client should wait before the next request.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// What went wrong.
+/// An error.
 #[derive(Debug, Clone, Object)]
 pub struct Problem {
     /// `urn:flashsale:problem:` and the code.
@@ -27,12 +28,12 @@ pub struct Problem {
     pub detail: String,
     /// Stable, for programs.
     pub code: String,
-    /// Finds this request in the logs; also in the header X-Request-Id.
+    /// The id of this request in the logs; also in the header X-Request-Id.
     pub request_id: String,
 }
 
 impl Problem {
-    /// A problem with its code, in words for the client.
+    /// A problem with this code; `detail` is a sentence for the client.
     pub fn new(
         status: StatusCode,
         code: &str,
@@ -49,7 +50,7 @@ impl Problem {
         }
     }
 
-    /// 503: a store is away, or a queue is full.
+    /// 503: a backend is unavailable, or a queue is full.
     pub fn unavailable(detail: impl Into<String>, request_id: &RequestId) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -59,7 +60,7 @@ impl Problem {
         )
     }
 
-    /// The problem as a whole response, for what no endpoint answers.
+    /// The problem as a complete response, for the middleware.
     pub fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = self.to_json_string().with_status(status).into_response();

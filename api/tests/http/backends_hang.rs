@@ -1,33 +1,34 @@
-//! Stores that hang: nothing waits for them longer than it said, and nobody else waits at all.
+//! Backends that hang: a request waits for them no longer than its limit, and requests that do not
+//! need them do not wait.
 
 use std::time::{Duration, Instant};
 
 use super::support::raw_tcp::Raw;
-use super::support::suspended_postgres::Frozen;
+use super::support::suspended_postgres::SuspendedPostgres;
 use super::support::{Answer, Stack, eventually, limits};
 
-/// What /health promises, and a little for a busy machine.
+/// The limit of /health, and a little for a busy machine.
 const HEALTH_LIMIT: Duration = Duration::from_millis(2_500);
 
-/// What a request may take by the default flags, and as much.
+/// The limit of a response by the default flags, and a little for a busy machine.
 const ANSWER_LIMIT: Duration = Duration::from_millis(8_500);
 
-/// The answer to a call, and the time that it took.
+/// The answer to a call, and its duration.
 async fn timed(call: impl Future<Output = Answer>) -> (Answer, Duration) {
     let started = Instant::now();
     let answer = call.await;
     (answer, started.elapsed())
 }
 
-async fn health_says(stack: &Stack, i: usize, redis: &str, postgres: &str) {
+async fn health_has(stack: &Stack, i: usize, redis: &str, postgres: &str) {
     let (health, took) = timed(stack.get(i, "/health")).await;
     assert_eq!(health.status, 503, "{health:?}");
     assert!(health.header("retry-after").is_some(), "{health:?}");
     assert!(took < HEALTH_LIMIT, "{took:?}");
     let body = health.json();
     assert_eq!(body["status"], "down", "{body}");
-    for (store, expected) in [("redis", redis), ("postgres", postgres)] {
-        let found = body[store]["status"].as_str().unwrap();
+    for (backend, expected) in [("redis", redis), ("postgres", postgres)] {
+        let found = body[backend]["status"].as_str().unwrap();
         assert!(expected.split('|').any(|state| state == found), "{body}");
     }
 }
@@ -50,18 +51,18 @@ async fn a_postgres_that_hangs() {
     let waiting = stack.fill(0, "bob", &[1, 2]).await;
     stack.awaits_attempts().await;
 
-    // Connections that were used just now are trusted, and then waited for longest.
-    let looks = (0..20).map(|_| stack.get(0, "/health"));
-    for look in futures_util::future::join_all(looks).await {
-        assert_eq!(look.status, 200, "{look:?}");
+    // The pool does not check connections that were used just now, which makes the wait longest.
+    let checks = (0..20).map(|_| stack.get(0, "/health"));
+    for health in futures_util::future::join_all(checks).await {
+        assert_eq!(health.status, 200, "{health:?}");
     }
-    let frozen = Frozen::postgres(&stack.postgres);
-    health_says(&stack, 0, "up|unknown", "down").await;
-    // Carts do not need it.
+    let suspended = SuspendedPostgres::suspend(&stack.postgres);
+    health_has(&stack, 0, "up|unknown", "down").await;
+    // Carts do not need Postgres.
     let (answer, took) = timed(stack.checkout(0, "cid", stack.item(3))).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(took < Duration::from_secs(1), "{took:?}");
-    // Purchases do, and say so in time; many of them at once, too.
+    // Purchases need Postgres. Each gets its problem in time, also when many wait at once.
     let calls = (0..30).map(|_| timed(stack.purchase(0, &waiting)));
     for (answer, took) in futures_util::future::join_all(calls).await {
         let problem = answer.problem(503, "unavailable");
@@ -77,17 +78,17 @@ async fn a_postgres_that_hangs() {
         answer.problem(503, "unavailable");
         assert!(took < ANSWER_LIMIT, "{path}: {took:?}");
     }
-    health_says(&stack, 0, "up", "down").await;
+    health_has(&stack, 0, "up", "down").await;
     internal_port_answers(&stack, 0).await;
 
-    drop(frozen);
+    drop(suspended);
     eventually("the code is bought", || async {
         stack.purchase(0, &waiting).await.status == 200
     })
     .await;
     let again = stack.purchase(0, &bought).await;
     assert_eq!((again.status, again.json()), (200, first.json()));
-    eventually("health is well", || async {
+    eventually("all dependencies are up", || async {
         stack.get(0, "/health").await.status == 200
     })
     .await;
@@ -96,10 +97,65 @@ async fn a_postgres_that_hangs() {
     stack.awaits_attempts().await;
 }
 
+/// Redis hangs longer than process `i`, with a limit of one second, lets a request take.
+async fn the_deadline_ends_requests(stack: &Stack, i: usize, waiting: &str) {
+    for ((answer, took), expected_detail) in [
+        (
+            timed(stack.checkout(i, "cid", stack.item(3))).await,
+            "no response in time",
+        ),
+        (
+            timed(stack.purchase(i, waiting)).await,
+            "in time: send the request again with the same code",
+        ),
+    ] {
+        let problem = answer.problem(503, "unavailable");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(expected_detail), "{detail}");
+        assert!(took < Duration::from_millis(1_300), "{took:?}");
+    }
+}
+
+async fn only_postgres_is_read(stack: &Stack, waiting: &str, bought: &str) {
+    let calls = (0..30).map(|n| timed(stack.checkout(0, ["cid", "dan"][n % 2], stack.item(3))));
+    for (answer, took) in futures_util::future::join_all(calls).await {
+        answer.problem(503, "unavailable");
+        assert!(took < ANSWER_LIMIT, "{took:?}");
+    }
+    let (answer, took) = timed(stack.purchase(0, waiting)).await;
+    answer.problem(503, "unavailable");
+    assert!(took < ANSWER_LIMIT, "{took:?}");
+    // Postgres has the outcome.
+    let (answer, took) = timed(stack.purchase(0, bought)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(took < ANSWER_LIMIT, "{took:?}");
+}
+
+/// A request has its log line and is counted also where the client does not wait.
+async fn a_client_that_disconnects_is_counted(stack: &Stack) {
+    let mut client = Raw::connect(stack.api(0)).await;
+    let request = format!(
+        "POST /checkout?user_id=eve&id={} HTTP/1.1\r\nHost: a\r\nX-Request-Id: left\r\n\r\n",
+        stack.item(4)
+    );
+    client.send(request).await;
+    // The response to a later request on another connection shows that this one has been read.
+    stack.get(0, "/sales/active").await;
+    drop(client);
+    eventually("the line of the request is in the log", || async {
+        let log = stack.apis.log(0);
+        let mut lines = log.lines().filter(|line| line.contains("\"left\""));
+        lines.any(|line| line.contains("\"status\":499"))
+    })
+    .await;
+    let series = "http_requests_total{endpoint=\"/checkout\",method=\"POST\",status=\"499\"}";
+    assert_eq!(stack.metric(0, series).await, 1.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_master_that_hangs() {
     let mut stack = Stack::start(50, limits(50), 1).await;
-    let impatient = stack
+    let short_limit = stack
         .start_api_with(&["--request-timeout-seconds", "1"])
         .await;
     let bought = stack.fill(0, "ann", &[0]).await;
@@ -108,57 +164,11 @@ async fn a_redis_master_that_hangs() {
     stack.awaits_attempts().await;
 
     stack.redis.pause(0);
-    // Longer than this process lets a request take: answered by the deadline.
-    for (call, says) in [
-        (
-            timed(stack.checkout(impatient, "cid", stack.item(3))).await,
-            "no answer in time",
-        ),
-        (
-            timed(stack.purchase(impatient, &waiting)).await,
-            "in time: ask again with the same code",
-        ),
-    ] {
-        let (answer, took) = call;
-        let problem = answer.problem(503, "unavailable");
-        let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains(says), "{detail}");
-        assert!(took < Duration::from_millis(1_300), "{took:?}");
-    }
-
-    let calls = (0..30).map(|n| timed(stack.checkout(0, ["cid", "dan"][n % 2], stack.item(3))));
-    for (answer, took) in futures_util::future::join_all(calls).await {
-        answer.problem(503, "unavailable");
-        assert!(took < ANSWER_LIMIT, "{took:?}");
-    }
-    let (answer, took) = timed(stack.purchase(0, &waiting)).await;
-    answer.problem(503, "unavailable");
-    assert!(took < ANSWER_LIMIT, "{took:?}");
-    // What Postgres knows is still answered.
-    let (answer, took) = timed(stack.purchase(0, &bought)).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert!(took < ANSWER_LIMIT, "{took:?}");
-    health_says(&stack, 0, "down", "up").await;
+    the_deadline_ends_requests(&stack, short_limit, &waiting).await;
+    only_postgres_is_read(&stack, &waiting, &bought).await;
+    health_has(&stack, 0, "down", "up").await;
     internal_port_answers(&stack, 0).await;
-
-    // A client that does not wait has its line and is counted all the same.
-    let mut leaves = Raw::connect(stack.api(0)).await;
-    let request = format!(
-        "POST /checkout?user_id=eve&id={} HTTP/1.1\r\nHost: a\r\nX-Request-Id: left\r\n\r\n",
-        stack.item(4)
-    );
-    leaves.send(request).await;
-    // Answered after it on another connection: it has been read.
-    stack.get(0, "/sales/active").await;
-    drop(leaves);
-    eventually("the line of the client that left", || async {
-        let log = stack.apis.log(0);
-        let mut lines = log.lines().filter(|line| line.contains("\"left\""));
-        lines.any(|line| line.contains("\"status\":499"))
-    })
-    .await;
-    let series = "http_requests_total{endpoint=\"/checkout\",method=\"POST\",status=\"499\"}";
-    assert_eq!(stack.metric(0, series).await, 1.0);
+    a_client_that_disconnects_is_counted(&stack).await;
 
     stack.redis.resume(0);
     eventually("the code is bought", || async {
@@ -166,7 +176,8 @@ async fn a_redis_master_that_hangs() {
     })
     .await;
     eventually("carts are filled", || async {
-        stack.checkout(impatient, "fay", stack.item(5)).await.status == 200
+        let answer = stack.checkout(short_limit, "fay", stack.item(5)).await;
+        answer.status == 200
     })
     .await;
     let sold: i64 = stack.sql("SELECT count(*) FROM purchases").await;

@@ -1,4 +1,4 @@
-//! A port that serves a few endpoints under observation, and this program's log.
+//! A server with a few endpoints inside the middleware, and the log of this test program.
 
 use std::future::Future;
 use std::io::Write;
@@ -6,55 +6,52 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use flashsale_api::http_server::connection_timer::Patience;
-use flashsale_api::http_server::listener::{Limits, Listener};
-use flashsale_api::middleware::Observe;
-use flashsale_api::middleware::access_log::AccessLog;
-use flashsale_api::panic_log as panics;
-use flashsale_api::readiness::Readiness;
+use flashsale_api::{
+    AccessLog, ConnectionTimeouts, Limits, Listener, Readiness, RequestMiddleware, log_panics,
+};
 use flashsale_engine::{Ambient, Logging, Metrics};
 use poem::endpoint::{make, make_sync};
 use poem::{EndpointExt, Response, Route};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Short, so that tests are; long enough for a busy machine to do what is not to be late.
-pub const PATIENCE: Patience = Patience {
+/// Short, so that tests are fast; long enough for a busy machine.
+pub const TIMEOUTS: ConnectionTimeouts = ConnectionTimeouts {
     request: Duration::from_secs(1),
     idle: Duration::from_secs(2),
 };
 
-/// What may pass until a wait of a second has surely ended.
-pub const SURELY: Duration = Duration::from_secs(10);
+/// The limit on a wait that should take a second or two.
+pub const LONG_WAIT: Duration = Duration::from_secs(10);
 
 pub const LARGE: usize = 1024 * 1024;
 
-/// A server; `/hang` and `/purchase` never answer, `/checkout` panics, `/large` is a megabyte,
-/// `/` is well. With another method than GET a path answers the same.
-pub struct Host {
+/// A server. `/pending` and `/purchase` never respond, `/checkout` panics, `/large` returns a
+/// megabyte and `/` a word. Each path takes all methods.
+pub struct TestServer {
     pub base: String,
     pub metrics: Arc<Metrics>,
-    /// Calls of endpoints that hang, and how many of them are over.
-    pub hanging: Arc<Hanging>,
+    /// Calls of the endpoints that never respond.
+    pub pending: Arc<PendingCalls>,
     end: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
 }
 
 #[derive(Default)]
-pub struct Hanging {
+pub struct PendingCalls {
     begun: AtomicUsize,
     over: AtomicUsize,
 }
 
-struct Hang(Arc<Hanging>);
+struct PendingCall(Arc<PendingCalls>);
 
-impl Drop for Hang {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         self.0.over.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl Hanging {
+impl PendingCalls {
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
@@ -63,9 +60,9 @@ impl Hanging {
         self.over.load(Ordering::Relaxed)
     }
 
-    async fn hang(self: Arc<Self>) -> Response {
+    async fn never_respond(self: Arc<Self>) -> Response {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        let _hang = Hang(self);
+        let _call = PendingCall(self);
         std::future::pending().await
     }
 }
@@ -74,30 +71,36 @@ fn panics_on(_: poem::Request) -> &'static str {
     panic!("no more of {}", "this")
 }
 
-impl Host {
+impl TestServer {
     pub async fn start(max_connections: u32, finish: Duration) -> Self {
         LazyLock::force(&LOG);
         let limits = Limits {
             max_connections,
-            patience: PATIENCE,
+            timeouts: TIMEOUTS,
         };
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits).unwrap();
         let base = format!("http://{}", listener.address().unwrap());
         let ambient = Ambient::system().unwrap();
         let metrics = ambient.metrics.clone();
         let access_log = AccessLog::new(Logging::default(), ambient.clock.clone());
-        let hanging = Arc::<Hanging>::default();
-        let (for_hang, for_purchase) = (hanging.clone(), hanging.clone());
+        let pending = Arc::<PendingCalls>::default();
+        let (for_pending, for_purchase) = (pending.clone(), pending.clone());
         let routes = Route::new()
-            .at("/", make_sync(|_| "well"))
+            .at("/", make_sync(|_| "ok"))
             .at("/large", make_sync(|_| "x".repeat(LARGE)))
             .at("/checkout", make_sync(panics_on))
-            .at("/hang", make(move |_| for_hang.clone().hang()))
-            .at("/purchase", make(move |_| for_purchase.clone().hang()))
-            .with(Observe {
+            .at(
+                "/pending",
+                make(move |_| for_pending.clone().never_respond()),
+            )
+            .at(
+                "/purchase",
+                make(move |_| for_purchase.clone().never_respond()),
+            )
+            .with(RequestMiddleware {
                 readiness: Arc::new(Readiness::new(ambient)),
                 access_log,
-                answer_within: PATIENCE.request * 4 / 5,
+                response_limit: TIMEOUTS.request * 4 / 5,
             });
         let (end, ended) = oneshot::channel::<()>();
         let served = tokio::spawn(async move {
@@ -109,31 +112,31 @@ impl Host {
         Self {
             base,
             metrics,
-            hanging,
+            pending,
             end: Some(end),
             served,
         }
     }
 
-    /// The usual one.
-    pub async fn usual() -> Self {
-        Self::start(100, SURELY).await
+    /// A server with default limits.
+    pub async fn start_default() -> Self {
+        Self::start(100, LONG_WAIT).await
     }
 
-    /// Says that it is to end.
+    /// Starts the drain.
     pub fn end(&mut self) {
         let _ = self.end.take().unwrap().send(());
     }
 
-    /// Awaits the end; answers how long it took.
+    /// Awaits the end; returns the duration of the wait.
     pub async fn ended(self) -> Duration {
         let started = Instant::now();
-        let ended = tokio::time::timeout(SURELY, self.served).await;
-        ended.expect("it ends").unwrap();
+        let ended = tokio::time::timeout(LONG_WAIT, self.served).await;
+        ended.expect("the server ends").unwrap();
         started.elapsed()
     }
 
-    /// How often requests of `endpoint` had this status.
+    /// The number of requests of `endpoint` with this status.
     pub fn counted(&self, endpoint: &str, status: u16) -> u64 {
         let text = self.metrics.render().unwrap();
         let labels = [
@@ -152,20 +155,20 @@ impl Host {
 pub async fn eventually<F: FnMut() -> bool>(what: &str, mut condition: F) {
     let started = Instant::now();
     while !condition() {
-        assert!(started.elapsed() < SURELY, "never: {what}");
+        assert!(started.elapsed() < LONG_WAIT, "never: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Ends what takes too long.
+/// Awaits `work`; fails the test after [`LONG_WAIT`].
 pub async fn soon<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let done = tokio::time::timeout(SURELY, work).await;
-    done.unwrap_or_else(|_| panic!("not within {SURELY:?}: {what}"))
+    let done = tokio::time::timeout(LONG_WAIT, work).await;
+    done.unwrap_or_else(|_| panic!("not within {LONG_WAIT:?}: {what}"))
 }
 
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// All tests of this program share one log, as requests of a process do.
+/// The tests of this program share one log.
 static LOG: LazyLock<()> = LazyLock::new(|| {
     struct Lines;
     impl Write for Lines {
@@ -181,10 +184,10 @@ static LOG: LazyLock<()> = LazyLock::new(|| {
         .flatten_event(true)
         .with_writer(|| Lines)
         .init();
-    panics::log_all();
+    log_panics();
 });
 
-/// The lines of the log so far that hold a text.
+/// The lines of the log so far that contain a text.
 pub fn log_lines(text: &str) -> Vec<serde_json::Value> {
     let log = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
     let lines = log.lines().filter(|line| line.contains(text));

@@ -1,5 +1,5 @@
-//! The port itself, in this process and without stores: slow, silent, greedy and broken
-//! clients, endpoints that panic or hang, and the end.
+//! The HTTP server and the middleware, in this process and without backends: slow and malformed
+//! clients, endpoints that panic or never respond, and the drain.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[allow(dead_code)]

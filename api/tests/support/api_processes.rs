@@ -1,4 +1,4 @@
-//! Real API processes under a guard: none outlives the test, however the test ends.
+//! Real API processes under a guard: no process outlives the test.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub struct Api {
 
 /// All processes of a test, numbered from 0 in the order of their starts.
 pub struct Apis {
-    // Before the processes: fields are dropped in order, and the guard stops them.
+    // The first field: fields are dropped in order, and the guard stops the processes.
     guard: Guard,
     apis: Vec<Api>,
     redis_url: String,
@@ -61,7 +61,7 @@ impl Apis {
             if let Some(urls) = read_endpoints(&endpoints) {
                 break urls;
             }
-            await_more(&mut process, started, "write its endpoints file").await;
+            sleep_or_fail(&mut process, started, "write its endpoints file").await;
         };
         self.apis.push(Api {
             public,
@@ -76,11 +76,11 @@ impl Apis {
         let api = &mut self.apis[i];
         let ready = format!("{}/readyz", api.internal);
         while client.try_get(&ready).await.map(|a| a.status) != Ok(200) {
-            await_more(&mut api.process, started, "be ready").await;
+            sleep_or_fail(&mut api.process, started, "be ready").await;
         }
     }
 
-    /// Runs a process that ends by itself; its exit code and what it wrote.
+    /// Runs a process that ends by itself; returns its exit code and its log.
     pub fn run(&mut self, flags: &[&str]) -> (Option<i32>, String) {
         let launch = self.command("api-that-ends", flags);
         let mut process = self.guard.launch(&launch).unwrap();
@@ -88,7 +88,7 @@ impl Apis {
         (status.code(), process.log_tail(30))
     }
 
-    /// With defaults for what the flags do not say: given twice, a flag is an error.
+    /// Adds a default for each absent flag: a flag that is given twice is an error.
     fn command(&self, name: &str, flags: &[&str]) -> Launch {
         let defaults = [
             ("--flash-sale", FLASH_SALE),
@@ -116,7 +116,7 @@ impl Apis {
         self.apis[i].process.signal(Signal::Terminate);
     }
 
-    /// Stands still until [`Apis::resume`].
+    /// Stops the process until [`Apis::resume`].
     pub fn pause(&mut self, i: usize) {
         self.apis[i].process.signal(Signal::Stop);
     }
@@ -129,7 +129,7 @@ impl Apis {
         self.apis[i].process.status().is_none()
     }
 
-    /// Waits for its end; none where a signal ended it.
+    /// Awaits the end of the process; none where a signal ended it.
     pub async fn exit_code(&mut self, i: usize) -> Option<i32> {
         let started = Instant::now();
         loop {
@@ -142,7 +142,7 @@ impl Apis {
         }
     }
 
-    /// Everything that it wrote so far.
+    /// The log of the process so far.
     pub fn log(&self, i: usize) -> String {
         let file: Option<PathBuf> = self.apis[i].process.log().map(Path::to_owned);
         file.map(|file| std::fs::read_to_string(file).unwrap_or_default())
@@ -164,7 +164,7 @@ impl Drop for Apis {
     }
 }
 
-async fn await_more(process: &mut Process, started: Instant, expected: &str) {
+async fn sleep_or_fail(process: &mut Process, started: Instant, expected: &str) {
     if let Some(ended) = process.ended() {
         panic!("{ended}");
     }

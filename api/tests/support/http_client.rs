@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 client with keep-alive. It never retries and never follows: a test sees
-//! every answer, and whether there was one. A status that is not documented fails the test.
+//! A small HTTP/1.1 client with keep-alive. It has no retries and follows no redirects, so that a
+//! test gets every response and every failure. A status that is not documented fails the test.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::openapi_document::{self as documented, Documented};
+use super::openapi_document::{self, Documented};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -26,9 +26,9 @@ type Connection = SendRequest<Empty<Bytes>>;
 pub enum NoAnswer {
     /// No connection: nothing was sent.
     Refused(String),
-    /// A connection that ended after the request was handed to it: it may have been done.
+    /// The connection ended after the request was sent: the request may have had its effect.
     Broken(String),
-    /// Nothing within 30 seconds: it may have been done.
+    /// No response within 30 seconds: the request may have had its effect.
     TimedOut,
 }
 
@@ -57,7 +57,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Expects a whole problem with this status and code; answers it.
+    /// Expects a complete problem with this status and code; returns it.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");
@@ -95,25 +95,25 @@ pub struct Client {
 }
 
 impl Client {
-    /// Calls of POST /checkout that this client and its clones saw answered, other than with a
-    /// fault of the service: as many as the log of attempts must hold.
+    /// Calls of POST /checkout by this client and its clones with a response other than 5xx. The log
+    /// of attempts must have as many.
     pub fn answered_checkouts(&self) -> i64 {
         self.checkouts.load(Ordering::Relaxed)
     }
 
-    /// The documented answers that this client and its clones have seen.
+    /// The documented responses that this client and its clones have received.
     pub fn seen(&self) -> BTreeSet<Documented> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Notes an answer as one of this client's.
+    /// Notes a response as one of this client.
     #[track_caller]
     pub fn note(&self, method: &str, path: &str, status: u16) {
-        let documented = documented::look_up(method, path, status);
+        let documented = openapi_document::responses_of(method, path, status);
         self.seen.lock().unwrap().extend(documented);
     }
 
-    /// Closes the connections that wait for a next call.
+    /// Closes all idle connections.
     pub fn close_idle(&self) {
         self.idle.lock().unwrap().clear();
     }
@@ -192,7 +192,7 @@ impl Client {
 
     async fn connection(&self, authority: &str) -> Result<Connection, NoAnswer> {
         while let Some(mut idle) = self.take(authority) {
-            // One that the server has closed meanwhile is not used again.
+            // The server may have closed an idle connection.
             if idle.ready().await.is_ok() {
                 return Ok(idle);
             }

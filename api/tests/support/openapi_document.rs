@@ -1,23 +1,23 @@
-//! What the OpenAPI document says may be answered. Every client looks every answer up in it.
+//! The documented responses of the OpenAPI document. The client of the tests checks each response
+//! against them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
-use flashsale_api::endpoints;
-use flashsale_api::readiness::Readiness;
+use flashsale_api::{Readiness, openapi_service};
 use flashsale_engine::Ambient;
 use serde_json::Value;
 
-/// A path as the document has it, a method in small letters, and a status.
+/// A path of the document, a method in lower case, and a status.
 pub type Documented = (String, String, u16);
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let ambient = Ambient::system().unwrap();
-    let service = endpoints::service(Arc::new(Readiness::new(ambient)));
+    let service = openapi_service(Arc::new(Readiness::new(ambient)));
     serde_json::from_str(&service.spec()).unwrap()
 });
 
-/// Everything that is documented.
+/// All documented responses.
 pub fn all() -> BTreeSet<Documented> {
     let operations = DOCUMENT["paths"].as_object().unwrap().iter();
     let operations = operations.flat_map(|(path, operations)| {
@@ -31,10 +31,10 @@ pub fn all() -> BTreeSet<Documented> {
     all.collect()
 }
 
-/// What an answer is documented as; nothing where the path is none of the document's. A method
-/// that the path does not take is looked up among those that it takes.
+/// The documented responses of a request; none where the document does not have the path. A method
+/// that the path does not take stands for all methods of the path.
 #[track_caller]
-pub fn look_up(method: &str, path: &str, status: u16) -> Vec<Documented> {
+pub fn responses_of(method: &str, path: &str, status: u16) -> Vec<Documented> {
     let Some((template, operations)) = template_of(path) else {
         return Vec::new();
     };
@@ -59,7 +59,7 @@ pub fn look_up(method: &str, path: &str, status: u16) -> Vec<Documented> {
 
 fn template_of(path: &str) -> Option<(&'static String, &'static serde_json::Map<String, Value>)> {
     let paths = DOCUMENT["paths"].as_object().unwrap();
-    // One without a parameter first: /sales/active is not a sale's id.
+    // A path without parameters is first: `active` in /sales/active is no sale id.
     let exact = paths.get_key_value(path);
     let matching = || paths.iter().find(|(template, _)| matches(template, path));
     let (template, operations) = exact.or_else(matching)?;

@@ -1,4 +1,4 @@
-//! Bytes over TCP, for what no HTTP client would send.
+//! Raw bytes over TCP, for requests that no HTTP client would send.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -26,18 +26,18 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
-    /// Says that nothing more comes.
+    /// Closes the write side.
     pub async fn end(&mut self) {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Reads what is there, at most this much; 0 at the end. Waits where nothing is there yet.
+    /// Awaits bytes and reads at most this many; 0 at the end.
     pub async fn read_at_most(&mut self, bytes: usize) -> usize {
         let mut buffer = vec![0; bytes];
         self.stream.read(&mut buffer).await.unwrap()
     }
 
-    /// Reads until the server closes the connection; fails the test where it never does.
+    /// Reads until the server closes the connection; fails the test after 30 seconds.
     pub async fn read_to_close(&mut self) -> Vec<u8> {
         let mut read = Vec::new();
         let mut buffer = [0; 16 * 1024];
@@ -53,8 +53,8 @@ impl Raw {
     }
 }
 
-/// Sends all of it and reads until the server closes. A server that refuses early stops
-/// reading, so the bytes are sent and the answer is read at the same time.
+/// Sends the bytes and reads until the server closes. A server that refuses early stops to read, so
+/// both happen at the same time.
 pub async fn exchange(base: &str, bytes: impl AsRef<[u8]>) -> String {
     let mut raw = Raw::connect(base).await;
     let (mut reading, mut writing) = raw.stream.split();

@@ -1,40 +1,40 @@
-//! A Postgres that hangs: its connections stay, and nothing on them is answered.
+//! A Postgres that hangs: its connections stay open and get no response.
 
 use std::fs;
 
 use flashsale_servers::Postgres;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// All processes of a Postgres, stopped until this is dropped.
-pub struct Frozen {
+/// All processes of a Postgres, stopped until the drop of this value.
+pub struct SuspendedPostgres {
     pids: Vec<Pid>,
 }
 
-impl Frozen {
-    /// Stops them, the postmaster first, which then makes no more.
-    pub fn postgres(postgres: &Postgres) -> Self {
-        let mut frozen = Self { pids: Vec::new() };
+impl SuspendedPostgres {
+    /// Stops all processes. The postmaster is first, so that it starts no more.
+    pub fn suspend(postgres: &Postgres) -> Self {
+        let mut suspended = Self { pids: Vec::new() };
         let postmaster = i32::try_from(postgres.pid()).unwrap();
-        frozen.stop(postmaster);
+        suspended.stop(postmaster);
         // Backends lead process groups of their own: a signal to that of their parent would
         // not reach them.
         for child in children_of(postmaster) {
-            frozen.stop(child);
+            suspended.stop(child);
         }
-        assert!(frozen.pids.len() > 1, "a running Postgres has children");
-        frozen
+        assert!(suspended.pids.len() > 1, "a running Postgres has children");
+        suspended
     }
 
     fn stop(&mut self, pid: i32) {
         let pid = Pid::from_raw(pid).unwrap();
-        // One that has just ended needs no stopping.
+        // A process that has just ended gives an error.
         if kill_process(pid, Signal::STOP).is_ok() {
             self.pids.push(pid);
         }
     }
 }
 
-impl Drop for Frozen {
+impl Drop for SuspendedPostgres {
     fn drop(&mut self) {
         for pid in &self.pids {
             let _ = kill_process(*pid, Signal::CONT);
