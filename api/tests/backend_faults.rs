@@ -1,4 +1,4 @@
-//! Stores that go away in the middle of a sale, and processes that die.
+//! Backends that fail in the middle of a sale, and processes that are killed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -16,31 +16,31 @@ async fn without_postgres_nothing_is_answered_as_bought_and_everything_claimed_i
     }
     stack.postgres.stop();
 
-    // Half of the codes are tried, on both processes; none is answered as bought.
+    // Half of the codes are sent, to both processes; no response is a success.
     for (n, code) in codes[..10].iter().enumerate() {
         let answer = stack.purchase(n % 2, code).await;
         let problem = answer.problem(503, "unavailable");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("same code"), "{detail}");
     }
-    // Carts go on meanwhile.
+    // Checkouts still succeed.
     let answer = stack.checkout(0, "late", stack.item(50)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    // One of the processes dies with claims that only Redis knows.
+    // A process is killed while only Redis has its claims.
     stack.kill_api(0);
 
     stack.postgres.start_again().unwrap();
-    // Nobody asks again, and yet all that was claimed is committed.
+    // All claims are committed without further requests.
     stack
         .awaits_count("SELECT count(*) FROM purchases", 10)
         .await;
-    // Who asks again gets what was claimed for him; who never asked gets his items now.
+    // A repeated purchase returns the items of its claim; a first purchase claims its items now.
     for code in &codes {
         let answer = stack.purchase(1, code).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.json()["total_purchased"], 1);
     }
-    // The attempts of the dead process are settled by the other one.
+    // The other process settles the attempts of the killed one.
     stack
         .awaits_count("SELECT count(*) FROM checkout_attempts", 21)
         .await;
@@ -48,13 +48,13 @@ async fn without_postgres_nothing_is_answered_as_bought_and_everything_claimed_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_flushall_the_sale_is_rebuilt_from_postgres_and_sells_on() {
+async fn after_flushall_the_sale_is_restored_from_postgres_and_sells_on() {
     let stack = Stack::start_on(3, 0, ITEMS, limits(ITEMS), 2).await;
     let bought = stack.fill(0, "ann", &[0, 1, 2]).await;
     let unbought = stack.fill(0, "bob", &[2, 3, 4]).await;
     let stale = stack.fill(1, "cid", &[2]).await;
     assert_eq!(stack.purchase(0, &bought).await.status, 200);
-    // Carts come back from the log of attempts, so it has to be settled.
+    // Carts are restored from the log of attempts, so the attempts must be settled.
     stack
         .awaits_count("SELECT count(*) FROM checkout_attempts", 7)
         .await;
@@ -69,7 +69,7 @@ async fn after_flushall_the_sale_is_rebuilt_from_postgres_and_sells_on() {
         }
     })
     .await;
-    // The other process agrees; an answer that is not a success is "ask again", never "no".
+    // The other process sells as well. Until then its responses are 503, never a refusal.
     let answer = loop {
         let answer = stack.purchase(1, &unbought).await;
         if answer.status != 503 {
@@ -84,7 +84,7 @@ async fn after_flushall_the_sale_is_rebuilt_from_postgres_and_sells_on() {
     assert_eq!(body["failed_items"][0]["id"], stack.item(2));
     assert_eq!(body["failed_items"][0]["reason"], "already_sold");
 
-    // Outcomes are what they were, and what is sold stays sold.
+    // Outcomes are unchanged, and sold items stay sold.
     let again = stack.purchase(1, &bought).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
     assert_eq!(again.json()["total_purchased"], 3);

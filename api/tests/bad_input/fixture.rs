@@ -1,4 +1,4 @@
-//! A stack under bad input, and what must not change.
+//! A stack under bad input, and the state that bad input must not change.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -7,36 +7,36 @@ use hyper::Method;
 use super::support::raw_tcp as raw;
 use super::support::{Answer, Stack, limits};
 
-/// A stack with ann's open cart of one item, and what must not change under bad input.
-pub struct Story {
+/// A stack with an open cart of ann with one item, which bad input must not change.
+pub struct Fixture {
     pub stack: Stack,
     pub code: String,
     raw_checkouts: AtomicI64,
 }
 
-impl Story {
-    pub async fn begin(flags: &[&str]) -> Self {
+impl Fixture {
+    pub async fn start(flags: &[&str]) -> Self {
         let mut stack = Stack::start(50, limits(50), 0).await;
         stack.start_api_with(flags).await;
         let code = stack.fill(0, "ann", &[0]).await;
-        let story = Self {
+        let fixture = Self {
             stack,
             code,
             raw_checkouts: AtomicI64::new(0),
         };
-        story.nothing_changed().await;
-        story
+        fixture.nothing_changed().await;
+        fixture
     }
 
-    /// The process serves, ann's cart is as it was, and nobody has bought anything.
+    /// Checks that the process serves and that the cart of ann is unchanged.
     pub async fn nothing_changed(&self) {
         let cart = self.stack.get(0, &format!("/checkout/{}", self.code)).await;
         assert_eq!(cart.status, 200, "{cart:?}");
         assert_eq!(cart.json()["items_count"], 1, "{cart:?}");
     }
 
-    /// Every answered checkout is logged once, only ann's put something into a cart, and
-    /// nothing was bought.
+    /// Checks that every answered checkout is logged once, that only that of ann filled a cart, and
+    /// that nothing was bought.
     pub async fn end(mut self) {
         self.nothing_changed().await;
         assert!(self.stack.apis.runs(0), "{}", self.stack.apis.log(0));
@@ -44,7 +44,7 @@ impl Story {
             self.stack.client().answered_checkouts() + self.raw_checkouts.load(Ordering::Relaxed);
         let attempts = "SELECT count(*) FROM checkout_attempts";
         self.stack.awaits_count(attempts, answered).await;
-        for (what, expected) in [
+        for (query, expected) in [
             (
                 "SELECT count(*) FROM checkout_attempts WHERE code IS NOT NULL",
                 1,
@@ -52,8 +52,8 @@ impl Story {
             ("SELECT count(*) FROM orders", 0),
             ("SELECT count(*) FROM purchases", 0),
         ] {
-            let found: i64 = self.stack.sql(what).await;
-            assert_eq!(found, expected, "{what}");
+            let found: i64 = self.stack.sql(query).await;
+            assert_eq!(found, expected, "{query}");
         }
         assert!(!self.stack.apis.log(0).contains("panicked"));
     }
@@ -63,8 +63,8 @@ impl Story {
         self.stack.client().call(method, &url, &[]).await
     }
 
-    /// Closes the connections that earlier calls left open.
-    pub fn client_goes(&self) {
+    /// Closes the connections of earlier calls.
+    pub fn close_client_connections(&self) {
         self.stack.client().close_idle();
     }
 
@@ -72,7 +72,7 @@ impl Story {
         self.call(Method::POST, &format!("/checkout?{query}")).await
     }
 
-    /// Notes checkouts that were sent as raw bytes and answered.
+    /// Counts answered checkouts that were sent as raw bytes.
     pub fn note_checkouts(&self, answered: i64) {
         self.raw_checkouts.fetch_add(answered, Ordering::Relaxed);
     }

@@ -1,33 +1,17 @@
-//! What is answered while a store is away, and afterwards.
+//! Responses while a backend is down, and afterwards.
 
 use super::support::{Stack, eventually, limits};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_place() {
-    let mut stack = Stack::start(50, limits(50), 1).await;
-    // A second process may keep two attempts only.
-    let small = stack.start_api_with(&["--attempts-backlog", "2"]).await;
-    let bought = stack.fill(0, "ann", &[0]).await;
-    assert_eq!(stack.purchase(0, &bought).await.status, 200);
-    let waiting = stack.fill(0, "bob", &[1, 2]).await;
-    stack.awaits_attempts().await;
-    let healthy = stack.get(0, "/health").await;
-    assert_eq!(healthy.status, 200, "{healthy:?}");
-    assert_eq!(healthy.json()["status"], "up");
-
-    stack.postgres.stop();
-    stack
-        .purchase(0, &waiting)
-        .await
-        .problem(503, "unavailable");
+/// Without Postgres a purchase has no result; carts and the active sale are in Redis and memory.
+async fn only_redis_and_memory_are_read(stack: &Stack, waiting: &str) {
+    stack.purchase(0, waiting).await.problem(503, "unavailable");
     let outcome = stack.get(0, &format!("/purchase/{waiting}")).await;
     outcome.problem(503, "unavailable");
-    // What Redis and the memory know is still answered ...
     let cart = stack.get(0, &format!("/checkout/{waiting}")).await;
     assert_eq!(cart.status, 200, "{cart:?}");
     let sale = stack.get(0, &format!("/sales/{}", stack.sale.id)).await;
     assert_eq!(sale.status, 200, "{sale:?}");
-    // ... and what only Postgres knows is not guessed.
+    // Only Postgres has past sales.
     let past = "shop.hourly.20200101T0000Z";
     stack
         .get(0, &format!("/sales/{past}"))
@@ -35,15 +19,19 @@ async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_pla
         .problem(503, "unavailable");
     let items = stack.get(0, &format!("/sales/{past}/items")).await;
     items.problem(503, "unavailable");
+}
 
+async fn health_has_postgres_down(stack: &Stack) {
     let health = stack.get(0, "/health").await;
     assert_eq!(health.status, 503, "{health:?}");
     let body = health.json();
     assert_eq!(body["status"], "down", "{body}");
     assert_eq!(body["postgres"]["status"], "down", "{body}");
     assert_eq!(body["redis"]["status"], "up", "{body}");
+}
 
-    // Checkouts go on until the attempts that wait for Postgres fill their bound.
+/// Process `small` may keep two attempts.
+async fn checkouts_succeed_until_the_backlog_is_full(stack: &Stack, small: usize) {
     assert_eq!(stack.checkout(0, "cid", stack.item(3)).await.status, 200);
     for idx in [4, 5] {
         let answer = stack.checkout(small, "dan", stack.item(idx)).await;
@@ -53,17 +41,19 @@ async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_pla
         let answer = stack.checkout(small, user, item).await;
         answer.problem(503, "unavailable");
     }
+}
 
-    stack.postgres.start_again().unwrap();
-    eventually("the claim is settled, asked or not", || async {
+/// The claim of `waiting` survives the outage.
+async fn all_is_settled_after_the_restart(stack: &Stack, small: usize, waiting: &str) {
+    eventually("the claim is settled without a request", || async {
         stack.get(0, &format!("/purchase/{waiting}")).await.status == 200
     })
     .await;
-    eventually("the process knows that Postgres is back", || async {
-        stack.purchase(0, &waiting).await.status == 200
+    eventually("the process reaches Postgres again", || async {
+        stack.purchase(0, waiting).await.status == 200
     })
     .await;
-    let answer = stack.purchase(0, &waiting).await;
+    let answer = stack.purchase(0, waiting).await;
     assert_eq!(
         (answer.status, &answer.json()["total_purchased"]),
         (200, &2.into())
@@ -78,7 +68,27 @@ async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_pla
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_redis_only_what_is_bought_is_answered() {
+async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_claim() {
+    let mut stack = Stack::start(50, limits(50), 1).await;
+    let small = stack.start_api_with(&["--attempts-backlog", "2"]).await;
+    let bought = stack.fill(0, "ann", &[0]).await;
+    assert_eq!(stack.purchase(0, &bought).await.status, 200);
+    let waiting = stack.fill(0, "bob", &[1, 2]).await;
+    stack.awaits_attempts().await;
+    let healthy = stack.get(0, "/health").await;
+    assert_eq!(healthy.status, 200, "{healthy:?}");
+    assert_eq!(healthy.json()["status"], "up");
+
+    stack.postgres.stop();
+    only_redis_and_memory_are_read(&stack, &waiting).await;
+    health_has_postgres_down(&stack).await;
+    checkouts_succeed_until_the_backlog_is_full(&stack, small).await;
+    stack.postgres.start_again().unwrap();
+    all_is_settled_after_the_restart(&stack, small, &waiting).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_only_outcomes_are_answered() {
     let mut stack = Stack::start(50, limits(50), 1).await;
     let bought = stack.fill(0, "ann", &[0]).await;
     let first = stack.purchase(0, &bought).await;
@@ -113,7 +123,7 @@ async fn without_redis_only_what_is_bought_is_answered() {
         "addresses are not for clients: {text}"
     );
 
-    // An empty Redis comes back; the sale is rebuilt, with the cart that was not bought.
+    // Redis restarts empty. The sale is restored, with the cart that was not bought.
     stack.redis.restart(0).unwrap();
     eventually("the cart is bought", || async {
         stack.purchase(0, &waiting).await.status == 200

@@ -1,4 +1,4 @@
-//! The HTTP surface, as stories: every status of every endpoint, on real stores and processes.
+//! The HTTP surface: every status of every endpoint, on real backends and processes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
