@@ -13,8 +13,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    // A library that finds no TLS provider would choose one. An error means that one is installed
-    // already.
+    // Without this call a library could choose another TLS provider. An error means that a
+    // provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let logging = match Logging::start() {
         Ok(logging) => logging,

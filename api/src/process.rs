@@ -164,7 +164,7 @@ async fn start_selling(config: &Config, readiness: &Readiness) -> ServeError {
             Err(error @ BackendError::Url { .. }) => return ServeError::Backend(error),
             Err(error) => {
                 readiness.set_failure(&error);
-                tracing::warn!(error = %error, "cannot connect to the backends; the next attempt follows");
+                tracing::warn!(error = %error, "cannot connect to the backends: trying again");
             }
         }
         tokio::time::sleep(CONNECT_RETRY_AFTER).await;

@@ -1,6 +1,6 @@
 //! `GET /health`: the state and latency of each dependency.
 //!
-//! Guarantees: a response within [`PING_LIMIT`] and a little, also where a backend does not respond.
+//! Guarantees: a response within [`PING_LIMIT`] and a little, also where a backend hangs.
 
 use std::time::Duration;
 

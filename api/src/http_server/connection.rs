@@ -1,8 +1,7 @@
 //! One HTTP/1.1 connection from accept to close.
 //!
 //! Guarantees: TCP_NODELAY is set. A connection closes when a wait for its client exceeds its limit
-//! ([`super::connection_timer`]). HTTP/2 is not supported: a connection that starts with its preface
-//! is closed.
+//! ([`super::connection_timer`]). HTTP/2 is not supported: its preface closes the connection.
 
 use std::convert::Infallible;
 use std::io;

@@ -12,8 +12,8 @@ use super::route_labels::{METHODS, Route};
 /// Statuses with an entry in the table of series.
 const STATUSES: [u16; 10] = [200, 400, 404, 405, 408, 409, 413, 499, 500, 503];
 
-/// Counts requests. A table keeps each series after its first use, because a lookup by labels hashes
-/// and locks.
+/// Counts requests. A table keeps each series after its first use, because a lookup by labels
+/// hashes and locks.
 #[derive(Debug)]
 pub struct RequestMetrics {
     metrics: Arc<Metrics>,

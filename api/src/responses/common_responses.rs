@@ -85,7 +85,7 @@ impl ApiResponse for Unavailable {
         let retry = header::<u64>("RETRY-AFTER", "Seconds to wait before the next request.");
         let description = "unavailable: a backend is unavailable or did not respond in time, or \
                            a queue is full. Send the request again; a purchase with the same \
-                           code, whose claim remains.";
+                           code, because its claim remains.";
         meta.responses.push(problem(503, description, vec![retry]));
         meta
     }

@@ -14,7 +14,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds that a client should wait before the next request.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// An error.
+/// An error, as RFC 9457 defines it.
 #[derive(Debug, Clone, Object)]
 pub struct Problem {
     /// `urn:flashsale:problem:` and the code.

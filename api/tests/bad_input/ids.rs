@@ -162,7 +162,7 @@ async fn invalid_codes_and_codes_of_other_sales_are_refused() {
         assert!(detail.contains(expected_detail), "{query}: {detail}");
         assert!(detail.len() < 300, "{detail}");
     }
-    // Well-formed codes without a cart: of another FlashSale, of a sale that never existed, unknown.
+    // Codes without a cart: of another FlashSale, of a sale that never existed, unknown.
     let (daily, daily_items) = fixture
         .stack
         .seed("shop.daily", SignedDuration::from_mins(-5), 5)

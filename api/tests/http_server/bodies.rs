@@ -72,8 +72,8 @@ async fn a_malformed_body_is_answered_with_400() {
     }
 }
 
-/// A client that sends the whole body before it reads gets the problem as well: the server reads and
-/// discards the body instead of resetting the connection.
+/// A client that sends the whole body before it reads gets the problem as well: the server reads
+/// and discards the body instead of resetting the connection.
 #[tokio::test]
 async fn ten_megabytes_get_a_problem() {
     let server = TestServer::start_default().await;

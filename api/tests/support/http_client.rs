@@ -95,8 +95,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Calls of POST /checkout by this client and its clones with a response other than 5xx. The log
-    /// of attempts must have as many.
+    /// Calls of POST /checkout by this client and its clones with a response other than 5xx. The
+    /// log of attempts must have as many.
     pub fn answered_checkouts(&self) -> i64 {
         self.checkouts.load(Ordering::Relaxed)
     }

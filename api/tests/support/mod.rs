@@ -205,6 +205,20 @@ impl Stack {
         self.client.post(&url).await
     }
 
+    /// Sends POST /purchase to process `i` until the response is not 503, for at most 30 seconds.
+    pub async fn retry_purchase(&self, i: usize, code: &str) -> Answer {
+        let started = Instant::now();
+        loop {
+            let answer = self.purchase(i, code).await;
+            if answer.status != 503 {
+                return answer;
+            }
+            answer.problem(503, "unavailable");
+            assert!(started.elapsed() < LIMIT, "never confirmed: {answer:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Sends GET to process `i`.
     pub async fn get(&self, i: usize, path: &str) -> Answer {
         self.client.get(&format!("{}{path}", self.api(i))).await
