@@ -7,8 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use flashsale_engine::{BackendUrls, FlashSaleName, SellingOptions};
 
-use crate::connection::Patience;
-use crate::serve::Limits;
+use crate::http_server::{ConnectionTimeouts, Limits};
 
 /// Serves the sales of one FlashSale over HTTP.
 #[derive(Debug, Parser)]
@@ -26,11 +25,11 @@ pub struct Config {
     #[arg(long, env = "FLASHSALE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: String,
 
-    /// Where the public endpoints listen; port 0 takes a free one.
+    /// The address of the public endpoints; port 0 takes a free port.
     #[arg(long, env = "FLASHSALE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
 
-    /// Where /livez, /readyz and /metrics listen; port 0 takes a free one.
+    /// The address of /livez, /readyz and /metrics; port 0 takes a free port.
     #[arg(
         long,
         env = "FLASHSALE_INTERNAL_LISTEN",
@@ -38,7 +37,7 @@ pub struct Config {
     )]
     pub internal_listen: SocketAddr,
 
-    /// Writes {"public": URL, "internal": URL} to this file once both listen.
+    /// Writes {"public": URL, "internal": URL} to this file once both ports listen.
     #[arg(long, env = "FLASHSALE_ENDPOINTS_FILE")]
     pub endpoints_file: Option<PathBuf>,
 
@@ -46,18 +45,18 @@ pub struct Config {
     #[arg(long, env = "FLASHSALE_WORKER_THREADS", default_value_t = 0)]
     pub worker_threads: usize,
 
-    /// Connections to Postgres at the most.
+    /// The maximum of connections to Postgres.
     #[arg(long, env = "FLASHSALE_POSTGRES_CONNECTIONS", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(4..=200))]
     pub postgres_connections: u32,
 
-    /// Client connections at the most; further ones wait to be accepted.
+    /// The maximum of client connections; further connections wait in the backlog.
     #[arg(long, env = "FLASHSALE_MAX_CONNECTIONS", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// Seconds within which a client has to send its request, and to read its answer, else the
-    /// connection closes; what cannot be answered in four fifths of it is answered with 503.
+    /// Seconds for a client to send a request and to read its response, else the connection
+    /// closes; a request without a response after four fifths of this time gets 503.
     #[arg(long, env = "FLASHSALE_REQUEST_TIMEOUT_SECONDS", default_value_t = 10,
           value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub request_timeout_seconds: u64,
@@ -67,19 +66,19 @@ pub struct Config {
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub idle_timeout_seconds: u64,
 
-    /// Seconds between "not ready" and closing the listener on SIGTERM, so that load balancers
-    /// see it first.
+    /// Seconds between "not ready" and the close of the listener on SIGTERM, so that load
+    /// balancers remove the process first.
     #[arg(long, env = "FLASHSALE_DRAIN_SECONDS", default_value_t = 3)]
     pub drain_seconds: u64,
 
-    /// Answered checkout attempts that may wait for Postgres; beyond them checkouts answer 503
-    /// (or the attempts are dropped and counted, with attempts: bestEffort).
+    /// The maximum of checkout attempts that wait for Postgres; beyond it checkouts get 503 (with
+    /// attempts: bestEffort the attempts are dropped and counted instead).
     #[arg(long, env = "FLASHSALE_ATTEMPTS_BACKLOG", default_value_t = 200_000)]
     pub attempts_backlog: usize,
 }
 
 impl Config {
-    /// What the engine needs of it.
+    /// The options of the selling service.
     pub fn selling(&self) -> SellingOptions {
         SellingOptions {
             flash_sale: self.flash_sale.clone(),
@@ -87,7 +86,7 @@ impl Config {
         }
     }
 
-    /// Where the backends are.
+    /// The addresses of the backends.
     pub fn backends(&self) -> BackendUrls {
         BackendUrls {
             redis: self.redis_url.clone(),
@@ -100,20 +99,20 @@ impl Config {
     pub fn limits(&self) -> Limits {
         Limits {
             max_connections: self.max_connections,
-            patience: Patience {
+            timeouts: ConnectionTimeouts {
                 request: self.request_timeout(),
                 idle: Duration::from_secs(self.idle_timeout_seconds),
             },
         }
     }
 
-    /// How long an answer may take.
-    pub fn answer_within(&self) -> Duration {
+    /// The longest time between the head of a request and its response.
+    pub fn response_limit(&self) -> Duration {
         self.request_timeout() * 4 / 5
     }
 
-    /// How long requests on their way have to finish after the listener closed: longer than
-    /// any of them may take.
+    /// The time for requests in progress after the listener has closed: longer than the limit of
+    /// a response.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_secs(self.request_timeout_seconds)
     }

@@ -1,28 +1,25 @@
-//! The HTTP surface: parameters in, engine, answers out. It decides nothing about a sale.
+//! The HTTP surface of a sale: it reads parameters, calls the engine and writes responses.
+//!
+//! Guarantees: every decision about a sale is the engine's. A module uses only modules declared
+//! before it in the order `responses`, `readiness`, `endpoints`, `http_server`, `middleware`,
+//! `config`, `process`; the other modules use none of these.
 
-pub mod access_log;
-pub mod checkout;
-pub mod config;
-pub mod connection;
-pub mod endpoints;
-pub mod faults;
-pub mod health;
-pub mod internal;
-pub mod observe;
-pub mod open_files;
-pub mod panics;
-pub mod params;
-pub mod problem;
-pub mod purchase;
-pub mod readiness;
-pub mod routes;
-pub mod sales;
-pub mod serve;
-pub mod server;
-pub mod traffic;
+mod config;
+mod endpoints;
+mod http_server;
+mod middleware;
+mod open_file_limit;
+mod panic_log;
+mod process;
+mod readiness;
+mod responses;
+mod selling;
 
-/// The selling service on real backends.
-pub type Selling = flashsale_engine::SellingService<
-    flashsale_engine::RedisCluster,
-    flashsale_engine::PostgresPool,
->;
+pub use config::Config;
+pub use endpoints::openapi_service;
+pub use http_server::{ConnectionTimeouts, Limits, Listener};
+pub use middleware::{AccessLog, RequestMiddleware};
+pub use open_file_limit::raise_open_file_limit;
+pub use panic_log::log_panics;
+pub use process::{ServeError, serve};
+pub use readiness::Readiness;

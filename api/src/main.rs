@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use flashsale_api::config::Config;
-use flashsale_api::{open_files, panics, server};
+use flashsale_api::{Config, log_panics, raise_open_file_limit, serve};
 use flashsale_engine::{Logging, SystemClock, SystemRandom};
 
 /// A request makes some dozens of short-lived allocations, which this allocator makes cheaper than
@@ -14,17 +13,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let config = Config::parse();
-    // No library may choose a TLS provider of its own. A second installation is refused, which is
-    // fine.
+    // Without this call a library could choose another TLS provider. An error means that a
+    // provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let logging = match Logging::start() {
         Ok(logging) => logging,
         Err(error) => return fail(&error),
     };
-    panics::log_all();
-    open_files::allow_all(config.max_connections);
+    log_panics();
+    raise_open_file_limit(config.max_connections);
     let mut runtime = match config.worker_threads {
-        // One thread shares its work with no other.
+        // The scheduler of a single thread has no queues to share.
         1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
     };
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
     }
     let time_and_randomness = (SystemClock::clock(), SystemRandom::random());
     let served = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(server::run(&config, &logging, time_and_randomness)),
+        Ok(runtime) => runtime.block_on(serve(&config, &logging, time_and_randomness)),
         Err(error) => return fail(&error),
     };
     logging.flush();

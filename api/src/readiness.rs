@@ -1,12 +1,15 @@
-//! The state of a process: whether it has reached its backends, and whether it drains.
+//! The state of a process: whether it has connected to its backends, and whether it drains.
+//!
+//! Guarantees: a process that drains or has not connected is not ready; afterwards the selling
+//! service decides (`SellingService::not_ready` of the engine).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flashsale_engine::{Ambient, BackendError, Metrics, RequestId};
 
-use crate::Selling;
-use crate::faults::Unavailable;
+use crate::responses::Unavailable;
+use crate::selling::Selling;
 
 /// One of the backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +42,17 @@ impl Backend {
 pub struct Readiness {
     ambient: Ambient,
     selling: OnceLock<Arc<Selling>>,
-    not_reached: Mutex<Option<Backend>>,
+    unreachable: Mutex<Option<Backend>>,
     draining: AtomicBool,
 }
 
 impl Readiness {
-    /// A process that has reached nothing yet.
+    /// The state of a process that has no connections yet.
     pub fn new(ambient: Ambient) -> Self {
         Self {
             ambient,
             selling: OnceLock::new(),
-            not_reached: Mutex::new(None),
+            unreachable: Mutex::new(None),
             draining: AtomicBool::new(false),
         }
     }
@@ -64,44 +67,44 @@ impl Readiness {
         &self.ambient.metrics
     }
 
-    /// The selling service, once the backends were reached.
+    /// The selling service; none before the backends are connected.
     pub fn selling(&self) -> Option<&Arc<Selling>> {
         self.selling.get()
     }
 
-    /// The same for a request that needs it.
+    /// The selling service for a request; 503 before the backends are connected.
     pub fn selling_for(&self, request_id: &RequestId) -> Result<&Arc<Selling>, Unavailable> {
-        let detail = "this process has not reached its backends yet: ask again";
+        let detail = "this process has no connection to its backends yet: send the request again";
         self.selling()
             .ok_or_else(|| Unavailable::new(detail, request_id))
     }
 
-    /// Notes that the backends were reached. Only the first service counts.
-    pub fn open(&self, selling: Arc<Selling>) {
+    /// Stores the selling service once the backends are connected. Only the first call counts.
+    pub fn set_selling(&self, selling: Arc<Selling>) {
         let _ = self.selling.set(selling);
     }
 
-    /// Notes that a backend could not be reached.
-    pub fn note_failure(&self, error: &BackendError) {
-        *self.lock_not_reached() = Backend::of(error);
+    /// Stores which backend failed to connect.
+    pub fn set_failure(&self, error: &BackendError) {
+        *self.lock_unreachable() = Backend::of(error);
     }
 
-    /// The backend that could not be reached when it was last tried.
-    pub fn not_reached(&self) -> Option<Backend> {
-        *self.lock_not_reached()
+    /// The backend that failed the last attempt to connect.
+    pub fn unreachable_backend(&self) -> Option<Backend> {
+        *self.lock_unreachable()
     }
 
-    /// From now on this process takes no more requests.
-    pub fn drain(&self) {
+    /// Starts the drain: the process is not ready any more.
+    pub fn start_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it takes no more requests.
+    /// Whether the process drains.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Why this process should get no requests; none when it should.
+    /// Why this process should get no requests; none where it is ready.
     pub fn not_ready(&self) -> Option<String> {
         if self.is_draining() {
             return Some("draining".to_owned());
@@ -112,8 +115,8 @@ impl Readiness {
         }
     }
 
-    fn lock_not_reached(&self) -> std::sync::MutexGuard<'_, Option<Backend>> {
-        self.not_reached
+    fn lock_unreachable(&self) -> std::sync::MutexGuard<'_, Option<Backend>> {
+        self.unreachable
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

@@ -12,10 +12,10 @@ use tokio::sync::Semaphore;
 const ITEMS: u32 = 100;
 const USERS: u32 = 2_000;
 
-/// Users who try to get far more than they may have.
+/// Users who try to buy far more items than their limit.
 const GREEDY: u32 = 8;
 
-/// Calls that are on their way at once: as many connections as one test may open.
+/// The maximum of calls at once: each needs a connection of the test.
 const AT_ONCE: usize = 300;
 
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct Seen {
     bought: Vec<String>,
 }
 
-async fn shop_once(stack: &Stack, gate: &Semaphore, user: u32, picks: &[u32], seen: &mut Seen) {
+async fn fill_and_buy(stack: &Stack, gate: &Semaphore, user: u32, picks: &[u32], seen: &mut Seen) {
     let name = format!("user-{user}");
     let api = (user % 2) as usize;
     let mut code = None;
@@ -72,16 +72,16 @@ async fn two_thousand_users_race_for_a_hundred_items() {
             let (stack, gate) = (stack.clone(), gate.clone());
             tokio::spawn(async move {
                 let mut seen = Seen::default();
-                let rounds = if user < GREEDY { 5 } else { 1 };
-                for round in 0..rounds {
-                    let start = user * 13 + round * 5;
+                let carts = if user < GREEDY { 5 } else { 1 };
+                for cart in 0..carts {
+                    let start = user * 13 + cart * 5;
                     let picks: Vec<u32> = (0..5).map(|n| (start + n) % ITEMS).collect();
                     let picks = if user < GREEDY {
                         &picks[..]
                     } else {
                         &picks[..2]
                     };
-                    shop_once(&stack, &gate, user, picks, &mut seen).await;
+                    fill_and_buy(&stack, &gate, user, picks, &mut seen).await;
                 }
                 seen
             })
@@ -94,10 +94,10 @@ async fn two_thousand_users_race_for_a_hundred_items() {
         all.bought.extend(seen.bought);
     }
 
-    // By the answers: every item once.
+    // Responses: every item once.
     let distinct: BTreeSet<&String> = all.bought.iter().collect();
     assert_eq!((all.bought.len(), distinct.len()), (100, 100));
-    // By Postgres: the same, and nobody over the limit.
+    // Postgres: the same, and no user above the limit.
     let purchases: i64 = stack.sql("SELECT count(*) FROM purchases").await;
     assert_eq!(purchases, 100);
     let most: i64 = stack
@@ -115,7 +115,7 @@ async fn two_thousand_users_race_for_a_hundred_items() {
     stack
         .awaits_count("SELECT count(*) FROM checkout_attempts", all.attempts)
         .await;
-    // By Redis: the close finds both agree, item by item.
+    // Redis: the audit at the close compares both item by item.
     assert_eq!(stack.close_and_settle(&stack.sale.id).await, 100);
 }
 

@@ -1,4 +1,4 @@
-//! SIGTERM: no request that was taken is dropped, and what was answered is in Postgres.
+//! SIGTERM: no accepted request is dropped, and Postgres has everything that was answered.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -7,18 +7,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use support::http::NoAnswer;
+use support::http_client::NoAnswer;
 use support::{Answer, Client, Stack, eventually, limits};
+use tokio::task::JoinHandle;
 
 const ITEMS: u32 = 20_000;
 const CLIENTS: usize = 24;
 
-/// Between two carts of a shopper: the items have to last until the process has ended.
-const THINK: std::time::Duration = std::time::Duration::from_millis(20);
+/// The pause between two carts of a buyer: the items must last until the process has ended.
+const THINK_TIME: std::time::Duration = std::time::Duration::from_millis(20);
 
-/// A client with one connection of its own, which changes the process only where it is told
-/// that its connection closes, or finds that there is none to be had.
-struct Shopper {
+/// A client with one connection. It changes the process only after `Connection: close` or a refused
+/// connection.
+struct Buyer {
     client: Client,
     bases: [String; 2],
     at: usize,
@@ -26,9 +27,9 @@ struct Shopper {
     answered: Arc<[AtomicUsize; 2]>,
 }
 
-impl Shopper {
-    /// Asks until there is an answer; a request that was sent on an open connection and not
-    /// answered fails the test.
+impl Buyer {
+    /// Sends a request until there is a response. A request without a response on an open
+    /// connection fails the test.
     async fn post(&mut self, path: &str) -> Answer {
         for _ in 0..3 {
             let url = format!("{}{path}", self.bases[self.at]);
@@ -48,40 +49,86 @@ impl Shopper {
     }
 }
 
-/// What a shopper was told.
+/// What the responses to a buyer contained.
 #[derive(Default)]
-struct Told {
+struct Results {
     attempts: i64,
     bought: BTreeSet<String>,
 }
 
 /// Puts two items into a cart and buys them, again and again.
-async fn shop(
-    mut shopper: Shopper,
+async fn buy(
+    mut buyer: Buyer,
     number: usize,
     items: Vec<String>,
     over: Arc<AtomicBool>,
-) -> Told {
-    let mut told = Told::default();
-    for (round, pair) in items.chunks(2).enumerate() {
+) -> Results {
+    let mut results = Results::default();
+    for (n, pair) in items.chunks(2).enumerate() {
         if over.load(Ordering::Relaxed) {
             break;
         }
         let mut code = String::new();
         for item in pair {
-            let path = format!("/checkout?user_id=user-{number}-{round}&id={item}");
-            let answer = shopper.post(&path).await;
+            let path = format!("/checkout?user_id=user-{number}-{n}&id={item}");
+            let answer = buyer.post(&path).await;
             assert_eq!(answer.status, 200, "{answer:?}");
-            told.attempts += 1;
+            results.attempts += 1;
             code = answer.json()["code"].as_str().unwrap().to_owned();
         }
-        let answer = shopper.post(&format!("/purchase?code={code}")).await;
+        let answer = buyer.post(&format!("/purchase?code={code}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.json()["total_purchased"], pair.len(), "{answer:?}");
-        told.bought.extend(pair.iter().cloned());
-        tokio::time::sleep(THINK).await;
+        results.bought.extend(pair.iter().cloned());
+        tokio::time::sleep(THINK_TIME).await;
     }
-    told
+    results
+}
+
+/// All buyers of a test.
+struct Load {
+    over: Arc<AtomicBool>,
+    answered: Arc<[AtomicUsize; 2]>,
+    buyers: Vec<JoinHandle<Results>>,
+}
+
+impl Load {
+    fn start(stack: &Stack) -> Self {
+        let answered: Arc<[AtomicUsize; 2]> = Arc::default();
+        let over = Arc::new(AtomicBool::new(false));
+        let ids: Vec<String> = stack.catalog.iter().map(|item| item.id.clone()).collect();
+        let parts = ids.chunks(ITEMS as usize / CLIENTS).take(CLIENTS);
+        let buyers = parts.enumerate().map(|(number, items)| {
+            let buyer = Buyer {
+                client: Client::default(),
+                bases: [stack.api(0).to_owned(), stack.api(1).to_owned()],
+                at: number % 2,
+                answered: answered.clone(),
+            };
+            tokio::spawn(buy(buyer, number, items.to_vec(), over.clone()))
+        });
+        Self {
+            buyers: buyers.collect(),
+            over,
+            answered,
+        }
+    }
+
+    /// Responses of a process so far.
+    fn answers(&self, api: usize) -> usize {
+        self.answered[api].load(Ordering::Relaxed)
+    }
+
+    async fn stop(&mut self) -> Results {
+        self.over.store(true, Ordering::Relaxed);
+        let mut all = Results::default();
+        for buyer in self.buyers.drain(..) {
+            let results = buyer.await.unwrap();
+            all.attempts += results.attempts;
+            all.bought.extend(results.bought);
+        }
+        all
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,26 +137,9 @@ async fn sigterm_under_load_loses_nothing() {
     for _ in 0..2 {
         stack.start_api_with(&["--drain-seconds", "2"]).await;
     }
-    let answered: Arc<[AtomicUsize; 2]> = Arc::default();
-    let over = Arc::new(AtomicBool::new(false));
-    let ids: Vec<String> = stack.catalog.iter().map(|item| item.id.clone()).collect();
-    let shoppers: Vec<_> = ids
-        .chunks(ITEMS as usize / CLIENTS)
-        .take(CLIENTS)
-        .enumerate()
-        .map(|(number, items)| {
-            let shopper = Shopper {
-                client: Client::default(),
-                bases: [stack.api(0).to_owned(), stack.api(1).to_owned()],
-                at: number % 2,
-                answered: answered.clone(),
-            };
-            tokio::spawn(shop(shopper, number, items.to_vec(), over.clone()))
-        })
-        .collect();
-    let answers = |of: usize| answered[of].load(Ordering::Relaxed);
+    let mut load = Load::start(&stack);
     eventually("both processes are under load", || async {
-        answers(0) > 100 && answers(1) > 100
+        load.answers(0) > 100 && load.answers(1) > 100
     })
     .await;
 
@@ -120,21 +150,19 @@ async fn sigterm_under_load_loses_nothing() {
         "{}",
         stack.apis.log(0)
     );
-    let at_the_end = (answers(0), answers(1));
-    eventually("the other process serves everybody", || async {
-        answers(1) > at_the_end.1 + 200
+    let at_the_end = (load.answers(0), load.answers(1));
+    eventually("the other process serves all buyers", || async {
+        load.answers(1) > at_the_end.1 + 200
     })
     .await;
-    over.store(true, Ordering::Relaxed);
-    let (mut attempts, mut bought) = (0, BTreeSet::new());
-    for shopper in shoppers {
-        let told = shopper.await.unwrap();
-        attempts += told.attempts;
-        bought.extend(told.bought);
-    }
-    assert_eq!(answers(0), at_the_end.0, "an ended process answers nothing");
+    let Results { attempts, bought } = load.stop().await;
+    assert_eq!(
+        load.answers(0),
+        at_the_end.0,
+        "an ended process answers nothing"
+    );
 
-    // Everything answered is in Postgres, also what the ended process had answered last.
+    // Postgres has everything that was answered, also the last responses of the ended process.
     stack
         .awaits_count("SELECT count(*) FROM checkout_attempts", attempts)
         .await;
@@ -162,8 +190,8 @@ async fn readiness_ends_before_the_listener() {
         stack.client().get(&ready).await.status == 503
     })
     .await;
-    // Load balancers need a moment to see it: meanwhile a new connection is still served, and
-    // told to be the last one.
+    // Load balancers need a moment to notice. Meanwhile a new connection is served, with
+    // `Connection: close`.
     let answer = Client::default().post(&url).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.closes(), "{answer:?}");
@@ -180,22 +208,22 @@ async fn readiness_ends_before_the_listener() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_its_way_is_finished_and_a_silent_connection_does_not_hold_the_end() {
+async fn requests_in_progress_are_finished_and_a_silent_connection_does_not_delay_the_end() {
     let mut stack = Stack::start(100, limits(100), 0).await;
-    // The half request is waited for so long, and no longer.
+    // The limit of the wait for the rest of the half request.
     let flags = ["--request-timeout-seconds", "4"];
     stack.start_api_with(&flags).await;
     let code = stack.fill(0, "ann", &[0]).await;
-    let _silent = support::raw::Raw::connect(stack.api(0)).await;
-    let mut half = support::raw::Raw::connect(stack.api(0)).await;
+    let _silent = support::raw_tcp::Raw::connect(stack.api(0)).await;
+    let mut half = support::raw_tcp::Raw::connect(stack.api(0)).await;
     half.send("GET /health HT").await;
 
-    // Redis stands still, so that the purchase is on its way when the signal comes.
+    // Redis is paused, so that the purchase is in progress at the signal.
     stack.redis.pause(0);
     let url = format!("{}/purchase?code={code}", stack.api(0));
     let purchase = tokio::spawn(async move { Client::default().try_post(&url).await });
     let metrics = format!("{}/metrics", stack.internal(0));
-    eventually("the purchase is on its way", || async {
+    eventually("the purchase is in progress", || async {
         let metrics = stack.client().get(&metrics).await;
         metrics.text().contains("\npurchase_attempts_total 1\n")
     })
@@ -218,7 +246,7 @@ async fn what_is_on_its_way_is_finished_and_a_silent_connection_does_not_hold_th
     let sold: i64 = stack.sql("SELECT count(*) FROM purchases").await;
     assert_eq!(sold, 1);
 
-    // What was answered last is settled before the end: nobody is left to do it later.
+    // The last attempts are settled before the end, because no other process could settle them.
     let last = stack.start_api().await;
     for user in 0..20 {
         stack.fill(last, &format!("user-{user}"), &[1]).await;

@@ -1,10 +1,10 @@
-//! What clients should never send: a clear problem or a closed connection, never a fault of
-//! the service, and nothing changed.
+//! Invalid input gets a problem or a closed connection, never a fault of the service, and changes
+//! nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod fixture;
 mod ids;
-mod story;
-mod wire;
+mod malformed_http;

@@ -1,19 +1,19 @@
-//! `attempts: bestEffort`: a sale that rather loses a line of its log than a customer.
+//! `attempts: bestEffort`: a sale that drops attempts instead of refusing checkouts.
 
 use jiff::SignedDuration;
 
 use super::support::{Stack, eventually, limits};
 
-const ROUGH: &str = "shop.rough";
+const BEST_EFFORT_SALE: &str = "shop.rough";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn attempts_beyond_the_backlog_are_dropped_and_counted_while_postgres_is_away() {
     let mut stack = Stack::start(5, limits(5), 0).await;
     let ago = SignedDuration::from_mins(-1);
-    let seeded = stack.seed_as(ROUGH, ago, 50, |sale| sale.best_effort = true);
+    let seeded = stack.seed_as(BEST_EFFORT_SALE, ago, 50, |sale| sale.best_effort = true);
     let (_, catalog) = seeded.await;
     let api = stack
-        .start_api_with(&["--flash-sale", ROUGH, "--attempts-backlog", "5"])
+        .start_api_with(&["--flash-sale", BEST_EFFORT_SALE, "--attempts-backlog", "5"])
         .await;
     let item = |idx: u32| catalog.get(idx).unwrap().id.as_str();
     let first = stack.checkout(api, "ann", item(0)).await;
@@ -21,7 +21,7 @@ async fn attempts_beyond_the_backlog_are_dropped_and_counted_while_postgres_is_a
     stack.awaits_attempts().await;
     assert_eq!(stack.metric(api, "attempts_dropped_total").await, 0.0);
 
-    // Four times as many as there is room for: carts, and refusals of each kind.
+    // Four times as many attempts as the backlog takes: carts and refusals.
     stack.postgres.stop();
     for idx in 0..16 {
         let answer = stack.checkout(api, &format!("user-{idx}"), item(idx)).await;
@@ -35,19 +35,19 @@ async fn attempts_beyond_the_backlog_are_dropped_and_counted_while_postgres_is_a
     assert_eq!(dropped, 15.0);
     assert_eq!(stack.metric(api, "attempts_unsettled").await, 5.0);
 
-    // Those that there was room for are kept, exactly once; the carts are all there.
+    // The attempts of the backlog are stored exactly once, and no cart is lost.
     stack.postgres.start_again().unwrap();
     let kept = stack.client().answered_checkouts() - 15;
     let attempts = "SELECT count(*) FROM checkout_attempts";
     stack.awaits_count(attempts, kept).await;
-    eventually("there is room again", || async {
+    eventually("the backlog is empty", || async {
         stack.metric(api, "attempts_unsettled").await == 0.0
     })
     .await;
     let again = stack.checkout(api, "user-15", item(15)).await;
     assert_eq!(again.status, 200, "{again:?}");
     let code = again.json()["code"].as_str().unwrap().to_owned();
-    eventually("what only had a cart is bought", || async {
+    eventually("a cart without a stored attempt is bought", || async {
         stack.purchase(api, &code).await.status == 200
     })
     .await;

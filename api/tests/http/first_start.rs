@@ -1,4 +1,4 @@
-//! Processes that start before their stores do, and those that can never start.
+//! Processes that start before their backends, and processes that cannot start.
 
 use std::time::{Duration, Instant};
 
@@ -6,15 +6,15 @@ use hyper::Method;
 
 use super::support::{Stack, eventually, limits};
 
-/// What a process answers that has not reached its stores; `away` is the one that it waits for.
-async fn answers_meanwhile(stack: &Stack, i: usize, away: &str) {
+/// The responses of a process that waits for the backend `down`.
+async fn answers_meanwhile(stack: &Stack, i: usize, down: &str) {
     let internal = |path: &str| format!("{}{path}", stack.internal(i));
     let client = stack.client();
     let live = client.get(&internal("/livez")).await;
     assert_eq!(live.status, 200, "{live:?}");
     let ready = client.get(&internal("/readyz")).await;
     assert_eq!(ready.status, 503);
-    assert_eq!(ready.text(), "stores not reached yet\n");
+    assert_eq!(ready.text(), "backends not reached yet\n");
     let metrics = client.get(&internal("/metrics")).await;
     assert_eq!(metrics.status, 200, "{metrics:?}");
     assert!(metrics.text().contains("\ncheckout_attempts_total 0\n"));
@@ -38,7 +38,7 @@ async fn answers_meanwhile(stack: &Stack, i: usize, away: &str) {
         answer.problem(503, "unavailable");
         assert!(started.elapsed() < Duration::from_secs(1), "{path}");
     }
-    // What needs no store is answered as always.
+    // Some endpoints need no backend.
     for path in ["/docs", "/openapi.json"] {
         assert_eq!(stack.get(i, path).await.status, 200);
     }
@@ -46,14 +46,14 @@ async fn answers_meanwhile(stack: &Stack, i: usize, away: &str) {
     let wrong = client.get(&format!("{}/purchase", stack.api(i))).await;
     wrong.problem(405, "method_not_allowed");
 
-    eventually("it has found out what is away", || async {
+    eventually("health names the backend that is down", || async {
         let health = stack.get(i, "/health").await;
         assert_eq!(health.status, 503, "{health:?}");
         assert!(health.header("retry-after").is_some(), "{health:?}");
         let body = health.json();
         assert_eq!(body["status"], "down", "{body}");
-        assert_eq!(body["not_ready"], "stores not reached yet", "{body}");
-        body[away]["status"] == "down"
+        assert_eq!(body["not_ready"], "backends not reached yet", "{body}");
+        body[down]["status"] == "down"
     })
     .await;
 }
@@ -64,7 +64,7 @@ async fn a_process_that_starts_while_postgres_is_away_serves_once_it_is_back() {
     stack.postgres.stop();
     let i = stack.launch_api(&[]).await;
     answers_meanwhile(&stack, i, "postgres").await;
-    // One that is told to end meanwhile does so at once.
+    // SIGTERM ends a process that waits for a backend, without a drain.
     let other = stack.launch_api(&["--drain-seconds", "60"]).await;
     let started = Instant::now();
     stack.terminate_api(other);
@@ -85,7 +85,7 @@ async fn a_process_that_starts_while_redis_is_away_serves_once_it_is_back() {
     let i = stack.launch_api(&[]).await;
     answers_meanwhile(&stack, i, "redis").await;
 
-    // It comes back empty: the sale is rebuilt from Postgres.
+    // Redis restarts empty: the sale is restored from Postgres.
     stack.redis.restart(0).unwrap();
     stack.awaits_ready(i).await;
     eventually("the sale sells", || async {
@@ -97,9 +97,9 @@ async fn a_process_that_starts_while_redis_is_away_serves_once_it_is_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_never_work_ends_with_a_sentence() {
+async fn an_invalid_configuration_ends_with_a_sentence() {
     let mut stack = Stack::start(5, limits(5), 0).await;
-    for (flags, code, says) in [
+    for (flags, code, message) in [
         (
             ["--postgres-url", "mysql://here/there"],
             1,
@@ -124,6 +124,6 @@ async fn what_can_never_work_ends_with_a_sentence() {
     ] {
         let (found, log) = stack.apis.run(&flags);
         assert_eq!(found, Some(code), "{flags:?}: {log}");
-        assert!(log.contains(says), "{flags:?}: {log}");
+        assert!(log.contains(message), "{flags:?}: {log}");
     }
 }

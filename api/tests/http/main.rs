@@ -1,9 +1,11 @@
-//! The HTTP surface, as stories: every status of every endpoint, on real stores and processes.
+//! The HTTP surface: every status of every endpoint, on real backends and processes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backends_away;
+mod backends_hang;
 mod best_effort;
 mod buying;
 mod by_the_clock;
@@ -13,5 +15,3 @@ mod metrics;
 mod request_ids;
 mod sales;
 mod service;
-mod stores_away;
-mod stores_hang;

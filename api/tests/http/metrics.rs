@@ -1,10 +1,10 @@
-//! `/metrics`: the names that dashboards know, in a text that Prometheus can read.
+//! `/metrics`: the names that dashboards use, in the text format of Prometheus.
 
 use std::collections::{HashMap, HashSet};
 
 use super::support::{Answer, Stack, eventually, limits};
 
-/// Metrics with their types; those that the followed system has come first.
+/// Metrics with their types; the first ones exist in the followed system too.
 const EXPECTED: [(&str, &str); 22] = [
     ("http_request_duration_seconds", "histogram"),
     ("http_requests_total", "counter"),
@@ -40,7 +40,7 @@ struct Exposition {
 }
 
 impl Exposition {
-    /// Reads the text format; whatever Prometheus would refuse fails the test.
+    /// Parses the text format; text that Prometheus would refuse fails the test.
     fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n'));
         let mut read = Self::default();
@@ -86,11 +86,11 @@ impl Exposition {
         let has = |found: &[(String, String)], (label, value): &(&str, &str)| {
             found.iter().any(|(l, v)| l == label && v == value)
         };
-        let wanted = self
+        let matching = self
             .samples
             .iter()
             .filter(|(found, with, _)| found == name && labels.iter().all(|l| has(with, l)));
-        wanted.map(|(.., value)| value).sum()
+        matching.map(|(.., value)| value).sum()
     }
 }
 
@@ -107,7 +107,7 @@ fn labels_of(labelled: &str) -> (String, Vec<(String, String)>) {
     };
     assert!(word(name), "{labelled}");
     let inside = rest.strip_suffix('}').unwrap();
-    // No value of ours holds a quote or a comma, so splitting is reading.
+    // No value contains a quote or a comma, so that a split suffices.
     let pairs = inside.split(',').map(|pair| {
         let (label, value) = pair.split_once("=\"").unwrap();
         let value = value.strip_suffix('"').unwrap();
@@ -126,10 +126,50 @@ async fn scrape(stack: &Stack) -> Answer {
     answer
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn metrics_have_the_names_and_count_what_happens() {
-    let stack = Stack::start(20, limits(20), 1).await;
-    let user = "a-user-of-note";
+/// Names and values of labels.
+type Labels = &'static [(&'static str, &'static str)];
+
+/// Values after [`send_requests`].
+const EXPECTED_VALUES: [(&str, Labels, f64); 15] = [
+    ("sale_items_total", &[], 20.0),
+    ("sale_items_sold_total", &[], 2.0),
+    ("checkout_attempts_total", &[], 4.0),
+    ("checkout_success_total", &[], 2.0),
+    ("checkout_failure_total", &[("reason", "unknown_item")], 1.0),
+    ("checkout_failure_total", &[("reason", "invalid")], 1.0),
+    ("purchase_attempts_total", &[], 3.0),
+    ("purchase_success_total", &[], 2.0),
+    ("purchase_failure_total", &[("reason", "invalid")], 1.0),
+    (
+        "http_requests_total",
+        &[("endpoint", "/checkout"), ("status", "200")],
+        2.0,
+    ),
+    (
+        "http_requests_total",
+        &[("endpoint", "/checkout"), ("status", "404")],
+        1.0,
+    ),
+    (
+        "http_requests_total",
+        &[("endpoint", "/checkout/{code}"), ("method", "GET")],
+        1.0,
+    ),
+    (
+        "http_requests_total",
+        &[("endpoint", "other"), ("status", "404")],
+        1.0,
+    ),
+    (
+        "http_request_duration_seconds_count",
+        &[("endpoint", "/purchase")],
+        3.0,
+    ),
+    ("purchase_commit_batch_size_sum", &[], 2.0),
+];
+
+/// Sends requests of each kind as `user`; returns the code of the cart.
+async fn send_requests(stack: &Stack, user: &str) -> String {
     let code = stack.fill(0, user, &[0, 1]).await;
     assert_eq!(stack.purchase(0, &code).await.status, 200);
     assert_eq!(stack.purchase(0, &code).await.status, 200);
@@ -152,11 +192,18 @@ async fn metrics_have_the_names_and_count_what_happens() {
         .get(0, &format!("/{user}/{code}"))
         .await
         .problem(404, "not_found");
-    eventually("the gauge tells what is sold", || async {
-        Exposition::parse(scrape(&stack).await.text()).value("sale_items_sold", &[]) == 2.0
+    eventually("the gauge has the sold items", || async {
+        Exposition::parse(scrape(stack).await.text()).value("sale_items_sold", &[]) == 2.0
     })
     .await;
+    code
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_the_names_and_count_what_happens() {
+    let stack = Stack::start(20, limits(20), 1).await;
+    let user = "a-user-of-note";
+    let code = send_requests(&stack, user).await;
     let answer = scrape(&stack).await;
     let text = answer.text();
     for secret in [
@@ -176,48 +223,8 @@ async fn metrics_have_the_names_and_count_what_happens() {
             "{name}"
         );
     }
-    for (name, labels, expected) in [
-        ("sale_items_total", vec![], 20.0),
-        ("sale_items_sold_total", vec![], 2.0),
-        ("checkout_attempts_total", vec![], 4.0),
-        ("checkout_success_total", vec![], 2.0),
-        (
-            "checkout_failure_total",
-            vec![("reason", "unknown_item")],
-            1.0,
-        ),
-        ("checkout_failure_total", vec![("reason", "invalid")], 1.0),
-        ("purchase_attempts_total", vec![], 3.0),
-        ("purchase_success_total", vec![], 2.0),
-        ("purchase_failure_total", vec![("reason", "invalid")], 1.0),
-        (
-            "http_requests_total",
-            vec![("endpoint", "/checkout"), ("status", "200")],
-            2.0,
-        ),
-        (
-            "http_requests_total",
-            vec![("endpoint", "/checkout"), ("status", "404")],
-            1.0,
-        ),
-        (
-            "http_requests_total",
-            vec![("endpoint", "/checkout/{code}"), ("method", "GET")],
-            1.0,
-        ),
-        (
-            "http_requests_total",
-            vec![("endpoint", "other"), ("status", "404")],
-            1.0,
-        ),
-        (
-            "http_request_duration_seconds_count",
-            vec![("endpoint", "/purchase")],
-            3.0,
-        ),
-        ("purchase_commit_batch_size_sum", vec![], 2.0),
-    ] {
-        assert_eq!(metrics.value(name, &labels), expected, "{name}{labels:?}");
+    for (name, labels, expected) in EXPECTED_VALUES {
+        assert_eq!(metrics.value(name, labels), expected, "{name}{labels:?}");
     }
     for timed in [
         "db_query_duration_seconds_count",

@@ -1,4 +1,4 @@
-//! `X-Request-Id`: in, out, into the rows and into the log.
+//! `X-Request-Id` in requests, responses, rows and the log.
 
 use hyper::Method;
 use serde_json::Value;
@@ -71,29 +71,25 @@ async fn every_answer_has_an_id_and_a_valid_one_is_the_clients() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_carried_into_the_rows_and_the_log() {
-    let stack = Stack::start(20, limits(20), 1).await;
+/// Sends a request of each kind, each with an id of its own.
+async fn send_requests_with_ids(stack: &Stack) {
     let item = stack.item(0);
     let path = format!("/checkout?user_id=ann&id={item}");
-    let cart = call(&stack, Method::POST, &path, "into-the-cart").await;
+    let cart = call(stack, Method::POST, &path, "into-the-cart").await;
     let code = cart.json()["code"].as_str().unwrap().to_owned();
-    call(
-        &stack,
-        Method::POST,
-        "/checkout?user_id=ann&id=none",
-        "refused",
-    )
-    .await;
-    call(&stack, Method::POST, "/checkout", "invalid").await;
+    let unknown = "/checkout?user_id=ann&id=none";
+    call(stack, Method::POST, unknown, "refused").await;
+    call(stack, Method::POST, "/checkout", "invalid").await;
     let buy = format!("/purchase?code={code}");
-    assert_eq!(call(&stack, Method::POST, &buy, "bought").await.status, 200);
-    // Asked again by another request: the order keeps the id of the one that decided.
+    assert_eq!(call(stack, Method::POST, &buy, "bought").await.status, 200);
+    // The order keeps the id of the first request, which decided.
     assert_eq!(
-        call(&stack, Method::POST, &buy, "asked-again").await.status,
+        call(stack, Method::POST, &buy, "asked-again").await.status,
         200
     );
+}
 
+async fn rows_have_the_ids(stack: &Stack) {
     stack.awaits_attempts().await;
     let attempts: Vec<String> = stack
         .sql(
@@ -109,19 +105,20 @@ async fn an_id_is_carried_into_the_rows_and_the_log() {
     assert_eq!(attempts, expected);
     let orders: Vec<String> = stack.sql("SELECT array_agg(request_id) FROM orders").await;
     assert_eq!(orders, ["bought"]);
+}
 
-    // One JSON line for each request, with its id.
+/// The lines of the log so far.
+fn log_lines(stack: &Stack) -> Vec<Value> {
+    let log = stack.apis.log(0);
+    log.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// Awaits one access line for each request.
+async fn the_log_has_a_line_for_each_request(stack: &Stack) {
     eventually("the log has the requests", || async {
-        let log = stack.apis.log(0);
-        let lines = log.lines().map(|line| {
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            (
-                line["target"].clone(),
-                line["request_id"].clone(),
-                line["status"].clone(),
-            )
-        });
-        let lines: Vec<_> = lines.collect();
+        let lines = log_lines(stack);
         [
             ("into-the-cart", 200),
             ("refused", 404),
@@ -130,17 +127,28 @@ async fn an_id_is_carried_into_the_rows_and_the_log() {
         ]
         .iter()
         .all(|(id, status)| {
-            let wanted = ("flashsale::access".into(), (*id).into(), (*status).into());
-            lines.iter().filter(|line| **line == wanted).count() == 1
+            let matching = lines.iter().filter(|line| {
+                line["target"] == "flashsale::access"
+                    && line["request_id"] == *id
+                    && line["status"] == *status
+            });
+            matching.count() == 1
         })
     })
     .await;
-    // And the order, for whoever looks for a user, a sale or a request.
-    let log = stack.apis.log(0);
-    let orders: Vec<Value> = log
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line["event"] == "order")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_in_the_rows_and_the_log() {
+    let stack = Stack::start(20, limits(20), 1).await;
+    send_requests_with_ids(&stack).await;
+    rows_have_the_ids(&stack).await;
+    the_log_has_a_line_for_each_request(&stack).await;
+    // Each answered order has a line with the user, the sale and the request.
+    let lines = log_lines(&stack);
+    let orders: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["event"] == "order")
         .collect();
     let ids: Vec<&Value> = orders.iter().map(|order| &order["request_id"]).collect();
     assert_eq!(ids, ["bought", "asked-again"]);

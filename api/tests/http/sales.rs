@@ -1,11 +1,11 @@
-//! Looking at sales and their items.
+//! Sales and their items.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::support::{Stack, eventually, limits};
 
-/// Follows the cursors from the first page to the last; answers every item's id, in order.
+/// Follows the cursors from the first page to the last; returns the id of every item, in order.
 async fn all_ids(stack: &Stack, path: &str) -> Vec<String> {
     let joint = if path.contains('?') { '&' } else { '?' };
     let mut ids = Vec::new();
@@ -21,14 +21,15 @@ async fn all_ids(stack: &Stack, path: &str) -> Vec<String> {
             Value::String(next) => cursor = format!("{joint}cursor={next}"),
             other => panic!("{other}"),
         }
-        assert!(!items.is_empty() && ids.len() <= 5_000, "it never ends");
+        assert!(
+            !items.is_empty() && ids.len() <= 5_000,
+            "the pages have no end"
+        );
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_active_sale_and_its_items_page_by_page() {
-    let stack = Stack::start(2_345, limits(2_345), 1).await;
-    let id = stack.sale.id.to_string();
+async fn the_active_sale_is_shown(stack: &Stack) {
+    let id = stack.sale.id.as_str();
     let expected = json!({
         "id": id,
         "started_at": stack.sale.window.starts_at.to_string(),
@@ -41,34 +42,31 @@ async fn the_active_sale_and_its_items_page_by_page() {
         let answer = stack.get(0, &path).await;
         assert_eq!((answer.status, answer.json()), (200, expected.clone()));
     }
+}
 
-    let code = stack.fill(0, "ann", &[7, 100, 2_344]).await;
-    assert_eq!(stack.purchase(0, &code).await.status, 200);
-    eventually("the feed tells of the three", || async {
-        stack.get(0, "/sales/active").await.json()["items_sold"] == 3
-    })
-    .await;
-
-    let items = format!("/sales/{id}/items");
+/// Pages of several sizes, and of sold or unsold items alone, contain each item once.
+async fn pages_contain_each_item_once(stack: &Stack, items: &str, sold: &[u32]) {
     let all: Vec<String> = stack.catalog.iter().map(|item| item.id.clone()).collect();
-    let sold = [7, 100, 2_344].map(|idx| stack.item(idx).to_owned());
+    let sold: Vec<&str> = sold.iter().map(|idx| stack.item(*idx)).collect();
     let unsold: Vec<String> = all
         .iter()
-        .filter(|id| !sold.contains(id))
+        .filter(|id| !sold.contains(&id.as_str()))
         .cloned()
         .collect();
     for limit in ["", "?limit=1000", "?limit=469", "?limit=335"] {
-        assert_eq!(all_ids(&stack, &format!("{items}{limit}")).await, all);
+        assert_eq!(all_ids(stack, &format!("{items}{limit}")).await, all);
     }
     let available = format!("{items}?available=true&limit=500");
-    assert_eq!(all_ids(&stack, &available).await, unsold);
+    assert_eq!(all_ids(stack, &available).await, unsold);
     for limit in [1, 2, 3, 1000] {
-        let taken = format!("{items}?available=false&limit={limit}");
-        assert_eq!(all_ids(&stack, &taken).await, sold);
+        let unavailable = format!("{items}?available=false&limit={limit}");
+        assert_eq!(all_ids(stack, &unavailable).await, sold);
     }
+}
 
-    // A page is a hundred unless asked otherwise; each item is whole.
-    let page = stack.get(0, &items).await.json();
+/// Item 7 is sold.
+async fn a_page_has_a_hundred_complete_items(stack: &Stack, items: &str) {
+    let page = stack.get(0, items).await.json();
     assert_eq!(page["items"].as_array().unwrap().len(), 100);
     let item = stack.catalog.get(7).unwrap();
     let seventh =
@@ -77,24 +75,42 @@ async fn the_active_sale_and_its_items_page_by_page() {
     let beyond = stack.get(0, &format!("{items}?cursor=2345")).await;
     let nothing = json!({"items": [], "next_cursor": null});
     assert_eq!((beyond.status, beyond.json()), (200, nothing));
+}
 
-    for query in [
-        "limit=0",
-        "limit=1001",
-        "limit=-1",
-        "limit=many",
-        "limit=",
-        "limit=4294967296",
-        "cursor=x",
-        "cursor=-1",
-        "cursor=99999999",
-        "cursor=",
-        "available=maybe",
-        "available=",
-        "limit=5&limit=5",
-        "cursor=5&limit=5&cursor=6",
-        "available=true&available=false",
-    ] {
+const INVALID_PAGE_QUERIES: [&str; 15] = [
+    "limit=0",
+    "limit=1001",
+    "limit=-1",
+    "limit=many",
+    "limit=",
+    "limit=4294967296",
+    "cursor=x",
+    "cursor=-1",
+    "cursor=99999999",
+    "cursor=",
+    "available=maybe",
+    "available=",
+    "limit=5&limit=5",
+    "cursor=5&limit=5&cursor=6",
+    "available=true&available=false",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_active_sale_and_its_items_page_by_page() {
+    let stack = Stack::start(2_345, limits(2_345), 1).await;
+    the_active_sale_is_shown(&stack).await;
+    let sold = [7, 100, 2_344];
+    let code = stack.fill(0, "ann", &sold).await;
+    assert_eq!(stack.purchase(0, &code).await.status, 200);
+    eventually("the sale view has the three items", || async {
+        stack.get(0, "/sales/active").await.json()["items_sold"] == 3
+    })
+    .await;
+
+    let items = format!("/sales/{}/items", stack.sale.id);
+    pages_contain_each_item_once(&stack, &items, &sold).await;
+    a_page_has_a_hundred_complete_items(&stack, &items).await;
+    for query in INVALID_PAGE_QUERIES {
         let answer = stack.get(0, &format!("{items}?{query}")).await;
         let problem = answer.problem(400, "invalid_parameter");
         let (name, detail) = (query.split('=').next().unwrap(), &problem["detail"]);
@@ -103,7 +119,7 @@ async fn the_active_sale_and_its_items_page_by_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sales_of_the_past_and_those_that_are_not_there() {
+async fn sales_of_the_past_are_shown_and_unknown_sales_are_not() {
     let stack = Stack::start(20, limits(20), 1).await;
     let ago = SignedDuration::from_hours(-30);
     let (past, items) = stack.seed("shop.hourly", ago, 250).await;
@@ -111,7 +127,7 @@ async fn sales_of_the_past_and_those_that_are_not_there() {
         .seed("shop.daily", SignedDuration::from_mins(-2), 5)
         .await;
 
-    // Only Postgres remembers it.
+    // Only Postgres has this sale.
     let sale = stack.get(0, &format!("/sales/{}", past.id)).await;
     assert_eq!(sale.status, 200, "{sale:?}");
     let body = sale.json();
@@ -128,7 +144,7 @@ async fn sales_of_the_past_and_those_that_are_not_there() {
     assert!(all_ids(&stack, &sold).await.is_empty());
 
     for end in ["", "/items"] {
-        // Neither one that never was, nor one of another FlashSale.
+        // A sale that never existed, and one of another FlashSale.
         for id in ["shop.hourly.20200101T0000Z", other.id.as_str()] {
             let answer = stack.get(0, &format!("/sales/{id}{end}")).await;
             answer.problem(404, "unknown_sale");
@@ -164,8 +180,8 @@ async fn without_an_active_sale_the_next_one_is_named() {
     assert_eq!(problem.get("next_sale_starts_at"), None, "{problem}");
 }
 
-/// A process that says it is ready has loaded what is selling: else the first clients of a new
-/// pod hear that no sale is active.
+/// A ready process has loaded the active sale. Otherwise the first clients of a new pod would get
+/// "no sale is active".
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_ready_sells() {
     let mut stack = Stack::start(50_000, limits(50_000), 0).await;

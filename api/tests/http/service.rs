@@ -3,15 +3,15 @@
 use super::support::{Stack, limits};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_tells_how_it_is_and_what_it_can() {
+async fn the_service_has_health_documents_and_probes() {
     let stack = Stack::start(20, limits(20), 1).await;
-    says_that_all_is_up(&stack).await;
+    health_has_all_up(&stack).await;
     documents_every_endpoint(&stack).await;
-    shows_its_document_offline(&stack).await;
+    serves_its_document_offline(&stack).await;
     answers_probes_on_the_internal_port_alone(&stack).await;
 }
 
-async fn says_that_all_is_up(stack: &Stack) {
+async fn health_has_all_up(stack: &Stack) {
     let health = stack.get(0, "/health").await;
     assert_eq!(health.status, 200, "{health:?}");
     let body = health.json();
@@ -51,7 +51,7 @@ async fn documents_every_endpoint(stack: &Stack) {
             assert!(found.iter().any(|s| s == status), "{path}: {found:?}");
         }
     }
-    // Problems are documented as what they are sent as.
+    // The documented content type of a problem is the real one.
     let conflict = &document["paths"]["/checkout"]["post"]["responses"]["409"]["content"];
     let kinds: Vec<&String> = conflict.as_object().unwrap().keys().collect();
     assert!(
@@ -60,7 +60,7 @@ async fn documents_every_endpoint(stack: &Stack) {
     );
 }
 
-async fn shows_its_document_offline(stack: &Stack) {
+async fn serves_its_document_offline(stack: &Stack) {
     let answer = stack.get(0, "/docs").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let kind = answer.header("content-type").unwrap();

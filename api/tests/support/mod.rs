@@ -1,11 +1,11 @@
-//! Real stores, a seeded sale and real API processes for the tests of the HTTP surface.
+//! Real backends, a seeded sale and real API processes for the tests of the HTTP surface.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
-pub mod apis;
-pub mod documented;
-pub mod frozen;
-pub mod http;
-pub mod raw;
+pub mod api_processes;
+pub mod http_client;
+pub mod openapi_document;
+pub mod raw_tcp;
+pub mod suspended_postgres;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,10 +22,10 @@ pub type Admin =
 
 use jiff::{SignedDuration, Timestamp};
 
-use apis::Apis;
-pub use http::{Answer, Client};
+use api_processes::Apis;
+pub use http_client::{Answer, Client};
 
-/// The FlashSale that the processes serve unless told otherwise.
+/// The FlashSale of processes without the flag --flash-sale.
 pub const FLASH_SALE: &str = "shop.hourly";
 
 /// A code suffix that no cart has.
@@ -42,9 +42,9 @@ pub fn limits(items: u32) -> Limits {
     }
 }
 
-/// Stores, one sale that is selling, and API processes. Dropping it stops everything.
+/// Backends, an active sale, and API processes. The drop stops all of them.
 pub struct Stack {
-    // Before the stores: fields are dropped in order, and processes end quietly first.
+    // Before the backends: fields are dropped in order, and the processes end first.
     pub apis: Apis,
     pub admin: Admin,
     pub redis: RedisCluster,
@@ -55,8 +55,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// One Redis node that owns all slots, a migrated Postgres, a sale that began a minute ago
-    /// and goes on for an hour, and `processes` API processes that are ready.
+    /// One Redis node that owns all slots, a migrated Postgres, a sale that started a minute ago
+    /// and ends in an hour, and `processes` API processes that are ready.
     pub async fn start(items: u32, limits: Limits, processes: usize) -> Self {
         Self::start_on(1, 0, items, limits, processes).await
     }
@@ -99,17 +99,17 @@ impl Stack {
         stack
     }
 
-    /// Starts another API process and waits until it is ready. Answers its number.
+    /// Starts another API process and waits until it is ready. Returns its number.
     pub async fn start_api(&mut self) -> usize {
         self.start_api_with(&[]).await
     }
 
-    /// The same with more flags, which win over those that all processes get.
+    /// The same with more flags, which replace the default flags.
     pub async fn start_api_with(&mut self, flags: &[&str]) -> usize {
         self.apis.start(&self.client, flags).await
     }
 
-    /// Starts another API process, which may not get ready while a store is away.
+    /// Starts another API process, which may not become ready while a backend is down.
     pub async fn launch_api(&mut self, flags: &[&str]) -> usize {
         self.apis.launch(flags).await
     }
@@ -179,7 +179,7 @@ impl Stack {
         self.seed_as(flash_sale, from_now, items, |_| {}).await
     }
 
-    /// The same, but for what `change` makes different. The sale's id stays.
+    /// The same with a `change` of the sale. The id of the sale stays.
     pub async fn seed_as(
         &self,
         flash_sale: &str,
@@ -193,24 +193,38 @@ impl Stack {
         (sale, catalog)
     }
 
-    /// Asks process `i` to put an item into a cart.
+    /// Sends POST /checkout to process `i`.
     pub async fn checkout(&self, i: usize, user: &str, item: &str) -> Answer {
         let url = format!("{}/checkout?user_id={user}&id={item}", self.api(i));
         self.client.post(&url).await
     }
 
-    /// Asks process `i` to buy a cart.
+    /// Sends POST /purchase to process `i`.
     pub async fn purchase(&self, i: usize, code: &str) -> Answer {
         let url = format!("{}/purchase?code={code}", self.api(i));
         self.client.post(&url).await
     }
 
-    /// Asks process `i` for a path.
+    /// Sends POST /purchase to process `i` until the response is not 503, for at most 30 seconds.
+    pub async fn retry_purchase(&self, i: usize, code: &str) -> Answer {
+        let started = Instant::now();
+        loop {
+            let answer = self.purchase(i, code).await;
+            if answer.status != 503 {
+                return answer;
+            }
+            answer.problem(503, "unavailable");
+            assert!(started.elapsed() < LIMIT, "never confirmed: {answer:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Sends GET to process `i`.
     pub async fn get(&self, i: usize, path: &str) -> Answer {
         self.client.get(&format!("{}{path}", self.api(i))).await
     }
 
-    /// Puts items into a cart, all of them with success; answers its code.
+    /// Puts items into a cart, all of them with success; returns its code.
     pub async fn fill(&self, i: usize, user: &str, items: &[u32]) -> String {
         let mut code = String::new();
         for idx in items {
@@ -221,7 +235,7 @@ impl Stack {
         code
     }
 
-    /// The one value that a query gives.
+    /// The single value of a query.
     pub async fn sql<T>(&self, query: &'static str) -> T
     where
         T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -233,7 +247,7 @@ impl Stack {
         value.unwrap()
     }
 
-    /// Awaits that a counting query gives exactly this.
+    /// Awaits that a counting query returns exactly `expected`.
     pub async fn awaits_count(&self, query: &'static str, expected: i64) {
         let started = Instant::now();
         loop {
@@ -250,7 +264,7 @@ impl Stack {
         }
     }
 
-    /// Everything that a closed sale needs to be settled; answers how many items it sold.
+    /// Closes and settles a sale; returns the number of sold items.
     pub async fn close_and_settle(&self, sale: &SaleId) -> u32 {
         self.admin.end_early(sale).await.unwrap();
         let started = Instant::now();
@@ -272,7 +286,7 @@ fn sale_of(
     limits: Limits,
 ) -> (Sale, Catalog) {
     let name: FlashSaleName = flash_sale.parse().unwrap();
-    // Postgres keeps microseconds, and answers come from what it keeps.
+    // Postgres stores microseconds, and responses contain the stored times.
     let now = Timestamp::now().round(jiff::Unit::Microsecond).unwrap();
     let starts_at = now + from_now;
     let sale = Sale {
