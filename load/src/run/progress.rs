@@ -11,10 +11,12 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::run::Run;
 
-/// Length of a point of the timeline: a small sale sells out within seconds.
-const TICK: Duration = Duration::from_millis(500);
+/// Length of the first points of the timeline: a small sale sells out within seconds.
+const TICK: Duration = Duration::from_millis(250);
+/// How many points have that length; the points after them are twice as long.
+const SHORT_POINTS: u32 = 40;
 /// Ticks between two lines where there is no terminal.
-const LINE_EVERY: u32 = 10;
+const LINE_EVERY: u32 = 20;
 
 /// Where progress goes.
 pub struct Progress {
@@ -60,6 +62,9 @@ impl Progress {
         loop {
             ticks.tick().await;
             tick = tick.saturating_add(1);
+            if !ends_point(tick) {
+                continue;
+            }
             let sold = run.state.borrow().bought();
             let message = {
                 let mut recorder = run.recorder.borrow_mut();
@@ -83,5 +88,23 @@ impl Progress {
     /// Clears the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Whether a point of the timeline ends at this tick, counted from 1.
+fn ends_point(tick: u32) -> bool {
+    tick <= SHORT_POINTS || tick.is_multiple_of(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_ten_seconds_have_four_points_a_second_and_then_two() {
+        let ticks_of = |seconds: std::ops::Range<u32>| seconds.start * 4 + 1..=seconds.end * 4;
+        let points = |seconds| ticks_of(seconds).filter(|tick| ends_point(*tick)).count();
+        assert_eq!(points(0..10), 40);
+        assert_eq!(points(10..20), 20);
     }
 }
