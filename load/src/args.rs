@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long)]
     pub seed: Option<u64>,
 
-    /// Folder for report.html and report.json; with several profiles for a folder for each.
+    /// Folder for report.html, report.json and sale.svg; with several profiles for a folder for each.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
 

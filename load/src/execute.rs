@@ -86,6 +86,7 @@ async fn prepare(
         users: plan.users,
         seats: plan.profile.seats(plan.users, plan.connections),
         targets: plan.targets.clone(),
+        open_for: sale.open_for(clock.utc()),
         closes_at: sale.left(clock.utc()).map(|left| clock.now() + left),
         clock,
         catalogue,

@@ -46,10 +46,10 @@ fn several_profiles_run_one_after_the_other_and_each_is_told() {
     let text = text_of(&output);
     assert!(output.status.success(), "{text}");
     for profile in ["light", "heavy", "realistic"] {
-        let report = folder
-            .path()
-            .join(format!("new/reports/{profile}/report.html"));
-        assert!(report.is_file(), "{}", report.display());
+        for name in ["report.html", "report.json", "sale.svg"] {
+            let file = folder.path().join(format!("new/reports/{profile}/{name}"));
+            assert!(file.is_file(), "{}", file.display());
+        }
         assert!(
             text.contains(&format!("{profile} on {}", fake_api::SALE)),
             "{text}"

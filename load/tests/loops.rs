@@ -27,15 +27,17 @@ fn hurried_users_sell_everything_out_and_the_report_tells_it() {
     assert!(calls(&summary, "POST /purchase") >= 100);
 
     let files = files::write(&plan, &summary).unwrap();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 4);
     let html = std::fs::read_to_string(&files[0]).unwrap();
     assert!(html.contains("Items sold over time") && html.contains("</svg>"));
     assert!(
         !html.contains("http://") && !html.contains("https://"),
         "needs the network"
     );
+    let picture = std::fs::read_to_string(&files[2]).unwrap();
+    assert!(picture.contains("1,000 items sold out in ") && picture.contains(">sold out<"));
     let json: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(&files[2]).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(&files[3]).unwrap()).unwrap();
     assert_eq!(json["sold"], 1_000);
     assert_eq!(json["profile"], "heavy");
     assert_eq!(json["requests"], summary.requests);

@@ -53,7 +53,7 @@ pub fn run(session: &Session, manifest: Option<&Path>, once: bool) -> Result<()>
     }
     shop.apply(session, &manifest)?;
     let result = shop.await_ready(session).and_then(|()| match once {
-        true => sell_out(session, &mut shop, &folder.join("report")),
+        true => sell_out(session, &mut shop, &folder.join(once::REPORT)),
         false => play(session, &mut shop, &file),
     });
     session.say("Deleting the FlashSale");

@@ -55,6 +55,9 @@ enum Command {
         /// Sell a sale out under load, check it until it is settled, write a report, and end.
         #[arg(long)]
         once: bool,
+        /// With --once: copy the picture of the sale to this file.
+        #[arg(long, value_name = "FILE", requires = "once")]
+        picture: Option<PathBuf>,
         /// On Kubernetes: the cluster of `cargo xtask cluster up`, or that of KUBECONFIG.
         #[arg(long)]
         cluster: bool,
@@ -111,6 +114,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo {
             manifest,
             once,
+            picture,
             cluster,
         } => {
             let manifest = manifest.as_deref();
@@ -118,7 +122,8 @@ fn run(command: Command) -> anyhow::Result<()> {
                 (true, once) => cluster_demo::run(&session, manifest, once),
                 (false, true) => once::run(&session, manifest),
                 (false, false) => demo::run(&session, manifest),
-            }
+            }?;
+            picture.map_or(Ok(()), |file| once::copy_picture(&file))
         }
         Command::Test { quick: false } => test::run(&session),
         Command::Test { quick: true } => test::run_quick(&session),

@@ -1,7 +1,7 @@
 //! `cargo xtask demo --once`: a sale sold out under load and checked, from before its start
 //! until it is over, settled, and Redis and Postgres agree about it.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,11 @@ const OPEN_LIMIT: SignedDuration = SignedDuration::from_secs(120);
 const CLOSE_LIMIT: SignedDuration = SignedDuration::from_secs(120);
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
+/// The folder of the report, in that of the demo.
+pub const REPORT: &str = "report";
+/// The picture of the sale, in the folder of the report.
+const PICTURE: &str = "sale.svg";
+
 /// Runs the sample, or `manifest` as it is; an error where the sale was not sold out
 /// or an invariant is broken.
 pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
@@ -37,6 +42,16 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
     setup::install_missing(session, Needs::Servers)?;
     project::build_product(session)?;
     sell_out(session, sale)
+}
+
+/// Copies the picture of the sale that was sold out last.
+pub fn copy_picture(to: &Path) -> Result<()> {
+    let picture = project::output_folder("demo")?.join(REPORT).join(PICTURE);
+    fs::copy(&picture, to).with_context(|| {
+        let (from, to) = (picture.display(), to.display());
+        format!("could not copy {from} to {to}; expected a file in a folder that exists")
+    })?;
+    Ok(())
 }
 
 /// The sample, with everything installed and built.
@@ -55,7 +70,7 @@ fn sample() -> Result<Sale> {
 fn sell_out(session: &Session, sale: Sale) -> Result<()> {
     let folder = project::output_folder("demo")?;
     let logs = project::output_folder("demo/once")?;
-    let report = folder.join("report");
+    let report = folder.join(REPORT);
     let settings = Settings {
         sale,
         worker_threads: None,

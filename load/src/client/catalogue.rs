@@ -30,6 +30,9 @@ pub struct Sale {
     pub total_items: u32,
     /// Items that are sold, as far as the answering process knows.
     pub items_sold: u32,
+    /// When it began; the reference programs of a bench do not say.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
     /// When it ends; the reference programs of a bench do not say.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
@@ -40,6 +43,12 @@ impl Sale {
     #[must_use]
     pub fn is_sold_out(&self) -> bool {
         self.items_sold >= self.total_items
+    }
+
+    /// For how long it has been open, where the API says so.
+    #[must_use]
+    pub fn open_for(&self, now: Timestamp) -> Option<Duration> {
+        Duration::try_from(now.duration_since(self.started_at?)).ok()
     }
 
     /// How long it still goes on, where the API says so.
@@ -292,6 +301,7 @@ mod tests {
             id: "ns.s.1".into(),
             total_items: 3,
             items_sold: 0,
+            started_at: None,
             ended_at: None,
         };
         assert_eq!(

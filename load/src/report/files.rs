@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 use crate::report::html;
+use crate::report::picture::Picture;
 use crate::report::summary::Summary;
 use crate::run::plan::Plan;
 
@@ -35,6 +36,7 @@ pub fn write(plan: &Plan, summary: &Summary) -> Result<Vec<PathBuf>, LoadError> 
     if let Some(folder) = &plan.report {
         files.push((folder.join("report.html"), html::page(summary)));
         files.push((folder.join("report.json"), summary.json()));
+        files.push((folder.join("sale.svg"), Picture::of(summary).svg()));
     }
     if let Some(file) = &plan.json {
         files.push((file.clone(), summary.json()));

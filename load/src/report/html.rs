@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::checker::verdict::Finding;
 use crate::measurement::recorder::Point;
+use crate::report::axis::{escaped, scale, short};
 use crate::report::summary::{Summary, statuses};
 
 const WIDTH: f64 = 860.0;
@@ -226,55 +227,4 @@ fn plot(to: &mut String, title: &str, points: &[Point], series: &[Series]) -> st
     }
     to.push_str("</svg>");
     Ok(())
-}
-
-/// A round step, and how many of them hold the highest value: 1 to 5.
-fn scale(highest: f64) -> (f64, u32) {
-    if highest <= 0.0 || !highest.is_finite() {
-        return (1.0, 1);
-    }
-    let magnitude = 10_f64.powf((highest / 5.0).log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .map(|factor| factor * magnitude)
-        .find(|step| highest <= step * 5.0)
-        .unwrap_or(10.0 * magnitude);
-    (step, (highest / step).ceil().max(1.0) as u32)
-}
-
-fn short(value: f64) -> String {
-    match value {
-        v if v >= 10_000.0 => format!("{}k", (v / 100.0).round() / 10.0),
-        v => format!("{}", (v * 1000.0).round() / 1000.0),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn axes_end_at_round_numbers_above_the_highest_value() {
-        for highest in [0.003, 0.7, 1.0, 9.9, 51.0, 48_213.0] {
-            let (step, ticks) = scale(highest);
-            let top = step * f64::from(ticks);
-            assert!(
-                top >= highest && top <= highest * 2.0,
-                "{highest}: {step} × {ticks}"
-            );
-            assert!((1..=5).contains(&ticks), "{highest}: {ticks}");
-        }
-    }
-
-    #[test]
-    fn what_servers_say_cannot_become_markup() {
-        assert_eq!(escaped("<b a=\"1\">&"), "&lt;b a=&quot;1&quot;&gt;&amp;");
-    }
 }

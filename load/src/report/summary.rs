@@ -109,6 +109,9 @@ pub struct Summary {
     pub rate_steps: Vec<RateStep>,
     /// The run over time.
     pub timeline: Vec<Point>,
+    /// When the sale opened, in seconds since the start of the run: not later than it.
+    #[serde(skip)]
+    pub opened_s: Option<f64>,
     #[serde(skip)]
     errors_are_expected: bool,
     #[serde(skip)]
@@ -171,6 +174,7 @@ impl Summary {
             knee,
             rate_steps,
             timeline: recorder.timeline().to_vec(),
+            opened_s: run.open_for.map(|open_for| -open_for.as_secs_f64()),
             errors_are_expected: plan.expect_errors || plan.profile == Profile::Stress,
             must_sell_out: plan.until_sold_out,
         }

@@ -46,6 +46,8 @@ pub struct Run {
     pub targets: Vec<Arc<Target>>,
     /// The items of the sale.
     pub catalogue: Catalogue,
+    /// For how long the sale had been open when the run began, where the API says so.
+    pub open_for: Option<Duration>,
     /// When the sale ends, where the API says so.
     pub closes_at: Option<Instant>,
     /// Items that were sold before the run; only the profile `refused` asks for them.
