@@ -37,7 +37,10 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
 
     /// Deletes what Redis holds of a FlashSale beside its sales: refused attempts, once what dead
     /// processes left of them is in Postgres. A process that lives has its own in memory.
-    pub async fn forget(&self, flash_sale: &FlashSaleName) -> Result<(), AdminError> {
+    pub async fn delete_refused_attempts(
+        &self,
+        flash_sale: &FlashSaleName,
+    ) -> Result<(), AdminError> {
         self.settler.settle_refusals(flash_sale, GRACE).await?;
         Ok(sale_state::delete_refusals(&self.redis, flash_sale).await?)
     }

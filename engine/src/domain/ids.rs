@@ -93,11 +93,11 @@ mod tests {
 
     #[test]
     fn ids_say_what_is_wrong_with_them() {
-        let say = |text: &str| UserId::parse(text).unwrap_err().to_string();
-        assert!(say("").ends_with("found nothing"));
-        assert!(say(&"x".repeat(65)).ends_with("found 65 bytes"));
-        assert!(say("a|b").ends_with("found the character '|'"));
-        assert!(say("zoë").ends_with("found the character 'ë'"));
+        let message = |text: &str| UserId::parse(text).unwrap_err().to_string();
+        assert!(message("").ends_with("found nothing"));
+        assert!(message(&"x".repeat(65)).ends_with("found 65 bytes"));
+        assert!(message("a|b").ends_with("found the character '|'"));
+        assert!(message("zoë").ends_with("found the character 'ë'"));
         assert!(UserId::parse("Ann.O'Hara").is_err());
         assert_eq!(UserId::parse("ann@shop:7").unwrap().as_str(), "ann@shop:7");
     }

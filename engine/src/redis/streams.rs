@@ -4,11 +4,32 @@
 
 use std::time::Duration;
 
-use redis::Value;
-use redis::streams::{StreamAutoClaimReply, StreamInfoGroupsReply, StreamReadReply};
+use redis::streams::{StreamAutoClaimReply, StreamId, StreamInfoGroupsReply, StreamReadReply};
+use redis::{FromRedisValue, Value};
 
-/// One entry of a stream: its id and its fields.
-pub(crate) use redis::streams::StreamId as StreamEntry;
+/// One entry of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct StreamEntry {
+    /// Its id.
+    pub id: String,
+    fields: StreamId,
+}
+
+impl StreamEntry {
+    /// A field, if the entry has it and it is of this type.
+    pub(crate) fn get<T: FromRedisValue>(&self, field: &str) -> Option<T> {
+        self.fields.get(field)
+    }
+}
+
+impl From<StreamId> for StreamEntry {
+    fn from(fields: StreamId) -> Self {
+        Self {
+            id: fields.id.clone(),
+            fields,
+        }
+    }
+}
 
 use crate::domain::error::BackendError;
 use crate::redis::commands::{Redis, call};
@@ -113,7 +134,7 @@ async fn try_take(
         .arg(count);
     let left: StreamAutoClaimReply = call(redis, "settle", stream, &command).await?;
     if !left.claimed.is_empty() {
-        return Ok(left.claimed);
+        return Ok(left.claimed.into_iter().map(StreamEntry::from).collect());
     }
     let mut command = redis::cmd("XREADGROUP");
     command
@@ -131,7 +152,8 @@ async fn try_take(
 
 fn entries(reply: Option<StreamReadReply>) -> Vec<StreamEntry> {
     let keys = reply.map(|reply| reply.keys).unwrap_or_default();
-    keys.into_iter().flat_map(|key| key.ids).collect()
+    let ids = keys.into_iter().flat_map(|key| key.ids);
+    ids.map(StreamEntry::from).collect()
 }
 
 /// Acknowledges entries, so that no other consumer takes them.

@@ -198,7 +198,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         }
         match self.context.lookups.read_sale(&code.sale).await? {
             // What was claimed at its end may still be committed, and is then the outcome.
-            Some(record) if record.settled_at.is_none() => Err(BackendError::Unsettled.into()),
+            Some(sale) if sale.settled_at.is_none() => Err(BackendError::Unsettled.into()),
             Some(_) => Err(NoOrder::SaleNotActive),
             None => Err(NoOrder::UnknownCode),
         }

@@ -38,7 +38,7 @@ pub async fn delete_sales<R: Redis, P: Postgres>(
         };
         let actions = plan_deletion(&observed, clock.now());
         if actions.is_empty() {
-            admin.forget(name).await?;
+            admin.delete_refused_attempts(name).await?;
             if policy == DeletionPolicy::Delete {
                 admin.delete_rows(name).await?;
             }

@@ -27,7 +27,7 @@ spec:
   schedule: 0 * * * *
   duration: 30m
   catalog: {generate: {count: 12}}
-  limits: {perUser: 2, perCheckout: 3, total: 10}
+  limits: {perUser: 3, perCheckout: 3, total: 10}
   redis: {secretKeyRef: {name: r, key: url}}
   postgres: {secretKeyRef: {name: p, key: url}}
   api: {replicas: {idle: 1, sale: 1}, warmUp: 3m, coolDown: 5m}

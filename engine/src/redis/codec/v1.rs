@@ -43,7 +43,7 @@ pub(super) fn decode_requests(text: &str) -> Result<Vec<AttemptRequest>, Backend
         let fields: [&str; 5] = fields.try_into().map_err(|_| bad())?;
         decode_request(fields).ok_or_else(bad)
     };
-    records(text).map(decode).collect()
+    texts(text).map(decode).collect()
 }
 
 pub(super) fn encode_refused<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> String {
@@ -81,7 +81,7 @@ pub(super) fn decode_refused(text: &str) -> Result<Vec<Attempt>, BackendError> {
         };
         read().ok_or_else(bad)
     };
-    records(text).map(decode).collect()
+    texts(text).map(decode).collect()
 }
 
 fn push_request(text: &mut String, request: &AttemptRequest) {
@@ -146,7 +146,7 @@ pub(super) fn decode_added(text: &str) -> Result<Added, BackendError> {
 }
 
 pub(super) fn decode_added_list(text: &str) -> Result<Vec<Added>, BackendError> {
-    records(text).map(decode_added).collect()
+    texts(text).map(decode_added).collect()
 }
 
 pub(super) fn decode_code(text: &str) -> Result<CodeEntry, BackendError> {
@@ -252,7 +252,7 @@ pub(super) fn decode_claim(text: &str) -> Result<ClaimDecision, BackendError> {
 }
 
 pub(super) fn decode_events(text: &str) -> Result<Vec<Event>, BackendError> {
-    records(text).map(decode_event).collect()
+    texts(text).map(decode_event).collect()
 }
 
 fn decode_event(text: &str) -> Result<Event, BackendError> {
@@ -290,6 +290,6 @@ fn decode_event(text: &str) -> Result<Event, BackendError> {
 }
 
 /// The texts of a list; an empty list has none.
-fn records(text: &str) -> impl Iterator<Item = &str> {
-    text.split(RS).filter(|record| !record.is_empty())
+fn texts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(RS).filter(|text| !text.is_empty())
 }
