@@ -63,7 +63,7 @@ fn a_member_alone_builds_no_library_that_the_workspace_does_not() {
             };
             let found = libraries(&["--package", member, "--edges", edges]);
             let library = |line: &str| line.split(" with ").next().map(str::to_owned);
-            if let Some(only) = found.difference(&whole).next() {
+            if let Some(only) = found.difference(whole).next() {
                 let name = library(only);
                 let others: Vec<_> = whole.iter().filter(|line| library(line) == name).collect();
                 panic!("{member} ({edges}) builds `{only}`, the workspace {others:?}; {ADVICE}");
