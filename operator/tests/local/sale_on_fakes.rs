@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flashsale_engine::postgres::operations::Postgres as _;
 use flashsale_engine::{
     Admin, Ambient, Backends, Catalog, Checkout, CheckoutCode, FlashSaleName, ItemId, Metrics,
     RequestId, SellingOptions, SellingService, UserId,
@@ -18,19 +19,19 @@ use jiff::Timestamp;
 const ITEMS: u32 = 12;
 const USERS: u32 = 8;
 
-/// An hourly FlashSale; its sales are half an hour long and sell ten of twelve items.
+/// An hourly FlashSale; its sales are two minutes long and sell ten of twelve items.
 const FLASH_SALE: &str = "
 apiVersion: flashsale.dev/v1alpha1
 kind: FlashSale
 metadata: {name: hourly, namespace: shop}
 spec:
   schedule: 0 * * * *
-  duration: 30m
+  duration: 2m
   catalog: {generate: {count: 12}}
   limits: {perUser: 3, perCheckout: 3, total: 10}
   redis: {secretKeyRef: {name: r, key: url}}
   postgres: {secretKeyRef: {name: p, key: url}}
-  api: {replicas: {idle: 1, sale: 1}, warmUp: 3m, coolDown: 5m}
+  api: {replicas: {idle: 1, sale: 1}, warmUp: 1m, coolDown: 1m}
 ";
 
 type Service = Arc<SellingService<FakeRedis, FakePostgres>>;
@@ -44,9 +45,9 @@ struct Harness {
 }
 
 impl Harness {
-    /// The time is 11:50, ten minutes before a sale.
+    /// The time is 11:58, two minutes before a sale.
     fn new() -> Self {
-        let clock = TestClock::starting_at(at("11:50:00"));
+        let clock = TestClock::starting_at(at("11:58:00"));
         let flash_sale: FlashSale = serde_yaml_ng::from_str(FLASH_SALE).unwrap();
         let settings = validate(&flash_sale).unwrap();
         let catalog = ResolvedCatalog::Generated(ITEMS);
@@ -136,7 +137,7 @@ async fn a_sale_runs_from_its_seeding_to_its_retirement_without_a_server() {
     let started = Instant::now();
     let mut harness = Harness::new();
     let service = harness.service().await;
-    harness.run_until("11:58:00").await;
+    harness.run_until("11:59:30").await;
     assert_eq!(harness.phase(), Phase::WarmingUp);
     assert!(service.active().is_none(), "the sale opens at 12:00");
 
@@ -148,10 +149,10 @@ async fn a_sale_runs_from_its_seeding_to_its_retirement_without_a_server() {
     }
     assert_eq!(sold, 10, "the total of the sale");
 
-    harness.run_until("12:30:30").await;
-    assert!(service.active().is_none(), "the sale ended at 12:30");
+    harness.run_until("12:02:10").await;
+    assert!(service.active().is_none(), "the sale ended at 12:02");
     assert!(service.stop(Duration::from_secs(10)).await);
-    harness.run_until("12:40:00").await;
+    harness.run_until("12:06:00").await;
     let past = &harness.driver.status().history[0];
     assert_eq!((past.result, past.sold), (SaleResult::Successful, 10));
     for event in ["Seeded", "Opened", "SoldOut", "Ended", "Settled"] {
@@ -162,6 +163,9 @@ async fn a_sale_runs_from_its_seeding_to_its_retirement_without_a_server() {
         );
     }
     assert_eq!(harness.postgres.attempts().len(), 3 * USERS as usize);
+    let name = FlashSaleName::new("shop", "hourly").unwrap();
+    let sales = harness.postgres.read_sales(&name, 1).await.unwrap();
+    assert!(sales[0].retired_at.is_some(), "{sales:?}");
     assert!(
         started.elapsed() < Duration::from_secs(1),
         "{:?}",
