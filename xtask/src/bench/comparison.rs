@@ -155,6 +155,25 @@ impl fmt::Display for Comparison {
             base.requests,
             this.requests
         )?;
+        self.write_cpu(f, usages)?;
+        self.write_calls_and_latency(f, usages)?;
+        let errors = |side| self.sum(side, |load| load.errors);
+        let (base, this) = (errors(Side::Base), errors(Side::This));
+        writeln!(f, "{:<16}{base:>11}{this:>11}", "errors")?;
+        if !self.is_decided() {
+            writeln!(
+                f,
+                "The intervals of product and api are wider than ±{:.1}%, or of fewer than \
+                 {MIN_BLOCKS} blocks: this does not decide.",
+                HALF_WIDTH * 100.0
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Comparison {
+    fn write_cpu(&self, f: &mut fmt::Formatter<'_>, usages: [Usage; 2]) -> fmt::Result {
         let titles = ["", "base", "this tree", "ratio", "lower", "upper"];
         let [name, base_title, this_title, ratio, lower, upper] = titles;
         writeln!(
@@ -173,6 +192,14 @@ impl fmt::Display for Comparison {
                 None => writeln!(f, "{:>9}{:>9}{:>9}", "-", "-", "-")?,
             }
         }
+        Ok(())
+    }
+
+    fn write_calls_and_latency(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        usages: [Usage; 2],
+    ) -> fmt::Result {
         let of_both = |value: &dyn Fn(Side) -> f64| [value(Side::Base), value(Side::This)];
         for (name, [base, this]) in [
             (
@@ -204,17 +231,6 @@ impl fmt::Display for Comparison {
             ),
         ] {
             writeln!(f, "{name:<16}{base:>11.3}{this:>11.3}")?;
-        }
-        let errors = |side| self.sum(side, |load| load.errors);
-        let (base, this) = (errors(Side::Base), errors(Side::This));
-        writeln!(f, "{:<16}{base:>11}{this:>11}", "errors")?;
-        if !self.is_decided() {
-            writeln!(
-                f,
-                "The intervals of product and api are wider than ±{:.1}%, or of fewer than \
-                 {MIN_BLOCKS} blocks: this does not decide.",
-                HALF_WIDTH * 100.0
-            )?;
         }
         Ok(())
     }

@@ -23,51 +23,56 @@ impl fmt::Display for Report {
     }
 }
 
+fn write_titles_of_rates(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let halves = [
+        "",
+        "",
+        "",
+        "half load",
+        "half load",
+        "full",
+        "full",
+        "",
+        "",
+        "",
+    ];
+    let titles = [
+        "case",
+        "connections",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "p50 ms",
+        "p99 ms",
+        "to A",
+        "to B",
+        "errors",
+    ];
+    for [
+        name,
+        connections,
+        rate,
+        half_p50,
+        half_p99,
+        p50,
+        p99,
+        a,
+        b,
+        errors,
+    ] in [halves, titles]
+    {
+        writeln!(
+            f,
+            "{name:<14}{connections:>12}{rate:>12}{half_p50:>11}{half_p99:>11}{p50:>9}\
+                 {p99:>9}{a:>8}{b:>8}{errors:>8}"
+        )?;
+    }
+    Ok(())
+}
+
 impl Report {
     fn write_rates(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let halves = [
-            "",
-            "",
-            "",
-            "half load",
-            "half load",
-            "full",
-            "full",
-            "",
-            "",
-            "",
-        ];
-        let titles = [
-            "case",
-            "connections",
-            "requests/s",
-            "p50 ms",
-            "p99 ms",
-            "p50 ms",
-            "p99 ms",
-            "to A",
-            "to B",
-            "errors",
-        ];
-        for [
-            name,
-            connections,
-            rate,
-            half_p50,
-            half_p99,
-            p50,
-            p99,
-            a,
-            b,
-            errors,
-        ] in [halves, titles]
-        {
-            writeln!(
-                f,
-                "{name:<14}{connections:>12}{rate:>12}{half_p50:>11}{half_p99:>11}{p50:>9}\
-                 {p99:>9}{a:>8}{b:>8}{errors:>8}"
-            )?;
-        }
+        write_titles_of_rates(f)?;
         for measurement in self.all() {
             let ratio = |name: &str| or_dash(self.ratio(measurement, name));
             let load = &measurement.closed.load;
