@@ -1,73 +1,14 @@
-//! Consumer groups of streams: who has read which entries and has not acknowledged them yet.
+//! The commands on consumer groups of streams: which consumer has read which entries and has not
+//! acknowledged them yet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use redis::Value;
 
 use crate::redis::arguments::Arguments;
 use crate::redis::keyspace::Keyspace;
 use crate::redis::reply::{CommandError, Reply, bulk, count};
-use crate::redis::streams::{Stream, StreamId};
-
-/// A consumer group of a stream.
-#[derive(Debug, Default)]
-pub(crate) struct Group {
-    last_delivered: StreamId,
-    /// How many entries were delivered since the stream's beginning, where that is sure.
-    entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
-    consumers: BTreeSet<Vec<u8>>,
-}
-
-/// A delivery that is not acknowledged.
-#[derive(Debug, Clone)]
-struct Pending {
-    consumer: Vec<u8>,
-    delivered_ms: i64,
-    deliveries: u64,
-}
-
-impl Stream {
-    /// Whether an entry behind `after` was deleted.
-    fn has_gap_after(&self, after: StreamId) -> bool {
-        !self.entries.is_empty()
-            && self.max_deleted != StreamId::ZERO
-            && self.first_id() <= self.max_deleted
-            && after <= self.max_deleted
-    }
-
-    /// How many entries were ever added up to `id`, where that is sure.
-    fn entries_until(&self, id: StreamId) -> Option<u64> {
-        if self.entries_added == 0 {
-            return Some(0);
-        }
-        if (self.entries.is_empty() && id < self.last_id) || id == self.last_id {
-            return Some(self.entries_added);
-        }
-        if id > self.last_id {
-            return None;
-        }
-        let first = self.first_id();
-        let no_gap = self.max_deleted == StreamId::ZERO || self.max_deleted < first;
-        let before_first = self.entries_added - self.entries.len() as u64;
-        match id.cmp(&first) {
-            std::cmp::Ordering::Less if no_gap => Some(before_first),
-            std::cmp::Ordering::Equal if no_gap => Some(before_first + 1),
-            _ => None,
-        }
-    }
-
-    fn lag(&self, group: &Group) -> Option<u64> {
-        if self.entries_added == 0 {
-            return Some(0);
-        }
-        let read = match group.entries_read {
-            Some(read) if !self.has_gap_after(group.last_delivered) => Some(read),
-            _ => self.entries_until(group.last_delivered),
-        };
-        read.map(|read| self.entries_added.saturating_sub(read))
-    }
-}
+use crate::redis::stream_value::{Group, Pending, Stream, StreamId};
 
 /// The error of a group that is not there.
 fn no_group(key: &[u8], group: &[u8], suffix: &str) -> CommandError {
@@ -231,13 +172,13 @@ pub(crate) fn xautoclaim(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>)
     let stream = keyspace.existing::<Stream>(key)?.ok_or_else(missing)?;
     let entries = &stream.entries;
     let group = stream.groups.get_mut(name).ok_or_else(missing)?;
-    // Redis looks at ten times as many as it may return, and then gives up for this call.
-    let looked_at = limit.saturating_mul(10);
+    // Redis checks at most ten times as many deliveries as it may return.
+    let most_checked = limit.saturating_mul(10);
     let (mut claimed, mut deleted) = (Vec::new(), Vec::new());
     let mut next = StreamId::ZERO;
     let ids: Vec<StreamId> = group.pending.range(start..).map(|(id, _)| *id).collect();
-    for (seen, id) in ids.into_iter().enumerate() {
-        if seen == looked_at || claimed.len() + deleted.len() == limit {
+    for (checked, id) in ids.into_iter().enumerate() {
+        if checked == most_checked || claimed.len() + deleted.len() == limit {
             next = id;
             break;
         }

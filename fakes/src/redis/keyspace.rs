@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use indexmap::IndexMap;
 
 use crate::redis::reply::CommandError;
-use crate::redis::streams::Stream;
+use crate::redis::stream_value::Stream;
 
 /// A string value.
 #[derive(Debug, Default)]

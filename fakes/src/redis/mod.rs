@@ -18,6 +18,7 @@ mod lists;
 mod reply;
 mod scripting;
 mod stream_reads;
+mod stream_value;
 mod streams;
 mod strings_and_bits;
 

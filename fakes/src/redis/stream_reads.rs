@@ -11,7 +11,7 @@ use crate::redis::arguments::Arguments;
 use crate::redis::consumer_groups;
 use crate::redis::keyspace::Keyspace;
 use crate::redis::reply::{CommandError, Reply, bulk};
-use crate::redis::streams::{Stream, StreamId};
+use crate::redis::stream_value::{Stream, StreamId};
 
 /// The options of a read, and what it reads.
 struct Read<'a> {

@@ -1,120 +1,13 @@
-//! Streams and the commands on their entries.
-
-use std::collections::BTreeMap;
-use std::fmt;
-use std::ops::Bound;
+//! The commands on the entries of streams.
 
 use redis::Value;
 
 use crate::redis::arguments::Arguments;
-use crate::redis::consumer_groups::Group;
 use crate::redis::keyspace::Keyspace;
-use crate::redis::reply::{CommandError, Reply, bulk, count};
-
-/// The id of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct StreamId {
-    pub ms: u64,
-    pub seq: u64,
-}
-
-impl StreamId {
-    /// Before every entry.
-    pub const ZERO: Self = Self { ms: 0, seq: 0 };
-    /// The last possible one.
-    pub const MAX: Self = Self {
-        ms: u64::MAX,
-        seq: u64::MAX,
-    };
-
-    /// Reads `<ms>-<seq>`, or `<ms>` with this sequence number.
-    pub fn parse(text: &[u8], missing_seq: u64) -> Result<Self, CommandError> {
-        let read = || {
-            let text = std::str::from_utf8(text).ok()?;
-            let (ms, seq) = match text.split_once('-') {
-                Some((ms, seq)) => (ms, seq.parse().ok()?),
-                None => (text, missing_seq),
-            };
-            Some(Self {
-                ms: ms.parse().ok()?,
-                seq,
-            })
-        };
-        read().ok_or_else(invalid_id)
-    }
-
-    /// The id as a reply.
-    pub fn reply(self) -> Value {
-        bulk(self.to_string())
-    }
-
-    fn next(self) -> Self {
-        match self.seq.checked_add(1) {
-            Some(seq) => Self { seq, ..self },
-            None => Self {
-                ms: self.ms.saturating_add(1),
-                seq: 0,
-            },
-        }
-    }
-
-    fn previous(self) -> Self {
-        match self.seq.checked_sub(1) {
-            Some(seq) => Self { seq, ..self },
-            None => Self {
-                ms: self.ms.saturating_sub(1),
-                seq: u64::MAX,
-            },
-        }
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.seq)
-    }
-}
-
-fn invalid_id() -> CommandError {
-    CommandError::err("Invalid stream ID specified as stream command argument")
-}
-
-/// Fields and values of an entry, in turn.
-type Fields = Vec<Vec<u8>>;
-
-/// A stream with its consumer groups.
-#[derive(Debug, Default)]
-pub(crate) struct Stream {
-    pub entries: BTreeMap<StreamId, Fields>,
-    pub last_id: StreamId,
-    /// The highest id that `XDEL` deleted.
-    pub max_deleted: StreamId,
-    pub entries_added: u64,
-    pub groups: BTreeMap<Vec<u8>, Group>,
-}
+use crate::redis::reply::{CommandError, Reply, count};
+use crate::redis::stream_value::{Stream, StreamId};
 
 impl Stream {
-    /// The first id, or zero where the stream is empty.
-    pub fn first_id(&self) -> StreamId {
-        self.entries.keys().next().copied().unwrap_or_default()
-    }
-
-    /// An entry as a reply: its id and its fields, or nil where it is deleted.
-    pub fn entry_reply(&self, id: StreamId) -> Value {
-        let fields = match self.entries.get(&id) {
-            Some(fields) => Value::Array(fields.iter().map(|field| bulk(field.clone())).collect()),
-            None => Value::Nil,
-        };
-        Value::Array(vec![id.reply(), fields])
-    }
-
-    /// The ids behind `after`, at most `limit` of them.
-    pub fn ids_after(&self, after: StreamId, limit: usize) -> Vec<StreamId> {
-        let behind = (Bound::Excluded(after), Bound::Unbounded);
-        let ids = self.entries.range(behind).map(|(id, _)| *id);
-        ids.take(limit).collect()
-    }
-
     fn trim(&mut self, trim: &Trim) -> usize {
         let before = self.entries.len();
         match trim {
