@@ -31,7 +31,7 @@ impl Outcome {
 pub(super) struct Metrics {
     registry: Registry,
     /// 1 while this process leads.
-    pub(super) leading: IntGauge,
+    pub(super) is_leader: IntGauge,
     /// FlashSales that are reconciled.
     pub(super) flash_sales: IntGauge,
     /// Reconciliations, by outcome.
@@ -44,7 +44,7 @@ impl Metrics {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
         let metrics = Self {
             registry: Registry::new(),
-            leading: IntGauge::new(
+            is_leader: IntGauge::new(
                 "flashsale_operator_leading",
                 "1 while this process holds the Lease",
             )?,
@@ -66,12 +66,12 @@ impl Metrics {
         };
         let Self {
             registry,
-            leading,
+            is_leader,
             flash_sales,
             reconciliations,
             seconds,
         } = &metrics;
-        registry.register(Box::new(leading.clone()))?;
+        registry.register(Box::new(is_leader.clone()))?;
         registry.register(Box::new(flash_sales.clone()))?;
         registry.register(Box::new(reconciliations.clone()))?;
         registry.register(Box::new(seconds.clone()))?;

@@ -105,21 +105,21 @@ pub async fn run(
     let lead = async {
         loop {
             let term = elector.acquire().await;
-            metrics.leading.set(1);
+            metrics.is_leader.set(1);
             // At the end of a term the reconciliations are dropped where they are; the next leader
             // repeats them.
             tokio::select! {
                 () = run_controller(&client, &settings, &metrics, &ambient) => {}
                 () = elector.renew(term) => tracing::warn!("the Lease is lost"),
             }
-            metrics.leading.set(0);
+            metrics.is_leader.set(0);
         }
     };
     tokio::select! {
         () = lead => {}
         () = stopped => {}
     }
-    metrics.leading.set(0);
+    metrics.is_leader.set(0);
     elector.release().await;
     tracing::info!("stopped");
     Ok(())

@@ -1,4 +1,4 @@
-//! What the schema says of changes: rules that compare a resource with what it was.
+//! The rules of the schema on changes, which compare a resource with the one before.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use kube::core::cel::{validate_cel, validate_cel_update};
@@ -79,9 +79,9 @@ fn rows_stay_and_prometheus_is_told_unless_the_manifest_says_otherwise() {
     let mut manifest = serde_json::to_value(short).unwrap();
     manifest["spec"]["deletionPolicy"] = json!("Delete");
     manifest["spec"]["api"]["serviceMonitor"] = json!(false);
-    let told: FlashSale = serde_json::from_value(manifest.clone()).unwrap();
-    assert_eq!(told.spec.deletion_policy, DeletionPolicy::Delete);
-    assert!(!told.spec.api.service_monitor);
+    let changed: FlashSale = serde_json::from_value(manifest.clone()).unwrap();
+    assert_eq!(changed.spec.deletion_policy, DeletionPolicy::Delete);
+    assert!(!changed.spec.api.service_monitor);
 
     manifest["spec"]["deletionPolicy"] = json!("retain");
     let error = serde_json::from_value::<FlashSale>(manifest).unwrap_err();

@@ -5,7 +5,7 @@ use serde_yaml_ng::Value;
 
 use super::flash_sale::FlashSale;
 
-/// The CustomResourceDefinition, with a line that says where it comes from.
+/// The CustomResourceDefinition, with a line that names its origin.
 pub fn yaml() -> Result<String, serde_yaml_ng::Error> {
     let mut definition = serde_yaml_ng::to_value(FlashSale::crd())?;
     join_lines(&mut definition);
@@ -61,7 +61,7 @@ mod tests {
         let definition: Value = serde_yaml_ng::from_str(&yaml().unwrap()).unwrap();
         let spec =
             &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
-        // What must be there needs no word about a default.
+        // A required field needs no default.
         let required = |path: &str| {
             ["catalog", "redis", "postgres"]
                 .iter()
@@ -74,11 +74,11 @@ mod tests {
             assert!(description.len() > 20, "{path} has no description");
             let is_broken = description.replace("\n\n", "").contains('\n');
             assert!(!is_broken, "{path} has lines of its own: {description}");
-            let says_default =
+            let has_default =
                 description.contains("Default: ") || description.contains("No default.");
             assert!(
-                says_default || required(path),
-                "{path} does not say its default: {description}"
+                has_default || required(path),
+                "{path} does not name its default: {description}"
             );
         });
         assert!(seen > 40, "{seen}");

@@ -8,8 +8,8 @@ use crate::backends::{ActionError, Connection};
 use crate::crd::DeletionPolicy;
 use crate::planner::{DeletionAction, Observed, ObservedSale, plan_deletion};
 
-/// One round of actions may make another one due: a closed sale can be settled.
-const MAX_ROUNDS: usize = 5;
+/// One pass of actions may make another one due: a closed sale can be settled.
+const MAX_PASSES: usize = 5;
 
 /// How far the deletion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub async fn delete_sales<R: Redis, P: Postgres>(
     clock: &Clock,
 ) -> Result<Deletion, ActionError> {
     let admin = connection.admin()?;
-    for _ in 0..MAX_ROUNDS {
+    for _ in 0..MAX_PASSES {
         let sales = admin.observe(name).await?;
         let observed = Observed {
             sales: sales.into_iter().map(ObservedSale::from).collect(),

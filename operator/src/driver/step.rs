@@ -23,8 +23,8 @@ const FIRST_RETRY: SignedDuration = SignedDuration::from_millis(500);
 const LAST_RETRY: SignedDuration = SignedDuration::from_secs(30);
 /// The longest wait after a failure while a sale is in progress.
 const LAST_RETRY_IN_SALE: SignedDuration = SignedDuration::from_secs(2);
-/// One round of actions may make another one due: a closed sale can be settled.
-const MAX_ROUNDS: usize = 5;
+/// One pass of actions may make another one due: a closed sale can be settled.
+const MAX_PASSES: usize = 5;
 
 /// Executes the plans of one FlashSale.
 pub struct Driver {
@@ -175,7 +175,7 @@ impl Driver {
         self.set_observed(sales, clock.now());
         progress.observed = true;
         let admin = connection.admin()?;
-        for _ in 0..MAX_ROUNDS {
+        for _ in 0..MAX_PASSES {
             let actions = plan(&self.settings, clock.now(), &self.observed).actions;
             let has_changed = self.act(admin, actions, clock, progress).await;
             if !has_changed || progress.error.is_some() {
@@ -230,7 +230,7 @@ impl Driver {
 
     /// The past sales that another process has reported: those that were past before this process
     /// started, but for the sale that the status still calls open or next. A missed start is not in
-    /// Postgres; only the status says whether it was reported.
+    /// Postgres; only the status shows whether it was reported.
     fn reported_by_others(&self, now: Timestamp) -> HashSet<String> {
         let FlashSaleStatus {
             active_sale,
@@ -291,7 +291,7 @@ impl Driver {
     }
 
     fn next_at(&self, plan: &Plan, progress: &Progress, now: Timestamp) -> Option<Timestamp> {
-        // Before the first observation the status, and not the plan, says what is in progress.
+        // Before the first observation the status, and not the plan, shows what is in progress.
         let is_in_sale = !self.has_observed
             && (self.status.active_sale.is_some() || self.status.phase == Phase::Settling);
         let is_in_progress = plan.in_progress || is_in_sale;

@@ -39,7 +39,7 @@ pub fn plan(settings: &Settings, now: Timestamp, observed: &Observed) -> Plan {
     let mut actions: Vec<Action> = late
         .iter()
         .chain(&upcoming)
-        .filter_map(|sale| progress.prepare(sale, settings, &mut deadlines))
+        .filter_map(|sale| progress.add_upcoming(sale, settings, &mut deadlines))
         .collect();
     for sale in &observed.sales {
         actions.extend(progress.advance(sale, &starts, &mut deadlines));
@@ -95,8 +95,8 @@ struct Progress {
 }
 
 impl Progress {
-    /// Adds a sale that is to come, and returns the action that prepares it.
-    fn prepare(
+    /// Adds a sale that is to come, and returns the action that seeds it.
+    fn add_upcoming(
         &mut self,
         sale: &Upcoming,
         settings: &Settings,
@@ -114,7 +114,7 @@ impl Progress {
         })
     }
 
-    /// Adds an observed sale, and returns the action that brings it further.
+    /// Adds an observed sale, and returns the next action on it.
     fn advance(
         &mut self,
         observed: &ObservedSale,

@@ -144,12 +144,12 @@ fn secret(name: &str, key: &KeyRef) -> EnvVar {
 /// the kubelet. By default the process starts a thread for each core of the node, which are more
 /// than a pod with a small share can use. Without a limit and a request the default is right.
 fn worker_threads(resources: &ResourceRequirements) -> Option<EnvVar> {
-    let says_cpu = |amounts: &Option<BTreeMap<String, Quantity>>| {
+    let has_cpu = |amounts: &Option<BTreeMap<String, Quantity>>| {
         amounts.as_ref().is_some_and(|a| a.contains_key("cpu"))
     };
     let resource = match resources {
-        r if says_cpu(&r.limits) => "limits.cpu",
-        r if says_cpu(&r.requests) => "requests.cpu",
+        r if has_cpu(&r.limits) => "limits.cpu",
+        r if has_cpu(&r.requests) => "requests.cpu",
         _ => return None,
     };
     Some(EnvVar {

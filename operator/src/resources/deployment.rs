@@ -13,7 +13,7 @@ use kube::ResourceExt;
 
 use super::container::{self, TERMINATION_GRACE_SECONDS};
 use super::inputs::Inputs;
-use super::names::{STORES_REVISION, labels};
+use super::names::{SECRETS_REVISION, labels};
 
 /// The user of the image.
 const USER: i64 = 65532;
@@ -55,7 +55,7 @@ fn template(inputs: &Inputs<'_>) -> PodTemplateSpec {
     let mut pod_labels = given.labels.clone();
     pod_labels.extend(labels(&inputs.flash_sale.name_any()));
     let mut annotations = given.annotations.clone();
-    annotations.insert(STORES_REVISION.to_owned(), inputs.revision.clone());
+    annotations.insert(SECRETS_REVISION.to_owned(), inputs.revision.clone());
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels),

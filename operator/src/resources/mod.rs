@@ -26,7 +26,7 @@ use kube::api::DynamicObject;
 use serde::Serialize;
 
 pub use inputs::{Inputs, PodDefaults};
-pub use names::{STORES_REVISION, child_name, labels, selector, selector_text};
+pub use names::{SECRETS_REVISION, child_name, labels, selector, selector_text};
 pub use service_monitor::service_monitor_kind;
 
 /// The desired objects of one FlashSale. An object that is `None` is deleted.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The annotation of the pods with the revision of the Secrets at their start.
-pub const STORES_REVISION: &str = "flashsale.dev/stores-revision";
+pub const SECRETS_REVISION: &str = "flashsale.dev/stores-revision";
 
 /// The most that a DNS label and the value of a label hold.
 const MAX_LENGTH: usize = 63;

@@ -1,4 +1,4 @@
-//! What is made for a FlashSale, told by what a user changes in it.
+//! The objects of a FlashSale, by the fields that a user changes.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod pods;
@@ -281,13 +281,13 @@ fn other_secrets_replace_the_pods_and_change_nothing_else() {
 
 #[test]
 fn a_user_without_wish_gets_no_service_monitor() {
-    for wanted in [true, false] {
+    for is_desired in [true, false] {
         let (flash_sale, defaults) = (
-            flash_sale("shop", json!({"serviceMonitor": wanted})),
+            flash_sale("shop", json!({"serviceMonitor": is_desired})),
             defaults(),
         );
         let made = build(&inputs(&flash_sale, &defaults)).service_monitor;
-        assert_eq!(made.is_some(), wanted);
+        assert_eq!(made.is_some(), is_desired);
         if let Some(made) = made {
             let types = made.types.unwrap();
             assert_eq!(types.api_version, "monitoring.coreos.com/v1");

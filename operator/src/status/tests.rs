@@ -135,18 +135,18 @@ fn the_status_tells_the_life_of_a_sale() {
     assert_eq!(condition(&open, "Selling").status, "True");
 
     let sold_out = status_of(vec![open_sale(100)], None, &open, at("08:03:12"));
-    let told = changes(&open, &sold_out, &[]);
-    assert_eq!(told.len(), 1);
+    let found = changes(&open, &sold_out, &[]);
+    assert_eq!(found.len(), 1);
     assert!(
-        told[0]
+        found[0]
             .message
             .contains("all 100 items are sold, 3m 12s after the start"),
         "{}",
-        told[0].message
+        found[0].message
     );
     assert_eq!(condition(&sold_out, "Selling").reason, "SoldOut");
     let later = status_of(vec![open_sale(100)], None, &sold_out, at("08:20:00"));
-    assert_eq!(changes(&sold_out, &later, &[]), [], "it is told once");
+    assert_eq!(changes(&sold_out, &later, &[]), [], "it is reported once");
 
     let settled_at = Some(at("08:30:01"));
     let over = ObservedSale {
@@ -155,11 +155,11 @@ fn the_status_tells_the_life_of_a_sale() {
         ..open_sale(100)
     };
     let settled = status_of(vec![over], None, &later, at("08:30:02"));
-    let told = changes(&later, &settled, &[&settled.history[0]]);
-    let words: Vec<_> = told.iter().map(|change| change.reason).collect();
+    let found = changes(&later, &settled, &[&settled.history[0]]);
+    let words: Vec<_> = found.iter().map(|change| change.reason).collect();
     assert_eq!(words, ["Ended", "Settled"]);
     assert!(
-        told[1]
+        found[1]
             .message
             .ends_with("100 of 100 items are sold and settled")
     );
@@ -181,12 +181,12 @@ fn a_store_that_is_away_is_told_once_and_its_return_too() {
         &well,
         at("08:10:10"),
     );
-    let told = changes(&well, &away, &[]);
+    let found = changes(&well, &away, &[]);
     assert_eq!(
-        (told.len(), told[0].reason, told[0].warning),
+        (found.len(), found[0].reason, found[0].warning),
         (1, "NotReady", true)
     );
-    assert!(told[0].message.contains("Redis"), "{}", told[0].message);
+    assert!(found[0].message.contains("Redis"), "{}", found[0].message);
     assert_eq!(condition(&away, "RedisReady").status, "False");
     let ready = condition(&away, "Ready");
     assert_eq!(
@@ -301,22 +301,22 @@ fn once(start: &str, more: &str) -> Settings {
 #[test]
 fn a_start_that_is_over_says_so_and_how_to_go_on() {
     let nothing = FlashSaleStatus::default();
-    let told = |settings: &Settings, sales, now: &str| {
+    let finished = |settings: &Settings, sales, now: &str| {
         let status = status_with(settings, sales, well_but(None), &nothing, at(now));
         assert_eq!(status.phase, Phase::Finished);
         let again = status_with(settings, vec![], well_but(None), &status, at("23:00:00"));
-        let told = changes(&nothing, &status, &[]);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0].reason, "Finished");
+        let found = changes(&nothing, &status, &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].reason, "Finished");
         (
-            told[0].clone(),
+            found[0].clone(),
             condition(&status, "Ready").clone(),
             again,
             status,
         )
     };
 
-    let (line, ready, again, status) = told(&once("08:00:00", ""), vec![], "09:00:00");
+    let (line, ready, again, status) = finished(&once("08:00:00", ""), vec![], "09:00:00");
     assert!(line.warning);
     assert_eq!(
         line.message,
@@ -328,10 +328,10 @@ fn a_start_that_is_over_says_so_and_how_to_go_on() {
         (ready.status.as_str(), ready.reason.as_str(), &ready.message),
         ("False", "StartIsOver", &line.message)
     );
-    assert_eq!(changes(&status, &again, &[]), [], "it is told once");
+    assert_eq!(changes(&status, &again, &[]), [], "it is reported once");
 
     let strict = once("08:00:00", "startingDeadlineSeconds: 60,");
-    let (line, ..) = told(&strict, vec![], "08:02:00");
+    let (line, ..) = finished(&strict, vec![], "08:02:00");
     assert!(
         line.message
             .contains("since 2026-11-23T08:01:00Z, when startingDeadlineSeconds had passed"),
@@ -345,7 +345,7 @@ fn a_start_that_is_over_says_so_and_how_to_go_on() {
         retired_at: Some(at("08:35:00")),
         ..open_sale(3)
     };
-    let (line, ready, ..) = told(&once("08:00:00", ""), vec![over], "09:00:00");
+    let (line, ready, ..) = finished(&once("08:00:00", ""), vec![over], "09:00:00");
     assert!(!line.warning, "it was held");
     assert_eq!(ready.status, "True");
     assert!(

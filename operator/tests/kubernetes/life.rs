@@ -27,22 +27,8 @@ fn replicas(deployment: &Deployment) -> Option<i32> {
     deployment.spec.as_ref().unwrap().replicas
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
-    let world = World::new("life").await;
-    let _operator = world.operator("one");
-    world
-        .flash_sale(
-            "deal",
-            json!({
-                "startAt": soon(18),
-                "duration": "8s",
-                "api": {"replicas": {"idle": 1, "sale": 3}, "warmUp": "8s", "coolDown": "3s"},
-            }),
-        )
-        .await;
-
-    // Far from the sale: few pods, nothing in Redis.
+/// Far from the sale: few pods, nothing in Redis.
+async fn check_scheduled(world: &World) {
     let status = world.await_status("it is scheduled", "deal", |status| {
         status.phase == Phase::Scheduled
     });
@@ -54,8 +40,10 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
     let deployment = world.await_that("it is made", "deal-api", |_: &Deployment| true);
     assert_eq!(replicas(&deployment.await), Some(1));
     assert!(!world.redis_holds("deal"));
+}
 
-    // The warm-up: seeded, and scaled up.
+/// The warm-up: the sale is seeded, and the pods are scaled up.
+async fn check_warm_up(world: &World) {
     let status = world.await_status("it is seeded", "deal", |status| is_true(status, "Seeded"));
     assert_eq!(status.await.phase, Phase::WarmingUp);
     assert!(world.redis_holds("deal"));
@@ -67,7 +55,7 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
         condition(status, "ApiAvailable").is_some_and(|found| found.message.contains("of 3"))
     });
     assert!(!is_true(&status.await, "ApiAvailable"));
-    pods_are_ready(&world, 3).await;
+    pods_are_ready(world, 3).await;
     let status = world.await_status("its pods are ready", "deal", |status| {
         is_true(status, "ApiAvailable")
     });
@@ -77,8 +65,10 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
         status.selector.as_deref(),
         Some("app.kubernetes.io/instance=deal-api,app.kubernetes.io/name=flashsale-api")
     );
+}
 
-    // The sale, its end, and what is left of it.
+/// The sale, its end, and what is left of it.
+async fn check_sale_and_end(world: &World) {
     let status = world.await_status("it sells", "deal", |status| status.phase == Phase::Selling);
     let sale = status.await.active_sale.unwrap();
     assert_eq!(sale.sold_of_total, "0/50");
@@ -97,7 +87,26 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
         panic!("one sale was held")
     };
     assert!(record.retired_at.is_some());
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
+    let world = World::new("life").await;
+    let _operator = world.operator("one");
+    world
+        .flash_sale(
+            "deal",
+            json!({
+                "startAt": soon(18),
+                "duration": "8s",
+                "api": {"replicas": {"idle": 1, "sale": 3}, "warmUp": "8s", "coolDown": "3s"},
+            }),
+        )
+        .await;
+
+    check_scheduled(&world).await;
+    check_warm_up(&world).await;
+    check_sale_and_end(&world).await;
     for reason in [
         "Scheduled",
         "Seeded",

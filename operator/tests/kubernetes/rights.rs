@@ -12,7 +12,7 @@ use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::support::{World, soon, start_kubernetes};
+use super::support::{Operator, World, soon, start_kubernetes};
 
 const SERVICE_ACCOUNT: &str = "flashsale-operator";
 /// As the chart calls it in a release of this name.
@@ -40,20 +40,54 @@ fn apply(kubernetes: &KubeApi, file: &Path) {
     assert!(applied.status.success(), "{applied:?}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidden() {
-    let kubernetes = tokio::task::spawn_blocking(start_kubernetes).await.unwrap();
-    let mut world = World::on("rights", &kubernetes).await;
+/// A namespace whose operators have the rights of the chart and no others.
+async fn world_with_rights(kubernetes: &KubeApi) -> World {
+    let mut world = World::on("rights", kubernetes).await;
     world.put_secret(&world.redis, &world.postgres).await;
     let file = kubernetes.kubeconfig().with_file_name("rights.yaml");
     std::fs::write(&file, rights(world.namespace)).unwrap();
-    apply(&kubernetes, &file);
-
+    apply(kubernetes, &file);
     let account = format!(
         "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
         world.namespace
     );
     world.kubeconfig = kubernetes.kubeconfig_as(&account).unwrap();
+    world
+}
+
+/// Adds the kind ServiceMonitor to the API server.
+fn install_service_monitors(kubernetes: &KubeApi) {
+    let monitors = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/kubernetes/monitors.yaml"
+    );
+    apply(kubernetes, monitors.as_ref());
+    let established = ["wait", "--for=condition=Established", "crd", "--all"];
+    let waited = kubernetes.kubectl().args(established).output().unwrap();
+    assert!(waited.status.success(), "{waited:?}");
+}
+
+/// Waits until the ServiceMonitor is there, or is not.
+async fn await_monitor(
+    api: &Api<DynamicObject>,
+    operator: &Operator,
+    is: impl Fn(&Option<DynamicObject>) -> bool,
+) -> Option<DynamicObject> {
+    let begun = std::time::Instant::now();
+    loop {
+        let monitor = api.get_opt("deal-api").await.unwrap();
+        if is(&monitor) {
+            return monitor;
+        }
+        assert!(begun.elapsed().as_secs() < 30, "{}", operator.log());
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidden() {
+    let kubernetes = tokio::task::spawn_blocking(start_kubernetes).await.unwrap();
+    let world = world_with_rights(&kubernetes).await;
     let mut operator = world.operator("one");
     let more = |api| json!({"startAt": soon(3), "duration": "1h", "api": api});
     let everything = json!({
@@ -66,31 +100,19 @@ async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidde
     world.await_event("deal", "Opened").await;
 
     // A ServiceMonitor too, once there are such and something is applied.
-    let monitors = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/kubernetes/monitors.yaml"
-    );
-    apply(&kubernetes, monitors.as_ref());
-    let established = ["wait", "--for=condition=Established", "crd", "--all"];
-    let waited = kubernetes.kubectl().args(established).output().unwrap();
-    assert!(waited.status.success(), "{waited:?}");
+    install_service_monitors(&kubernetes);
     let template = json!({"labels": {"team": "shoes"}});
     let patch = json!({"spec": {"api": {"podTemplate": template}}});
     world.patch::<FlashSale>("deal", patch).await;
     let kind = flashsale_operator::resources::service_monitor_kind();
     let api: Api<DynamicObject> =
         Api::namespaced_with(world.client.clone(), world.namespace, &kind);
-    let begun = std::time::Instant::now();
-    let monitor = loop {
-        if let Some(monitor) = api.get_opt("deal-api").await.unwrap() {
-            break monitor;
-        }
-        assert!(begun.elapsed().as_secs() < 30, "{}", operator.log());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    };
+    let monitor = await_monitor(&api, &operator, Option::is_some)
+        .await
+        .unwrap();
     assert_eq!(monitor.owner_references()[0].name, "deal");
 
-    // What is not wanted any more goes.
+    // Objects that are not desired any more are deleted.
     let patch = json!({"spec": {"api": {
         "ingress": null, "autoscaling": null, "serviceMonitor": false,
     }}});
@@ -103,11 +125,8 @@ async fn with_the_rights_of_the_chart_everything_is_done_and_nothing_is_forbidde
     world
         .await_gone::<HorizontalPodAutoscaler>("deal-api")
         .await;
-    let begun = std::time::Instant::now();
-    while api.get_opt("deal-api").await.unwrap().is_some() {
-        assert!(begun.elapsed().as_secs() < 30, "{}", operator.log());
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    let deleted = await_monitor(&api, &operator, Option::is_none).await;
+    assert_eq!(deleted, None);
 
     let params = DeleteParams::default();
     flash_sales.delete("deal", &params).await.unwrap();

@@ -70,14 +70,14 @@ async fn what_a_wrong_secret_holds_is_shown_nowhere() {
 async fn a_catalogue_of_a_config_map_is_read_again_when_it_changes() {
     let world = World::new("listed").await;
     let _operator = world.operator("one");
-    let goods = |csv: &str| {
+    let config_map = |csv: &str| {
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "goods"}, "data": {"items.csv": csv},
         })
     };
     let header = "id,name,image_url\n";
-    let map = goods(&format!("{header}a,An item\n"));
+    let map = config_map(&format!("{header}a,An item\n"));
     world.apply::<ConfigMap>("goods", map).await;
     let catalog = json!({"configMapRef": {"name": "goods", "key": "items.csv"}});
     world
@@ -94,7 +94,7 @@ async fn a_catalogue_of_a_config_map_is_read_again_when_it_changes() {
     );
     assert!(message.contains("line 2"), "{message}");
 
-    let map = goods(&format!("{header}a,An item,https://x.example/a.webp\n"));
+    let map = config_map(&format!("{header}a,An item,https://x.example/a.webp\n"));
     world.apply::<ConfigMap>("goods", map).await;
     world
         .await_status("it is reconciled", "deal", |status| {

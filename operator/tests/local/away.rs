@@ -24,15 +24,15 @@ fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {
         reasons[..2],
         ["Ready PostgresUnreachable", "DatabaseReady Unreachable"]
     );
-    assert_eq!(away.phase, Phase::Pending, "nothing is known yet");
+    assert_eq!(away.phase, Phase::Pending, "nothing is observed yet");
 
     postgres.start_again().unwrap();
     // The start was missed meanwhile; its window is open, so it is made good.
     let open = first.await_phase(Phase::Selling);
     first.await_conditions(&["Ready=True"]);
-    let told = first.output();
-    assert!(told.contains("! NotReady"), "{told}");
-    assert!(told.contains("  Ready "), "{told}");
+    let output = first.output();
+    assert!(output.contains("! NotReady"), "{output}");
+    assert!(output.contains("  Ready "), "{output}");
     first.signal("-TERM");
 
     postgres.stop();
@@ -43,10 +43,10 @@ fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {
     postgres.start_again().unwrap();
     second.await_conditions(&["Ready=True", "Selling=True"]);
     second.signal("-TERM");
-    let told = second.output();
-    assert!(told.contains("! NotReady"), "{told}");
+    let output = second.output();
+    assert!(output.contains("! NotReady"), "{output}");
     for word in ["Ended", "Opened"] {
-        assert!(!told.contains(word), "{word}: {told}");
+        assert!(!output.contains(word), "{word}: {output}");
     }
 }
 
@@ -59,7 +59,7 @@ fn redis_is_waited_for_while_postgres_is_looked_at_and_rebuilt_in_the_middle_of_
     let mut operator = world.start(&manifest);
     let away =
         operator.await_conditions(&["Ready=False", "RedisReady=False", "DatabaseReady=True"]);
-    let next = away.next_sale.expect("what Postgres has to say is known");
+    let next = away.next_sale.expect("the sales in Postgres are observed");
     assert!(!next.seeded);
 
     let back = Duration::from_secs(30);
@@ -80,8 +80,8 @@ fn redis_is_waited_for_while_postgres_is_looked_at_and_rebuilt_in_the_middle_of_
     world.await_redis(&open.id, true);
     operator.await_conditions(&["Ready=True", "RedisReady=True"]);
 
-    let told = operator.output();
-    assert_eq!(told.matches("! NotReady").count(), 2, "{told}");
-    assert_eq!(told.matches("  Ready ").count(), 2, "{told}");
-    assert_eq!(told.matches(" Opened ").count(), 1, "{told}");
+    let output = operator.output();
+    assert_eq!(output.matches("! NotReady").count(), 2, "{output}");
+    assert_eq!(output.matches("  Ready ").count(), 2, "{output}");
+    assert_eq!(output.matches(" Opened ").count(), 1, "{output}");
 }

@@ -11,6 +11,38 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::support::{World, in_seconds};
 
+/// Each change of the sale is one line.
+fn check_lines(output: &str) {
+    for word in [
+        "Scheduled",
+        "Seeded",
+        "Opened",
+        "Ended",
+        "Settled",
+        "Finished",
+    ] {
+        assert_eq!(
+            output.matches(&format!(" {word} ")).count(),
+            1,
+            "{word} in:\n{output}"
+        );
+    }
+}
+
+/// The log of the engine and the driver is on the other stream, a JSON object a line.
+fn check_log(log: &str, id: &str) {
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["message"] == "seeded" && line["sale"] == id),
+        "{log}"
+    );
+}
+
 #[test]
 fn a_sale_is_prepared_opened_closed_settled_and_retired() {
     let world = World::new("life");
@@ -48,33 +80,8 @@ fn a_sale_is_prepared_opened_closed_settled_and_retired() {
     assert!(!world.redis_holds(&id), "{}", world.ask_redis("KEYS *"));
 
     assert_eq!(operator.signal("-TERM").code(), Some(0), "a clean end");
-    let output = operator.output();
-    for word in [
-        "Scheduled",
-        "Seeded",
-        "Opened",
-        "Ended",
-        "Settled",
-        "Finished",
-    ] {
-        assert_eq!(
-            output.matches(&format!(" {word} ")).count(),
-            1,
-            "{word} in:\n{output}"
-        );
-    }
-    // What the engine and the driver have to say is on the other stream, a JSON object a line.
-    let log = operator.log();
-    let lines: Vec<serde_json::Value> = log
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
-        .collect();
-    assert!(
-        lines
-            .iter()
-            .any(|line| line["message"] == "seeded" && line["sale"] == id.as_str()),
-        "{log}"
-    );
+    check_lines(&operator.output());
+    check_log(&operator.log(), &id);
 }
 
 #[test]
@@ -103,7 +110,7 @@ data:
     let bought = runtime.block_on(buy(&world, &["mug-2", "mug-3"]));
     assert_eq!(bought, ["Red mug, large", "Green mug"]);
 
-    operator.await_status("told what is sold", |status| {
+    operator.await_status("the count of sold items is written", |status| {
         let sale = status.active_sale.as_ref();
         sale.is_some_and(|sale| sale.sold_of_total == "2/3")
     });

@@ -42,9 +42,9 @@ fn a_status_file_that_cannot_be_written_is_refused_at_the_start() {
             "--status-file",
             file.to_str().unwrap(),
         ];
-        let (code, said, message) = run(&arguments);
+        let (code, printed, message) = run(&arguments);
         assert_eq!(code, Some(1), "{message}");
-        assert_eq!(said, "", "nothing was begun");
+        assert_eq!(printed, "", "nothing was begun");
         assert!(message.contains(file.to_str().unwrap()), "{message}");
         assert!(
             message.contains("the status cannot be written there"),

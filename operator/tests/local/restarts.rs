@@ -60,10 +60,10 @@ fn killed_after_the_warm_up_it_finds_the_same_sale_again_rebuilds_it_and_it_open
         Some(0),
         "Ctrl-C ends it cleanly too"
     );
-    let told = second.output();
+    let output = second.output();
     assert!(
-        !told.contains("Ended") && !told.contains("Scheduled"),
-        "{told}"
+        !output.contains("Ended") && !output.contains("Scheduled"),
+        "{output}"
     );
 }
 
@@ -172,6 +172,6 @@ fn a_status_file_of_another_flash_sale_is_not_taken_over_and_one_that_is_none_is
     operator.await_phase(Phase::Scheduled);
     let aside = std::fs::read_to_string(aside).unwrap();
     assert_eq!(aside, "{\"phase\": \"Sell");
-    let told = operator.output();
-    assert!(told.contains("! StatusFile"), "{told}");
+    let output = operator.output();
+    assert!(output.contains("! StatusFile"), "{output}");
 }

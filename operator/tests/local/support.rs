@@ -224,11 +224,11 @@ impl Operator {
                 }
             }
             let ended = self.child.try_wait().unwrap();
-            let told = || format!("{}\n{}", self.output(), self.log());
-            assert!(ended.is_none(), "it has ended:\n{}", told());
+            let logs = || format!("{}\n{}", self.output(), self.log());
+            assert!(ended.is_none(), "it has ended:\n{}", logs());
             let late = Instant::now() > limit;
             let text = String::from_utf8_lossy(&text);
-            assert!(!late, "never {what}:\n{}\n{text}", told());
+            assert!(!late, "never {what}:\n{}\n{text}", logs());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -249,11 +249,11 @@ impl Operator {
 
     /// Waits until conditions have these values, as `Ready=False`.
     #[track_caller]
-    pub fn await_conditions(&mut self, wanted: &[&str]) -> FlashSaleStatus {
-        self.await_status(&wanted.join(", "), |status| {
-            wanted.iter().all(|wanted| {
+    pub fn await_conditions(&mut self, expected: &[&str]) -> FlashSaleStatus {
+        self.await_status(&expected.join(", "), |status| {
+            expected.iter().all(|expected| {
                 let mut conditions = status.conditions.iter();
-                conditions.any(|c| format!("{}={}", c.type_, c.status) == *wanted)
+                conditions.any(|c| format!("{}={}", c.type_, c.status) == *expected)
             })
         })
     }
@@ -302,7 +302,7 @@ pub fn in_seconds(seconds: i64) -> Timestamp {
         .unwrap()
 }
 
-/// What a program that ends by itself says: its exit code, stdout and stderr.
+/// The result of a program that ends by itself: its exit code, stdout and stderr.
 pub fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(PROGRAM)
         .args(arguments)

@@ -56,7 +56,7 @@ fn what_is_no_url_is_refused_with_where_it_came_from_and_is_not_shown() {
             "differ in user, password or TLS",
         ),
     ];
-    for (text, says) in cases {
+    for (text, found) in cases {
         let Err(error) = redis(text) else {
             panic!("it was taken: {text}")
         };
@@ -65,7 +65,7 @@ fn what_is_no_url_is_refused_with_where_it_came_from_and_is_not_shown() {
             error.starts_with("spec.redis.secretKeyRef: found "),
             "{error}"
         );
-        assert!(error.contains(says), "{text}: {error}");
+        assert!(error.contains(found), "{text}: {error}");
         assert!(error.contains("expected redis://"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }

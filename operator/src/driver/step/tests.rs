@@ -90,15 +90,15 @@ fn a_new_process_does_not_report_again_what_was_past_before_it() {
     let past = || (1..=8).map(|hour| settled(&format!("0{hour}:00:00")));
     let mut fresh = driver("", FlashSaleStatus::default());
     assert_eq!(reported(&mut fresh, past().collect(), "08:40:00"), [""; 0]);
-    let known = fresh.status().clone();
-    assert_eq!(known.history.len(), 8);
+    let status = fresh.status().clone();
+    assert_eq!(status.history.len(), 8);
 
     // That of 09:00 was to come for the process before, and has been settled by a third one.
     assert_eq!(
-        known.next_sale.as_ref().unwrap().id,
+        status.next_sale.as_ref().unwrap().id,
         "shop.hourly.20261123T0900Z"
     );
-    let mut later = driver("", known);
+    let mut later = driver("", status);
     let sales = past().chain([settled("09:00:00")]).collect();
     assert_eq!(
         reported(&mut later, sales, "09:40:00"),
@@ -114,7 +114,7 @@ fn before_its_first_observation_a_driver_keeps_the_status_and_retries_often_in_a
     assert_eq!(left.phase, Phase::Selling);
 
     // 08:25: neither store answers, and the next sale is far.
-    // To whom nothing is known of the sale of 08:00, the plan says that its start was missed.
+    // In the plan of a driver without a status the start of 08:00 is missed.
     let mut second = driver("startingDeadlineSeconds: 60,", left.clone());
     let now = at("08:25:00");
     let plan = plan(&second.settings, now, &second.observed);

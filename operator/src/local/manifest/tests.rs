@@ -23,7 +23,7 @@ spec:
     secretKeyRef: {name: stores, key: postgres}
 ";
 
-const REFERRED_TO: &str = "\
+const REFERENCES: &str = "\
 ---
 apiVersion: v1
 kind: Secret
@@ -44,7 +44,7 @@ data:
 ";
 
 fn whole() -> String {
-    format!("{FLASH_SALE}{REFERRED_TO}")
+    format!("{FLASH_SALE}{REFERENCES}")
 }
 
 fn urls(redis: &str, postgres: &str) -> BackendUrls {
@@ -79,7 +79,7 @@ fn a_file_with_everything_in_it_is_read() {
 
 #[test]
 fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
-    let config_map = &REFERRED_TO[REFERRED_TO.find("# an empty").unwrap()..];
+    let config_map = &REFERENCES[REFERENCES.find("# an empty").unwrap()..];
     let text = format!("{FLASH_SALE}---\n{config_map}");
     let given = |postgres: &str| GivenUrls {
         redis: Some("redis://r:1,redis://s:1".into()),
@@ -209,7 +209,7 @@ fn an_invalid_document_is_refused_with_its_line() {
             format!("{FLASH_SALE}---\n{FLASH_SALE}"),
             "line 18: found a second FlashSale",
         ),
-        ("no FlashSale", REFERRED_TO.to_owned(), "found no FlashSale"),
+        ("no FlashSale", REFERENCES.to_owned(), "found no FlashSale"),
         ("nothing", String::new(), "found no FlashSale"),
         (
             "no such ConfigMap",

@@ -47,18 +47,18 @@ fn seeded(settings: &Settings, start: &str) -> ObservedSale {
 }
 
 fn settled(settings: &Settings, start: &str) -> ObservedSale {
-    let known = seeded(settings, start);
-    let end = Some(known.sale.window.ends_at);
+    let seeded = seeded(settings, start);
+    let end = Some(seeded.sale.window.ends_at);
     ObservedSale {
         closed_at: end,
         settled_at: end,
         retired_at: end,
         sold: 7,
-        ..known
+        ..seeded
     }
 }
 
-fn known(sales: Vec<ObservedSale>) -> Observed {
+fn observed(sales: Vec<ObservedSale>) -> Observed {
     Observed {
         sales,
         ..Observed::default()
@@ -88,7 +88,7 @@ fn execute(
                 continue;
             }
             Action::Seed(sale) => {
-                world.sales.retain(|known| known.sale.id != sale.id);
+                world.sales.retain(|observed| observed.sale.id != sale.id);
                 let sale = settings.sale(sale.window, 100).unwrap();
                 let (closed_at, settled_at) = (None, None);
                 world.sales.push(ObservedSale {
@@ -131,21 +131,21 @@ fn execute(
     *world != before
 }
 
-/// Everything that is done between two moments: an entry for each action and change of phase.
-fn story(settings: &Settings, from: &str, until: &str, world: &mut Observed) -> Vec<String> {
+/// The log between two moments: an entry for each action and change of phase.
+fn log_between(settings: &Settings, from: &str, until: &str, world: &mut Observed) -> Vec<String> {
     let (mut now, until) = (at(from), at(until));
     let mut log = Vec::new();
     let mut phase = Phase::Pending;
     while now < until {
-        let mut rounds = 0;
+        let mut passes = 0;
         let plan = loop {
             let plan = plan(settings, now, world);
             if !execute(settings, &plan, now, world, &mut log) {
                 break plan;
             }
-            rounds += 1;
+            passes += 1;
             assert!(
-                rounds < 10,
+                passes < 10,
                 "the plan never becomes empty at {now}: {:?}",
                 plan.actions
             );

@@ -1,4 +1,4 @@
-//! What the pods are told, and what they may do.
+//! The settings of the pods, and what they may do.
 
 use super::*;
 
@@ -31,14 +31,14 @@ fn variable(template: &Value, name: &str) -> Value {
 fn labels_of_the_user_never_hide_the_pods_from_their_selectors() {
     let template = template(json!({"podTemplate": {
         "labels": {"app.kubernetes.io/name": "mine", "app.kubernetes.io/instance": "mine", "team": "sales"},
-        "annotations": {STORES_REVISION: "mine", "example.com/note": "kept"},
+        "annotations": {SECRETS_REVISION: "mine", "example.com/note": "kept"},
     }}));
     let labels = &template["metadata"]["labels"];
     assert_eq!(labels["app.kubernetes.io/name"], "flashsale-api");
     assert_eq!(labels["app.kubernetes.io/instance"], "shop-api");
     assert_eq!(labels["team"], "sales");
     let annotations = &template["metadata"]["annotations"];
-    assert_eq!(annotations[STORES_REVISION], "stores/17");
+    assert_eq!(annotations[SECRETS_REVISION], "stores/17");
     assert_eq!(annotations["example.com/note"], "kept");
 }
 

@@ -50,13 +50,13 @@ fn a_sale_that_opens_with_too_few_pods_is_told_once() {
         &FlashSaleStatus::default(),
         at("07:59:59"),
     );
-    let told = |before: &FlashSaleStatus, ready, now| {
+    let opened = |before: &FlashSaleStatus, ready, now| {
         let sales = status_of(vec![open_sale(0)], None, before, at(now));
         with_api_pods(sales, before, &pods(ready, 6), at(now))
     };
-    let (_, enough) = told(&before, 6, "08:00:00");
+    let (_, enough) = opened(&before, 6, "08:00:00");
     assert_eq!(enough, []);
-    let (open, too_few) = told(&before, 5, "08:00:00");
+    let (open, too_few) = opened(&before, 5, "08:00:00");
     let [change] = &too_few[..] else {
         panic!("{too_few:?}")
     };
@@ -65,7 +65,7 @@ fn a_sale_that_opens_with_too_few_pods_is_told_once() {
         change.message,
         "shop.hourly.20261123T0800Z has opened, and 5 of 6 API pods are ready"
     );
-    assert_eq!(told(&open, 5, "08:00:01").1, []);
+    assert_eq!(opened(&open, 5, "08:00:01").1, []);
 }
 
 #[test]

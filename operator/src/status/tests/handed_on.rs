@@ -47,19 +47,23 @@ fn when_a_suspension_ended_is_remembered_as_long_as_it_matters() {
     let of = |settings: &Settings, before: &FlashSaleStatus, now: &str| {
         status_with(settings, vec![], well_but(None), before, at(now))
     };
-    let told = |status: &FlashSaleStatus, now: &str| resumed_at(&status.conditions, at(now));
+    let resumption = |status: &FlashSaleStatus, now: &str| resumed_at(&status.conditions, at(now));
 
     let never = of(&settings(), &FlashSaleStatus::default(), "07:00:00");
-    assert_eq!(told(&never, "07:10:00"), None, "nobody has suspended it");
+    assert_eq!(
+        resumption(&never, "07:10:00"),
+        None,
+        "nobody has suspended it"
+    );
     let held_back = of(&suspended, &never, "07:20:00");
     assert_eq!(
-        told(&held_back, "08:30:00"),
+        resumption(&held_back, "08:30:00"),
         Some(at("08:30:00")),
         "it may end now"
     );
     let resumed = of(&settings(), &held_back, "08:30:00");
     let later = of(&settings(), &resumed, "10:00:00");
-    assert_eq!(told(&later, "10:01:00"), Some(at("08:30:00")));
+    assert_eq!(resumption(&later, "10:01:00"), Some(at("08:30:00")));
 
     let error = FieldError {
         path: "spec.a".into(),
@@ -74,7 +78,7 @@ fn when_a_suspension_ended_is_remembered_as_long_as_it_matters() {
         &later,
         at("10:02:00"),
     );
-    assert_eq!(told(&invalid, "10:03:00"), Some(at("08:30:00")));
+    assert_eq!(resumption(&invalid, "10:03:00"), Some(at("08:30:00")));
 }
 
 #[test]

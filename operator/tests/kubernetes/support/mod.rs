@@ -40,7 +40,7 @@ pub struct World {
     pub client: Client,
     pub redis: String,
     pub postgres: String,
-    /// What operators reach the API server with: an administrator's, unless a test says otherwise.
+    /// What operators reach the API server with: an administrator's, unless a test sets another.
     pub kubeconfig: PathBuf,
     folder: tempfile::TempDir,
 }
@@ -171,7 +171,7 @@ impl World {
             Some(found) if is(&found) => Ok(found),
             other => Err(other),
         };
-        self.look_until(what, name, as_it_should_be).await
+        self.await_object(what, name, as_it_should_be).await
     }
 
     pub async fn await_gone<K>(&self, name: &str)
@@ -182,10 +182,10 @@ impl World {
             + DeserializeOwned,
     {
         let gone = |found: Option<K>| found.map_or(Ok(()), |found| Err(Some(found)));
-        self.look_until("it is gone", name, gone).await;
+        self.await_object("it is gone", name, gone).await;
     }
 
-    async fn look_until<K, T>(
+    async fn await_object<K, T>(
         &self,
         what: &str,
         name: &str,

@@ -5,18 +5,18 @@ use super::*;
 #[test]
 fn suspending_lets_a_started_sale_go_on_and_withdraws_one_that_has_not_started() {
     let settings = settings("schedule: '0 * * * *'\nduration: 1h\nsuspend: true");
-    let mut world = known(vec![
+    let mut world = observed(vec![
         seeded(&settings, "2026-11-23T08:00:00Z"),
         seeded(&settings, "2026-11-23T09:00:00Z"),
     ]);
-    let story = story(
+    let log = log_between(
         &settings,
         "2026-11-23T08:58:00Z",
         "2026-11-23T13:00:00Z",
         &mut world,
     );
     assert_eq!(
-        story,
+        log,
         [
             "23 08:58:00 withdraw 20261123T0900Z",
             "23 08:58:00 is Selling",
@@ -33,7 +33,7 @@ fn suspending_lets_a_started_sale_go_on_and_withdraws_one_that_has_not_started()
 fn a_start_while_suspended_is_not_missed_and_on_resuming_inside_the_deadline_it_is_opened() {
     let suspended = settings("schedule: '0 * * * *'\nsuspend: true\nstartingDeadlineSeconds: 300");
     let resumed = settings("schedule: '0 * * * *'\nstartingDeadlineSeconds: 300");
-    let world = known(vec![settled(&resumed, "2026-11-23T06:00:00Z")]);
+    let world = observed(vec![settled(&resumed, "2026-11-23T06:00:00Z")]);
     let resumed_at = |time: &str| Observed {
         resumed_at: Some(at(time)),
         ..world.clone()
@@ -80,7 +80,7 @@ fn when_the_schedule_moves_a_prepared_sale_is_withdrawn_and_an_open_one_goes_on(
     let before = settings("schedule: '0 * * * *'\nduration: 1h");
     let after = settings("schedule: '30 * * * *'\nduration: 1h\nstartingDeadlineSeconds: 60");
 
-    let prepared = known(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
+    let prepared = observed(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
     let moved = plan(&after, at("2026-11-23T07:58:00Z"), &prepared);
     assert!(
         moved
@@ -94,14 +94,14 @@ fn when_the_schedule_moves_a_prepared_sale_is_withdrawn_and_an_open_one_goes_on(
     );
 
     // 08:30 lies inside the open sale: it opens nothing, neither then nor late.
-    let mut world = known(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
-    let story = story(
+    let mut world = observed(vec![seeded(&before, "2026-11-23T08:00:00Z")]);
+    let log = log_between(
         &after,
         "2026-11-23T08:10:00Z",
         "2026-11-23T09:31:00Z",
         &mut world,
     );
-    let seeds: Vec<_> = story.iter().filter(|line| line.contains("seed")).collect();
+    let seeds: Vec<_> = log.iter().filter(|line| line.contains("seed")).collect();
     assert_eq!(seeds, ["23 09:27:00 seed 20261123T0930Z"]);
 }
 
@@ -112,15 +112,15 @@ fn a_denser_schedule_leaves_alone_what_is_prepared_and_opens_nothing_inside_it()
     let after = settings(
         "schedule: '*/30 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60\napi: {warmUp: 50m}",
     );
-    let mut world = known(vec![seeded(&before, "2026-11-23T09:00:00Z")]);
-    let story = story(
+    let mut world = observed(vec![seeded(&before, "2026-11-23T09:00:00Z")]);
+    let log = log_between(
         &after,
         "2026-11-23T08:58:00Z",
         "2026-11-23T09:15:00Z",
         &mut world,
     );
     assert_eq!(
-        story,
+        log,
         [
             "23 08:58:00 is WarmingUp",
             "23 09:00:00 is Selling",
@@ -138,7 +138,7 @@ fn a_late_sale_of_an_older_schedule_covers_the_starts_inside_its_window() {
         seeded_at: None,
         ..seeded(&before, "2026-11-23T08:00:00Z")
     };
-    let plan = plan(&after, at("2026-11-23T08:28:00Z"), &known(vec![half]));
+    let plan = plan(&after, at("2026-11-23T08:28:00Z"), &observed(vec![half]));
     assert_eq!(
         seeds(&plan),
         ["20261123T0800Z"],
@@ -151,7 +151,7 @@ fn a_start_moved_by_seconds_shares_the_id_of_the_sale_that_it_moves() {
     // Ids hold the start to the minute.
     let before = settings("startAt: 2026-11-23T08:00:15Z\nduration: 20s");
     let after = settings("startAt: 2026-11-23T08:00:45Z\nduration: 20s");
-    let prepared = || known(vec![seeded(&before, "2026-11-23T08:00:15Z")]);
+    let prepared = || observed(vec![seeded(&before, "2026-11-23T08:00:15Z")]);
     let next = plan(&after, at("2026-11-23T07:59:00Z"), &prepared()).next;
     let next = next.unwrap();
     assert_eq!(
@@ -159,14 +159,14 @@ fn a_start_moved_by_seconds_shares_the_id_of_the_sale_that_it_moves() {
         (at("2026-11-23T08:00:45Z"), false)
     );
     let mut world = prepared();
-    let told = story(
+    let log = log_between(
         &after,
         "2026-11-23T07:59:00Z",
         "2026-11-23T08:00:46Z",
         &mut world,
     );
     assert_eq!(
-        told,
+        log,
         [
             "23 07:59:00 withdraw 20261123T0800Z",
             "23 07:59:00 seed 20261123T0800Z",
@@ -175,21 +175,21 @@ fn a_start_moved_by_seconds_shares_the_id_of_the_sale_that_it_moves() {
         ]
     );
     // Once it has started there is no second one with its id.
-    let told = story(
+    let log = log_between(
         &after,
         "2026-11-23T08:00:20Z",
         "2026-11-23T08:02:00Z",
         &mut prepared(),
     );
-    assert_eq!(told[0], "23 08:00:20 is Selling");
-    assert!(!told.iter().any(|line| line.contains("seed")), "{told:?}");
+    assert_eq!(log[0], "23 08:00:20 is Selling");
+    assert!(!log.iter().any(|line| line.contains("seed")), "{log:?}");
 }
 
 #[test]
 fn behind_a_long_sale_the_next_start_is_found_however_many_lie_inside_it() {
     let before = settings("schedule: '0 0 1 * *'\nduration: 672h");
     let after = settings("schedule: '* * * * *'\nduration: 1m");
-    let world = known(vec![seeded(&before, "2026-11-01T00:00:00Z")]);
+    let world = observed(vec![seeded(&before, "2026-11-01T00:00:00Z")]);
     let plan = plan(&after, at("2026-11-01T00:10:00Z"), &world);
     assert_eq!(
         plan.next.unwrap().window.starts_at,

@@ -17,7 +17,7 @@ fn end(world: &mut Observed, now: &str) -> Vec<String> {
             | DeletionAction::Settle(id)
             | DeletionAction::Retire(id)) = &step;
             let mut sales = world.sales.iter();
-            let n = sales.position(|known| known.sale.id == *id).unwrap();
+            let n = sales.position(|observed| observed.sale.id == *id).unwrap();
             let word = match step {
                 DeletionAction::EndEarly(_) => {
                     world.sales[n].closed_at = Some(at(now));
@@ -46,7 +46,7 @@ fn end(world: &mut Observed, now: &str) -> Vec<String> {
 #[test]
 fn what_sells_is_stopped_first_and_what_has_not_begun_never_begins() {
     let settings = settings(HOURLY);
-    let mut world = known(vec![
+    let mut world = observed(vec![
         seeded(&settings, "2026-11-23T11:00:00Z"),
         seeded(&settings, "2026-11-23T10:00:00Z"),
         settled(&settings, "2026-11-23T09:00:00Z"),
@@ -60,7 +60,7 @@ fn what_sells_is_stopped_first_and_what_has_not_begun_never_begins() {
             "retire 1000Z"
         ]
     );
-    // What was sold stays known.
+    // The sold sale stays observed.
     assert_eq!(world.sales.len(), 2);
 }
 
@@ -76,7 +76,7 @@ fn what_another_operator_has_left_half_done_is_brought_to_its_end() {
         seeded_at: None,
         ..seeded(&settings, "2026-11-23T07:00:00Z")
     };
-    let mut world = known(vec![closed, ended, begun]);
+    let mut world = observed(vec![closed, ended, begun]);
     assert_eq!(
         end(&mut world, "2026-11-23T09:45:00Z"),
         [

@@ -6,7 +6,7 @@ use super::*;
 fn a_missed_start_is_made_good_inside_the_deadline_only() {
     let settings = settings("schedule: '0 * * * *'\nstartingDeadlineSeconds: 300");
     let earlier = || settled(&settings, "2026-11-23T06:00:00Z");
-    let seeds = |now: &str| plan(&settings, at(now), &known(vec![earlier()])).actions;
+    let seeds = |now: &str| plan(&settings, at(now), &observed(vec![earlier()])).actions;
 
     let late = seeds("2026-11-23T08:05:00Z");
     let Some(Action::Seed(sale)) = late.first() else {
@@ -26,7 +26,7 @@ fn a_missed_start_is_made_good_inside_the_deadline_only() {
     let too_late = plan(
         &settings,
         at("2026-11-23T08:05:01Z"),
-        &known(vec![earlier()]),
+        &observed(vec![earlier()]),
     );
     assert!(
         !too_late
@@ -52,7 +52,7 @@ fn a_missed_start_is_made_good_inside_the_deadline_only() {
 fn without_a_deadline_a_missed_start_is_made_good_as_long_as_its_window_is_open() {
     let settings = settings(HOURLY);
     let seeds = |now: &str| {
-        let plan = plan(&settings, at(now), &known(vec![]));
+        let plan = plan(&settings, at(now), &observed(vec![]));
         plan.actions
             .iter()
             .any(|action| matches!(action, Action::Seed(_)))
@@ -65,7 +65,7 @@ fn without_a_deadline_a_missed_start_is_made_good_as_long_as_its_window_is_open(
 fn a_start_before_the_resource_was_made_is_nobodys() {
     let mut settings = settings(HOURLY);
     settings.created_at = Some(at("2026-11-23T08:10:00Z"));
-    let plan = plan(&settings, at("2026-11-23T08:11:00Z"), &known(vec![]));
+    let plan = plan(&settings, at("2026-11-23T08:11:00Z"), &observed(vec![]));
     assert_eq!((plan.phase, plan.history.len()), (Phase::Scheduled, 0));
     assert!(
         !plan
@@ -81,7 +81,7 @@ fn a_seeding_that_was_cut_short_is_taken_up_again_where_it_was_left_or_noted_as_
     let settings = settings("schedule: '0 * * * *'\nduration: 30m\nstartingDeadlineSeconds: 60");
     // In Postgres, with the window of the manifest that was there at that time; not in Redis.
     let half = || {
-        known(vec![ObservedSale {
+        observed(vec![ObservedSale {
             seeded_at: None,
             ..seeded(&before, "2026-11-23T08:00:00Z")
         }])
@@ -98,7 +98,7 @@ fn a_seeding_that_was_cut_short_is_taken_up_again_where_it_was_left_or_noted_as_
         assert_eq!(plan.phase, Phase::WarmingUp, "{now}: and sells nothing");
         assert_eq!(plan.active, None);
     }
-    let taken_up = story(
+    let taken_up = log_between(
         &settings,
         "2026-11-23T08:00:30Z",
         "2026-11-23T08:20:01Z",
@@ -137,7 +137,7 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
     let found = |start| seeded(&settings, start);
 
     // In the middle of a sale, and with the next one prepared.
-    let world = known(vec![
+    let world = observed(vec![
         found("2026-11-23T08:00:00Z"),
         found("2026-11-23T09:00:00Z"),
     ]);
@@ -156,7 +156,7 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
     );
 
     // After the end, when nobody was there to close it.
-    let world = known(vec![found("2026-11-23T08:00:00Z")]);
+    let world = observed(vec![found("2026-11-23T08:00:00Z")]);
     let plan = plan(&settings, at("2026-11-23T09:30:00Z"), &world);
     assert!(
         plan.actions
@@ -169,7 +169,7 @@ fn a_new_process_looks_after_what_it_finds_without_being_told() {
 fn what_sells_comes_before_a_long_seeding_and_that_before_what_can_wait() {
     let settings =
         settings("schedule: '0 * * * *'\nduration: 1h\napi: {coolDown: 0s, warmUp: 1h5m}");
-    let world = known(vec![
+    let world = observed(vec![
         ObservedSale {
             closed_at: Some(at("2026-11-23T06:00:00Z")),
             settled_at: Some(at("2026-11-23T06:00:00Z")),
@@ -208,19 +208,19 @@ fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() 
         seeded_at: None,
         ..seeded(&strict, "2026-11-23T08:00:00Z")
     };
-    let mut world = known(vec![half.clone()]);
+    let mut world = observed(vec![half.clone()]);
     assert_eq!(
         plan(&strict, at("2026-11-23T08:00:30Z"), &world).next_change_at,
         Some(at("2026-11-23T08:01:00.000000001Z"))
     );
-    let story = story(
+    let log = log_between(
         &strict,
         "2026-11-23T08:01:01Z",
         "2026-11-23T08:40:00Z",
         &mut world,
     );
     assert_eq!(
-        story,
+        log,
         [
             "23 08:01:01 retire 20261123T0800Z",
             "23 08:01:01 is Scheduled"
@@ -232,8 +232,8 @@ fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() 
     assert_eq!(seeds(&plan_now), [""; 0]);
     assert_eq!(plan_now.history.len(), 1);
 
-    // But what has sold something was opened, whatever its row says, and is looked after.
-    let world = known(vec![ObservedSale { sold: 1, ..half }]);
+    // But a sale that has sold something was opened, whatever its row holds, and is maintained.
+    let world = observed(vec![ObservedSale { sold: 1, ..half }]);
     let plan_now = plan(&strict, at("2026-11-23T08:10:00Z"), &world);
     assert_eq!(plan_now.phase, Phase::Selling);
     assert_eq!(word(&plan_now.actions[0]), "keep up 0800Z");
@@ -251,7 +251,7 @@ fn a_single_start_that_is_over_says_since_when_and_why() {
             by_deadline,
         })
     };
-    let nothing = known(vec![]);
+    let nothing = observed(vec![]);
     assert!(
         next(start, "2026-11-23T08:29:59Z", &nothing).is_ok(),
         "it is made good"
@@ -265,7 +265,7 @@ fn a_single_start_that_is_over_says_since_when_and_why() {
         next(&strict, "2026-11-23T08:10:00Z", &nothing),
         over("2026-11-23T08:01:00.000000001Z", true)
     );
-    let held = known(vec![settled(&settings(start), "2026-11-23T08:00:00Z")]);
+    let held = observed(vec![settled(&settings(start), "2026-11-23T08:00:00Z")]);
     assert!(matches!(
         next(start, "2026-11-23T08:40:00Z", &held),
         Err(NoNext::Held { .. })

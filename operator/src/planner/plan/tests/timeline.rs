@@ -4,15 +4,15 @@ use super::*;
 
 #[test]
 fn an_hourly_sale_from_warm_up_to_cool_down() {
-    let story = story(
+    let log = log_between(
         &settings(HOURLY),
         "2026-11-23T07:40:00Z",
         "2026-11-23T08:56:00Z",
-        &mut known(vec![]),
+        &mut observed(vec![]),
     );
     // Before, the sale of 07:00 was nobody's: the resource was not there.
     assert_eq!(
-        story,
+        log,
         [
             "23 07:40:00 is Scheduled",
             "23 07:57:00 seed 20261123T0800Z",
@@ -30,15 +30,15 @@ fn an_hourly_sale_from_warm_up_to_cool_down() {
 #[test]
 fn sales_back_to_back_prepare_the_next_one_while_one_is_open() {
     let settings = settings("schedule: '0 * * * *'\nduration: 1h");
-    let mut world = known(vec![seeded(&settings, "2026-11-23T08:00:00Z")]);
-    let story = story(
+    let mut world = observed(vec![seeded(&settings, "2026-11-23T08:00:00Z")]);
+    let log = log_between(
         &settings,
         "2026-11-23T08:30:00Z",
         "2026-11-23T09:06:00Z",
         &mut world,
     );
     assert_eq!(
-        story,
+        log,
         [
             "23 08:30:00 is Selling",
             "23 08:57:00 seed 20261123T0900Z",
@@ -58,11 +58,11 @@ fn pods_are_up_from_warm_up_to_cool_down() {
         ..settled(&settings, "2026-11-23T08:00:00Z")
     };
     let cases = [
-        ("2026-11-23T07:56:59Z", known(vec![]), Scale::Idle),
-        ("2026-11-23T07:57:00Z", known(vec![]), Scale::Sale),
-        ("2026-11-23T08:10:00Z", known(vec![sale()]), Scale::Sale),
-        ("2026-11-23T08:34:59Z", known(vec![over()]), Scale::Sale),
-        ("2026-11-23T08:35:00Z", known(vec![over()]), Scale::Idle),
+        ("2026-11-23T07:56:59Z", observed(vec![]), Scale::Idle),
+        ("2026-11-23T07:57:00Z", observed(vec![]), Scale::Sale),
+        ("2026-11-23T08:10:00Z", observed(vec![sale()]), Scale::Sale),
+        ("2026-11-23T08:34:59Z", observed(vec![over()]), Scale::Sale),
+        ("2026-11-23T08:35:00Z", observed(vec![over()]), Scale::Idle),
     ];
     for (now, world, scale) in cases {
         assert_eq!(plan(&settings, at(now), &world).scale, scale, "{now}");
@@ -73,14 +73,14 @@ fn pods_are_up_from_warm_up_to_cool_down() {
 fn a_single_sale_is_held_once() {
     let settings =
         settings("startAt: 2026-11-27T08:00:15Z\nduration: 90s\napi: {warmUp: 10s, coolDown: 5s}");
-    let story = story(
+    let log = log_between(
         &settings,
         "2026-11-27T00:00:00Z",
         "2027-11-27T00:00:00Z",
-        &mut known(vec![]),
+        &mut observed(vec![]),
     );
     assert_eq!(
-        story[..8],
+        log[..8],
         [
             "27 00:00:00 is Scheduled",
             "27 08:00:05 seed 20261127T0800Z",
@@ -92,17 +92,17 @@ fn a_single_sale_is_held_once() {
             "27 08:01:50 retire 20261127T0800Z",
         ]
     );
-    assert_eq!(story[8..], ["27 08:01:50 is Finished"]);
+    assert_eq!(log[8..], ["27 08:01:50 is Finished"]);
 }
 
 #[test]
 fn a_leap_day_sale_waits_for_its_day() {
     let settings = settings("schedule: '0 9 29 2 *'\nduration: 24h");
-    let story = story(
+    let log = log_between(
         &settings,
         "2027-03-01T00:00:00Z",
         "2028-02-29T10:00:00Z",
-        &mut known(vec![]),
+        &mut observed(vec![]),
     );
     let expected = [
         "01 00:00:00 is Scheduled",
@@ -110,14 +110,14 @@ fn a_leap_day_sale_waits_for_its_day() {
         "29 08:57:00 is WarmingUp",
         "29 09:00:00 is Selling",
     ];
-    assert_eq!(story, expected);
+    assert_eq!(log, expected);
 }
 
 // Berlin goes from 02:00 to 03:00 on 2027-03-28 at 01:00 UTC.
 #[test]
 fn a_start_that_the_clock_skips_is_no_missed_start() {
     let settings = settings("schedule: '30 2 * * *'\ntimeZone: Europe/Berlin");
-    let world = known(vec![settled(&settings, "2027-03-27T01:30:00Z")]);
+    let world = observed(vec![settled(&settings, "2027-03-27T01:30:00Z")]);
     let plan = plan(&settings, at("2027-03-28T12:00:00Z"), &world);
     assert_eq!(
         plan.next.unwrap().window.starts_at,
@@ -134,14 +134,14 @@ fn a_start_that_the_clock_skips_is_no_missed_start() {
 #[test]
 fn a_start_that_the_clock_repeats_is_two_sales_with_two_ids() {
     let settings = settings("schedule: '30 2 * * *'\ntimeZone: Europe/Berlin\nduration: 30m");
-    let mut world = known(vec![]);
-    let story = story(
+    let mut world = observed(vec![]);
+    let log = log_between(
         &settings,
         "2026-10-25T00:00:00Z",
         "2026-10-25T12:00:00Z",
         &mut world,
     );
-    let seeds: Vec<_> = story.iter().filter(|line| line.contains("seed")).collect();
+    let seeds: Vec<_> = log.iter().filter(|line| line.contains("seed")).collect();
     assert_eq!(
         seeds,
         [
@@ -164,7 +164,7 @@ fn where_a_clock_change_brings_two_starts_together_the_first_sale_ends_when_the_
 #[test]
 fn a_sale_in_progress_is_attended_every_second_and_one_far_away_is_not() {
     let settings = settings(HOURLY);
-    let open = known(vec![ObservedSale {
+    let open = observed(vec![ObservedSale {
         sold: 100,
         ..seeded(&settings, "2026-11-23T08:00:00Z")
     }]);
@@ -182,7 +182,7 @@ fn a_sale_in_progress_is_attended_every_second_and_one_far_away_is_not() {
 
     let at_rest = Observed {
         partitions_maintained_at: Some(at("2026-11-23T08:30:00Z")),
-        ..known(vec![])
+        ..observed(vec![])
     };
     let rest = plan_at("2026-11-23T08:40:00Z", &at_rest);
     assert_eq!((rest.in_progress, rest.actions), (false, vec![]));
@@ -194,7 +194,7 @@ fn the_attempts_are_kept_in_order_once_in_six_hours() {
     let settings = settings("startAt: 2027-01-01T00:00:00Z\nattemptsRetentionDays: 7");
     let kept = |kept_at: Option<&str>| Observed {
         partitions_maintained_at: kept_at.map(at),
-        ..known(vec![])
+        ..observed(vec![])
     };
     let now = at("2026-11-23T12:00:00Z");
     let keep = vec![Action::MaintainPartitions { retention_days: 7 }];
@@ -216,7 +216,7 @@ fn the_history_keeps_the_newest_sales_within_its_limits() {
         "schedule: '0 * * * *'\nstartingDeadlineSeconds: 60\nsuccessfulSalesHistoryLimit: 2\nfailedSalesHistoryLimit: 1",
     );
     let start = |hour: u32| format!("2026-11-23T{hour:02}:00:00Z");
-    let mut world = known(
+    let mut world = observed(
         (1..=5)
             .map(|hour| settled(&settings, &start(hour)))
             .collect(),
@@ -244,7 +244,7 @@ fn the_history_keeps_the_newest_sales_within_its_limits() {
 #[test]
 fn a_warm_up_longer_than_the_interval_prepares_a_few_sales_ahead_and_no_more() {
     let settings = settings("schedule: '* * * * *'\nduration: 1m\napi: {warmUp: 1h}");
-    let actions = plan(&settings, at("2026-11-23T08:00:30Z"), &known(vec![])).actions;
+    let actions = plan(&settings, at("2026-11-23T08:00:30Z"), &observed(vec![])).actions;
     let seeds = actions
         .iter()
         .filter(|action| matches!(action, Action::Seed(_)))
