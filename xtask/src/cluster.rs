@@ -2,7 +2,7 @@
 //! Debian packages and of Go programs that are built from pinned modules.
 //!
 //! Promises:
-//! - Each part looks first whether it is there: `up` goes on where it was broken off, and
+//! - Each part first checks whether it is there: `up` goes on where it was broken off, and
 //!   is quick where nothing is missing.
 //! - Nothing of the machine's own is used or changed: own containerd, own bridge, own
 //!   folders. `down` leaves nothing but programs in the cache and installed packages.
@@ -76,7 +76,7 @@ impl Cluster {
         &self.kubectl
     }
 
-    /// What tells the image of the product that its node has from others of the same tag;
+    /// What distinguishes the image of the product on its node from others of the same tag;
     /// `None` where the cluster is not ours, and this machine not its node.
     pub fn image(&self) -> Option<&str> {
         self.image.as_deref()
@@ -146,7 +146,7 @@ fn use_given(session: &Session, kubeconfig: &Path) -> Result<Kubectl> {
     Ok(kubectl)
 }
 
-/// What a program prints; anything but success is an error with what it said.
+/// What a program prints; anything but success is an error with its output.
 fn output(command: &mut Command) -> Result<String> {
     let program = Path::new(command.get_program()).file_name();
     let program = program.unwrap_or_default().display().to_string();

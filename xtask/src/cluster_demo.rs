@@ -71,7 +71,7 @@ pub fn run(session: &Session, manifest: Option<&Path>, once: bool) -> Result<()>
     Ok(())
 }
 
-/// What the README says, with the image that was made here.
+/// The steps of the README, with the image that was made here.
 fn install_chart(session: &Session, cluster: &Cluster) -> Result<()> {
     if cluster.image().is_none() {
         return cluster

@@ -162,7 +162,7 @@ impl<'a> ClusterShop<'a> {
         replaced.with_context(|| self.more())
     }
 
-    /// The command that tells most about it.
+    /// The command that prints most about it.
     pub fn describe(&self) -> String {
         let kubeconfig = self.kubectl.kubeconfig().display();
         format!(
@@ -171,9 +171,9 @@ impl<'a> ClusterShop<'a> {
         )
     }
 
-    /// For errors: where to look.
+    /// For errors: the next command to run.
     pub fn more(&self) -> String {
-        format!("this tells more: `{}`", self.describe())
+        format!("for details: `{}`", self.describe())
     }
 
     /// Deletes it where it is there, and waits until it is gone; also after Ctrl-C.
@@ -192,7 +192,7 @@ impl<'a> ClusterShop<'a> {
         Ok(())
     }
 
-    /// What kubectl prints of its objects of a kind, as `-o` says.
+    /// What kubectl prints of its objects of a kind, as `-o` selects.
     fn of_api(&self, kind: &str, output: &str) -> Result<String> {
         let selector = format!("flashsale.dev/flash-sale={}", self.name);
         let get = ["get", kind, "-n", &self.namespace, "-l", &selector];

@@ -79,7 +79,7 @@ pub fn run(session: &Session) -> Result<()> {
     };
     fixture.clear()?;
     let result = steps::run(&cases(), &fixture);
-    // Where a case failed, all stays as it is for who looks for the reason.
+    // Where a case failed, all stays as it is, to find the reason.
     if result.is_ok() {
         fixture.clear()?;
     }

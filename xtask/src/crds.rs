@@ -48,7 +48,7 @@ fn settle(session: &Session, name: &str, expected: &[u8], check: bool) -> Result
     let file = project::root().join(name);
     let found = fs::read(&file).unwrap_or_default();
     if found == expected {
-        session.say(format_args!("{name} is what the types say"));
+        session.say(format_args!("{name} matches the types"));
     } else if check {
         let same = found
             .iter()

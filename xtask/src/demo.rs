@@ -152,7 +152,7 @@ impl EndpointsFile {
         &self.path
     }
 
-    /// Whoever reads it sees all of the old or all of the new.
+    /// A reader gets all of the old or all of the new.
     pub fn write(&self, endpoints: &Endpoints) -> Result<()> {
         let partial = partial(&self.path);
         let text = serde_json::to_string_pretty(endpoints)?;

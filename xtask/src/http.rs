@@ -31,7 +31,7 @@ pub fn send(method: &str, base: &str, path: &str, body: usize) -> io::Result<(u1
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     let head = format!("{method} {path} HTTP/1.0\r\nHost: {authority}");
     write!(stream, "{head}\r\nContent-Length: {body}\r\n\r\n")?;
-    // A server that wants no body may answer and close before it has all of it.
+    // A server that does not read the body may answer and close before it has all of it.
     let _ = stream.write_all(&vec![b'0'; body]);
     let mut answer = String::new();
     stream

@@ -28,6 +28,7 @@ mod status;
 mod steps;
 mod test;
 mod test_programs;
+mod test_runs;
 mod tidy;
 mod versions;
 

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_told_in_few_lines_and_each_change_once() {
+    fn the_wait_is_reported_in_few_lines_and_each_change_once() {
         let next = r#"{"phase": "Scheduled", "nextSale": {"id": "s", "startsAt": "2026-11-23T08:00:00Z"}}"#;
         let sale = |phase: &str| {
             let sale = r#"{"id": "s", "endsAt": "2026-11-23T09:00:00Z", "total": 7}"#;

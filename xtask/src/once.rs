@@ -84,7 +84,7 @@ fn sell_out(session: &Session, sale: Sale) -> Result<()> {
     Ok(())
 }
 
-/// Sells out the next sale of `shop` and tells what it saw, once it is settled where its end
+/// Sells out the next sale of `shop` and returns what it observed, once it is settled where its end
 /// is near.
 pub fn from_start_to_end(session: &Session, shop: &mut dyn Shop, report: &Path) -> Result<String> {
     opens_in_time(&shop.await_planned(session)?, Timestamp::now())?;
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sale_that_opens_too_late_or_never_is_told_at_once() {
+    fn a_sale_that_opens_too_late_or_never_is_reported_at_once() {
         let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
         let judge =
             |text: &str| opens_in_time(&Status::read(text), now).map_err(|error| error.to_string());

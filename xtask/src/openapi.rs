@@ -1,4 +1,4 @@
-//! What an OpenAPI document says about calls: which operations there are, and which
+//! The calls of an OpenAPI document: which operations there are, and which
 //! statuses they may answer.
 
 use serde_json::Value;

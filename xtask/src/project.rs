@@ -14,7 +14,7 @@ use crate::session::Session;
 
 /// The root of the tree.
 pub fn root() -> PathBuf {
-    // Cargo says at run time where the tree is; the other is where it was built.
+    // Cargo sets the place of the tree at run time; the other is the place of the build.
     let xtask = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     xtask.parent().map_or(xtask.clone(), Path::to_path_buf)
@@ -145,7 +145,7 @@ pub fn begin_product(session: &Session, log: &Path) -> Result<Process> {
 
 /// The file of a program that [`build`] made; examples are `examples/<name>`.
 pub fn program(profile: Profile, name: &str) -> Result<PathBuf> {
-    // This program is <target>/<profile>/xtask, wherever Cargo was told to build.
+    // This program is <target>/<profile>/xtask, wherever Cargo builds.
     let this = env::current_exe().context("could not find out where xtask itself is")?;
     let target = this.ancestors().nth(2).unwrap_or(Path::new("target"));
     let program = target.join(profile.folder()).join(name);

@@ -24,7 +24,7 @@ pub struct Revival {
 }
 
 impl Revival {
-    /// Starts again what ended long enough ago, and says so.
+    /// Starts again what ended long enough ago, with a message.
     pub fn check(&mut self, session: &Session, stack: &mut Stack) {
         let ended = stack.ended();
         self.since

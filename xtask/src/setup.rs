@@ -1,5 +1,5 @@
 //! Finds which programs are missing and installs them from Debian's packages,
-//! saying so. What is there already is not touched.
+//! with a message. Programs that are there already are not touched.
 
 use std::{
     path::Path,
@@ -13,7 +13,7 @@ use flashsale_servers::{in_path, openssl, postgres_programs, redis_server};
 
 use crate::{session::Interrupted, session::Session, versions};
 
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+const POLL_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a command needs beside Cargo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Needs {
     Tests,
 }
 
-/// Sees to it that everything needed is there.
+/// Installs everything that is needed and missing.
 pub fn install_missing(session: &Session, needs: Needs) -> Result<()> {
     if needs != Needs::Servers {
         versions::check_rust_tools()?;
@@ -150,15 +150,15 @@ pub fn is_root() -> bool {
 fn finish(session: &Session, install: &mut Command) -> Result<ExitStatus> {
     let doing = "could not run the installation";
     let mut install = install.spawn().context(doing)?;
-    let mut told = false;
+    let mut has_reported = false;
     loop {
         if let Some(status) = install.try_wait().context(doing)? {
             return Ok(status);
         }
-        if session.is_interrupted() && !told {
-            told = true;
+        if session.is_interrupted() && !has_reported {
+            has_reported = true;
             session.say("Interrupted; waiting for apt to finish what it has begun");
         }
-        thread::sleep(LOOK_PAUSE);
+        thread::sleep(POLL_PAUSE);
     }
 }

@@ -1,5 +1,5 @@
 //! A place where a FlashSale is carried out and people can buy: processes of this machine, or
-//! pods of a cluster. What the demo wants to know of either.
+//! pods of a cluster. What the demo reads of either.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub trait Shop {
     /// Fails where something of it has ended.
     fn check(&mut self) -> Result<()>;
 
-    /// What the operator says now.
+    /// The status that the operator has written.
     fn status(&self) -> Status;
 
     /// Where everything is; the sale is filled in by [`Shop::endpoints`].
@@ -100,8 +100,8 @@ pub trait Shop {
         session.await_that("the operator plans a sale", FIRST_STATUS_LIMIT, || {
             self.check()?;
             let status = self.status();
-            let known = status.sale().is_some() || Instant::now() >= deadline;
-            Ok(known.then_some(status))
+            let is_done = status.sale().is_some() || Instant::now() >= deadline;
+            Ok(is_done.then_some(status))
         })
     }
 

@@ -97,7 +97,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything and waits until every API process says that it is ready.
+    /// Starts everything and waits until every API process is ready.
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
         let programs = Programs::built(Profile::Release)?;
@@ -329,7 +329,7 @@ fn host(url: &str) -> &str {
     url.trim_start_matches("http://")
 }
 
-/// A process whose log tells of this run alone.
+/// A process with a log of this run alone.
 fn fresh(logs: &Path, name: &str, program: PathBuf) -> Launch {
     let log = logs.join(format!("{name}.log"));
     // Where there was none there is nothing to remove.
@@ -337,8 +337,8 @@ fn fresh(logs: &Path, name: &str, program: PathBuf) -> Launch {
     product(name, program).log(log)
 }
 
-/// A program of the product, with its defaults: what the developer's environment says to
-/// other such programs, such as where a database is, is not meant for this one.
+/// A program of the product, with its defaults: variables of the developer's environment for
+/// other such programs, such as the address of a database, are not passed on.
 pub fn product(name: &str, program: PathBuf) -> Launch {
     let ours = env::vars_os()
         .map(|(name, _)| name)

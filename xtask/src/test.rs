@@ -15,11 +15,11 @@ use crate::{
     setup::{self, Needs},
     steps::{self, Step},
     test_programs::{self, Selection, TestProgram},
-    tidy,
+    test_runs, tidy,
 };
 
 /// What tests run of it. Each costs minutes where the cache is empty, so no more than needed. The
-/// first is small: where Go is missing or reaches no modules, the set-up says so at once.
+/// first is small: where Go is missing or reaches no modules, the set-up fails at once.
 const GO_PROGRAMS: [&str; 5] = ["starlark", "etcd", "kube-apiserver", "kubectl", "helm"];
 
 const LEFT_OUT: &str = "Left out: the tests that need a Kubernetes API server or other programs \
@@ -51,12 +51,12 @@ pub fn run(session: &Session) -> Result<()> {
         (
             "build of the tests",
             |checks| checks.build(Selection::All),
-            "put right what the compiler says above",
+            "correct the errors of the compiler above",
         ),
         (
             "programs written in Go",
             finish_go,
-            "see what `go build` says above; with the modules of tools/go in reach, run \
+            "read the output of `go build` above; with the modules of tools/go in reach, run \
              `cargo xtask test` again",
         ),
         (
@@ -94,8 +94,8 @@ pub fn run(session: &Session) -> Result<()> {
     steps::run(steps, &Checks::new(session))
 }
 
-/// Runs the steps of the inner loop; stops at the first that fails. Says at its end what it
-/// leaves out.
+/// Runs the steps of the inner loop; stops at the first that fails. Prints at its end
+/// what it leaves out.
 pub fn run_quick(session: &Session) -> Result<()> {
     let steps: &[Step<Checks<'_>>] = &[
         (
@@ -109,7 +109,7 @@ pub fn run_quick(session: &Session) -> Result<()> {
         (
             "build of the tests",
             |checks| checks.build(Selection::Quick),
-            "put right what the compiler says above",
+            "correct the errors of the compiler above",
         ),
         (
             "unit tests, and tests with Redis and Postgres",
@@ -139,7 +139,7 @@ fn structure_and_words<'a>() -> Step<Checks<'a>> {
     (
         "structure and words",
         |checks| tidy::run(checks.session),
-        "do what each finding says; `cargo xtask tidy` finds them again",
+        "correct what each finding names; `cargo xtask tidy` finds them again",
     )
 }
 
@@ -157,7 +157,7 @@ fn lints<'a>() -> Step<Checks<'a>> {
             ];
             checks.session.run(cargo("clippy").args(clippy))
         },
-        "put right what clippy says above; `cargo clippy --workspace --all-targets` shows it again",
+        "correct what clippy reports above; `cargo clippy --workspace --all-targets` shows it again",
     )
 }
 
@@ -221,6 +221,6 @@ impl<'a> Checks<'a> {
     }
 
     fn run(&self) -> Result<()> {
-        test_programs::run(self.session, self.tests.take())
+        test_runs::run(self.session, self.tests.take())
     }
 }

@@ -1,28 +1,14 @@
-//! Builds the test programs of the workspace with Cargo, and runs several of them at once.
-//!
-//! - A program that fails does not stop the others. What it wrote is printed; each log is also in
-//!   `target/test/`.
-//! - The tests of a program share its servers, so a process for each program and not one for each
-//!   test: as many servers would have to start as there are tests.
+//! The test programs of the workspace: builds them with Cargo, and lists them.
 
 use std::{
-    collections::VecDeque,
     fmt, fs,
     path::{Path, PathBuf},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use flashsale_servers::{Launch, Process, Signal};
 use serde::Deserialize;
 
-use crate::{
-    project::{self, cargo},
-    session::{STOP_LIMIT, Session},
-};
-
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::{project::cargo, session::Session};
 
 /// The files in `tests/` of members whose tests need a Kubernetes API server, or another program
 /// of `tools/go`.
@@ -47,9 +33,21 @@ pub enum Selection {
 pub struct TestProgram {
     package: String,
     target: Target,
-    executable: PathBuf,
+    pub executable: PathBuf,
     /// The folder of its package, which its tests run in.
-    folder: PathBuf,
+    pub folder: PathBuf,
+}
+
+impl TestProgram {
+    /// A name for its process and its log: that of its package and its target.
+    pub fn process_name(&self) -> String {
+        format!("{}-{}", self.package, self.target.name)
+    }
+
+    /// The kind of its target, such as `test`.
+    pub fn kind(&self) -> String {
+        self.target.kind.join("-")
+    }
 }
 
 impl fmt::Display for TestProgram {
@@ -196,119 +194,11 @@ fn package_name(id: &str, folder: &Path) -> String {
     }
 }
 
-/// A test program that runs.
-struct Running {
-    program: TestProgram,
-    process: Process,
-    begun: Instant,
-}
-
-/// Runs test programs to their ends; fails where one fails.
-pub fn run(session: &Session, programs: Vec<TestProgram>) -> Result<()> {
-    let at_once = thread::available_parallelism().map_or(1, usize::from);
-    let logs = project::output_folder("test")?;
-    let count = programs.len();
-    session.say(format_args!(
-        "Running {count} test programs, {at_once} at once"
-    ));
-    let mut waiting = VecDeque::from(programs);
-    let mut running: Vec<Running> = Vec::new();
-    let (mut passed, mut failed) = (0, Vec::new());
-    loop {
-        while running.len() < at_once
-            && let Some(program) = waiting.pop_front()
-        {
-            running.push(start(session, program, &logs)?);
-        }
-        if running.is_empty() {
-            break;
-        }
-        if let Err(interrupted) = session.check() {
-            stop(running);
-            return Err(interrupted);
-        }
-        let Some((index, success)) = find_ended(&mut running) else {
-            thread::sleep(PAUSE);
-            continue;
-        };
-        let ended = running.swap_remove(index);
-        let log = log_of(&ended.process)?;
-        let seconds = ended.begun.elapsed().as_secs_f64();
-        match passed_tests(&log) {
-            Some(tests) if success => {
-                passed += tests;
-                println!("    {}: {tests} passed in {seconds:.1} s", ended.program);
-            }
-            _ => {
-                println!("{log}\n    {}: FAILED in {seconds:.1} s", ended.program);
-                failed.push(ended.program.to_string());
-            }
-        }
-    }
-    anyhow::ensure!(
-        failed.is_empty(),
-        "{} of {count} test programs failed: {}; see their output above or in {}",
-        failed.len(),
-        failed.join("; "),
-        logs.display()
-    );
-    session.say(format_args!("{passed} tests passed"));
-    Ok(())
-}
-
-fn start(session: &Session, program: TestProgram, logs: &Path) -> Result<Running> {
-    let name = format!("{}-{}", program.package, program.target.name);
-    let log = logs.join(format!("{name}-{}.log", program.target.kind.join("-")));
-    // What an earlier run wrote is not of this one.
-    let _ = fs::remove_file(&log);
-    let launch = project::without_xtask(Launch::new(name, &program.executable))
-        .env("CARGO_MANIFEST_DIR", &program.folder)
-        .folder(&program.folder)
-        .log(log);
-    Ok(Running {
-        process: session.guard().launch(&launch)?,
-        program,
-        begun: Instant::now(),
-    })
-}
-
-/// The first that has ended, and whether with success.
-fn find_ended(running: &mut [Running]) -> Option<(usize, bool)> {
-    let mut each = running.iter_mut().enumerate();
-    each.find_map(|(index, running)| Some((index, running.process.status()?.success())))
-}
-
-fn stop(mut running: Vec<Running>) {
-    for one in &mut running {
-        one.process.signal(Signal::Terminate);
-    }
-    for mut one in running {
-        one.process.stop(Signal::Terminate, STOP_LIMIT);
-    }
-}
-
-fn log_of(process: &Process) -> Result<String> {
-    let file = process.log().context("a test program has a log")?;
-    let bytes = fs::read(file).with_context(|| format!("could not read {}", file.display()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// How many tests passed, from the last lines of a test program; `None` where it did not come to
-/// its end.
-fn passed_tests(log: &str) -> Option<u64> {
-    let results = log.lines().rev();
-    let result = results
-        .filter_map(|line| line.split_once("test result: "))
-        .map(|(_, result)| result)
-        .next()?;
-    let passed = result.strip_prefix("ok. ")?.split(' ').next()?;
-    passed.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::project;
 
     #[test]
     fn the_files_with_go_programs_are_those_whose_tests_start_one() {
@@ -392,18 +282,5 @@ mod tests {
         assert_eq!(named, ["flashsale-engine, test selling", "x, bin xtask"]);
         assert_eq!(programs[0].executable, Path::new("/t/selling-1"));
         assert_eq!(programs[0].folder, Path::new("/tree/x"));
-    }
-
-    #[test]
-    fn a_program_that_breaks_off_has_not_passed() {
-        let end = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured";
-        assert_eq!(
-            passed_tests(&format!("test a ... ok\n\n{end}\n\n")),
-            Some(12)
-        );
-        let failed = "test result: FAILED. 11 passed; 1 failed; 0 ignored";
-        assert_eq!(passed_tests(failed), None);
-        assert_eq!(passed_tests("running 12 tests\ntest a ... ok\n"), None);
-        assert_eq!(passed_tests(""), None);
     }
 }

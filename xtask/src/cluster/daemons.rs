@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_told_from_a_later_one_by_its_start() {
+    fn a_process_differs_from_a_later_one_by_its_start() {
         let own = std::process::id();
         let start = stat(own).unwrap().start;
         let record = |start| Record {

@@ -87,7 +87,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Where kubectl says that it listens.
+/// The address that kubectl prints.
 fn forwarded(printed: &str) -> Option<String> {
     let listens = printed.split_once("Forwarding from ")?.1;
     let (address, _) = listens.split_once(" -> ")?;

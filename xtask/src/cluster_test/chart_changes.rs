@@ -56,7 +56,7 @@ pub fn is_uninstalled_under_load(fixture: &Fixture) -> Result<()> {
     Ok(())
 }
 
-/// Waits until an operator tells more sold than there was.
+/// Waits until an operator reports more sold items than before.
 fn is_led(fixture: &Fixture, shop: &ClusterShop<'_>) -> Result<()> {
     let sold = || shop.status().active_sale.map(|sale| sale.sold);
     let before = sold().context("expected a sale that is open, found none")?;

@@ -69,7 +69,7 @@ impl<'a> Fixture<'a> {
         Ok(())
     }
 
-    /// The Secrets with the URLs of the stores, made as the README says.
+    /// The Secrets with the URLs of the backends, made as in the README.
     pub fn make_secrets(&self) -> Result<()> {
         let kubectl = self.cluster.kubectl();
         for secret in SECRETS {

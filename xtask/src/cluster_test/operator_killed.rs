@@ -13,14 +13,14 @@ use crate::{
 
 const STARTS_IN: SignedDuration = SignedDuration::from_secs(45);
 const OPEN_SECONDS: u32 = 60;
-/// The same moment by two clocks, and a look every 50 ms.
+/// The same moment by two clocks, and a check every 50 ms.
 const LATE_AT_MOST: SignedDuration = SignedDuration::from_secs(1);
 const GONE_LIMIT: Duration = Duration::from_secs(40);
-/// Purchases are settled within a second or so; the operator looks every few seconds.
+/// Purchases are settled within a second or so; the operator observes every few seconds.
 const STATUS_LIMIT: Duration = Duration::from_secs(40);
 const SETTLE_LIMIT: Duration = Duration::from_secs(120);
 
-/// Kills both operators, and lets none come back.
+/// Kills both operators, and keeps both away.
 fn end_operators(fixture: &Fixture) -> Result<()> {
     let session = fixture.session;
     let kubectl = fixture.cluster.kubectl();

@@ -21,7 +21,7 @@ const SALE: u32 = 3;
 /// Before the warm-up nothing but the idle pods has to start.
 const IDLE_LIMIT: Duration = Duration::from_secs(50);
 const COOL_DOWN_LIMIT: Duration = Duration::from_secs(60);
-/// What somebody who looks later wants to have been told.
+/// The events that are left for a later reader.
 const EVENTS: [&str; 6] = [
     "Scheduled",
     "Seeded",
