@@ -1,4 +1,4 @@
-//! Checks the structure and the words of the repository; `tidy.toml` says what is checked.
+//! Checks the structure and the words of the repository; `tidy.toml` holds what is checked.
 //!
 //! Exit codes: 0 nothing found, 1 findings, 2 the check could not be made.
 

@@ -122,7 +122,7 @@ pub struct CommitRule {
     pub max_characters: usize,
 }
 
-/// A reason says something.
+/// A reason is not empty.
 pub fn not_empty<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     if text.trim().is_empty() {

@@ -15,7 +15,7 @@ use crate::redis::dispatch::{self, Call};
 use crate::redis::keyspace::Keyspace;
 use crate::redis::reply::{CommandError, Reply, bulk, flag};
 
-/// The scripts that the server has seen, in one Lua state.
+/// The scripts that were loaded or run, in one Lua state.
 #[derive(Debug)]
 pub(crate) struct Scripts {
     lua: Lua,
@@ -44,7 +44,7 @@ impl Scripts {
         self.run(keyspace, &sha, arguments)
     }
 
-    /// `EVALSHA`: runs a script that is known.
+    /// `EVALSHA`: runs a script that was loaded or run before.
     pub fn eval_sha(&mut self, keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
         let sha = String::from_utf8_lossy(arguments.next()?).to_ascii_lowercase();
         self.run(keyspace, &sha, arguments)
@@ -190,7 +190,7 @@ fn seventeen_digits(number: f64) -> String {
     format!("{}e{sign}{:02}", strip(digits), exponent.abs())
 }
 
-/// A reply as a script sees it: nil is `false`, a status is `{ok = …}`, an error is `{err = …}`.
+/// A reply as a script gets it: nil is `false`, a status is `{ok = …}`, an error is `{err = …}`.
 fn to_lua(lua: &Lua, reply: Reply) -> mlua::Result<LuaValue> {
     let field = |name: &str, text: &str| {
         let table = lua.create_table()?;

@@ -50,7 +50,7 @@ impl Trim {
     }
 }
 
-/// The id that `XADD` asks for.
+/// The id argument of `XADD`.
 enum NewId {
     /// `*`.
     Auto,

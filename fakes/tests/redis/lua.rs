@@ -76,7 +76,7 @@ async fn errors_in_scripts_are_as_on_the_server() {
 }
 
 #[tokio::test]
-async fn a_script_that_was_loaded_or_run_is_known() {
+async fn a_script_that_was_loaded_or_run_is_found() {
     let (fake, real) = (fake(), real().await);
     let sha = redis::Script::new("return {KEYS[1], ARGV[1]}")
         .get_hash()
@@ -106,7 +106,7 @@ async fn a_script_that_was_loaded_or_run_is_known() {
     }
 }
 
-/// A real server of one node does not see these: both keys are in its slots.
+/// A real server of one node does not refuse these: both keys are in its slots.
 #[tokio::test]
 async fn the_fake_refuses_keys_that_are_not_declared_or_not_in_one_slot() {
     let fake = fake();

@@ -5,7 +5,7 @@ use flashsale_engine::redis::commands::{Redis, eviction_fault, ping};
 
 use crate::support::{fake, real};
 
-/// A server answers on every master and says whether it evicts.
+/// Every master answers, with whether it evicts.
 async fn a_server_is_fit_until_it_evicts(redis: &impl Redis) {
     ping(redis).await.unwrap();
     assert_eq!(eviction_fault(redis).await.unwrap(), None);

@@ -1,7 +1,7 @@
 //! Requests to the API server.
 //!
-//! Guarantees: every request has a time limit, and its error is a value that says whether a retry
-//! can succeed.
+//! Guarantees: every request has a time limit, and its error is a value with whether a retry can
+//! succeed.
 
 use std::time::Duration;
 

@@ -40,7 +40,7 @@ pub struct RunSettings {
     )]
     pub api_image_pull_secrets: Vec<String>,
 
-    /// What an API pod requests and may use unless spec.api.resources says it, as JSON.
+    /// What an API pod requests and may use unless spec.api.resources sets it, as JSON.
     #[arg(
         long,
         env = "FLASHSALE_API_RESOURCES",

@@ -1,4 +1,4 @@
-//! What this process remembers of one FlashSale.
+//! The state that this process keeps of one FlashSale.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -26,7 +26,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// The status of the refused FlashSale, beside what `sales` says of its sales. `before` is the
+    /// The status of the refused FlashSale, beside its sales as in `sales`. `before` is the
     /// status that was last written.
     pub(super) fn status(
         &self,
@@ -66,7 +66,7 @@ pub(super) fn validate(
     }
 }
 
-/// The URLs of the backends; `None`: `errors` says why.
+/// The URLs of the backends; `None`: `errors` holds the reasons.
 pub(super) fn urls(
     flash_sale: &FlashSale,
     references: &ResolvedReferences,

@@ -56,7 +56,7 @@ pub struct ApiSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<IngressSpec>,
 
-    /// Whether Prometheus is told of the pods by a ServiceMonitor, where the cluster has that
+    /// Whether Prometheus finds the pods by a ServiceMonitor, where the cluster has that
     /// kind (of the Prometheus Operator). Default: true.
     #[serde(default = "default_service_monitor")]
     pub service_monitor: bool,
@@ -170,7 +170,7 @@ pub enum ServiceType {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct IngressSpec {
-    /// The host name it answers for. No default.
+    /// Its host name. No default.
     #[schemars(length(min = 1, max = 253))]
     pub host: String,
 

@@ -290,7 +290,7 @@ pub enum Attempts {
     Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq,
 )]
 pub enum DeletionPolicy {
-    /// They stay: who bought what is known for longer than the FlashSale is there.
+    /// They stay: orders can be read for longer than the FlashSale is there.
     #[default]
     Retain,
     /// They are deleted.

@@ -1,8 +1,8 @@
 //! The custom resource `FlashSale`, `flashsale.dev/v1alpha1`, as people write it, and its YAML.
 //!
-//! Guarantees: these types say what a manifest looks like and nothing about whether it makes
-//! sense: that is [`crate::planner::validate`]. What one object can say about itself is also a rule
-//! in the schema, so that the API server refuses it at once. The descriptions are what
+//! Guarantees: these types define the shape of a manifest; [`crate::planner::validate`] checks its
+//! values. A check that needs one object alone is also a rule in the schema, so that the API server
+//! refuses an invalid object at once. The descriptions are what
 //! `kubectl explain flashsale` prints: each names its unit and its default.
 
 mod api_pods;

@@ -1,10 +1,10 @@
-//! `status`: what the operator has seen and done.
+//! `status`: what the operator has observed and done.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator has seen and done. It is never read to decide whether something was sold.
+/// What the operator has observed and done. It is never read to decide whether something was sold.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct FlashSaleStatus {
@@ -12,7 +12,7 @@ pub struct FlashSaleStatus {
     #[serde(default)]
     pub phase: Phase,
 
-    /// The generation of the spec that this status speaks of.
+    /// The generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
@@ -47,10 +47,10 @@ pub struct FlashSaleStatus {
     Serialize, Deserialize, schemars::JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq,
 )]
 pub enum Phase {
-    /// Nothing is known yet.
+    /// Nothing is observed yet.
     #[default]
     Pending,
-    /// The spec cannot be carried out; the condition Ready says why.
+    /// The spec cannot be carried out; the condition Ready has the reason.
     Invalid,
     /// The next sale is further away than the warm-up.
     Scheduled,
@@ -104,7 +104,7 @@ pub struct ActiveSale {
     pub sold: i32,
     /// Both, as 37/10000.
     pub sold_of_total: String,
-    /// When everything was first seen to be sold.
+    /// When everything was first observed to be sold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sold_out_at: Option<Time>,
 }

@@ -35,7 +35,7 @@ fn selling() -> Value {
 }
 
 #[test]
-fn an_open_sale_keeps_its_stores() {
+fn an_open_sale_keeps_its_backends() {
     let before = flash_sale("redis", "postgres", selling());
     for (redis, postgres, field) in [
         ("elsewhere", "postgres", "spec.redis"),
@@ -56,7 +56,7 @@ fn an_open_sale_keeps_its_stores() {
 }
 
 #[test]
-fn stores_may_move_while_no_sale_is_open() {
+fn backends_may_change_while_no_sale_is_open() {
     for status in [Value::Null, json!({"phase": "Scheduled"})] {
         let before = flash_sale("redis", "postgres", status.clone());
         let after = flash_sale("other-redis", "other-postgres", status);
@@ -65,13 +65,13 @@ fn stores_may_move_while_no_sale_is_open() {
 }
 
 #[test]
-fn rules_on_changes_say_nothing_of_a_new_resource() {
+fn rules_on_changes_accept_every_new_resource() {
     // One that is restored from a backup may come with the status it had.
     validate_cel(&flash_sale("redis", "postgres", selling())).unwrap();
 }
 
 #[test]
-fn rows_stay_and_prometheus_is_told_unless_the_manifest_says_otherwise() {
+fn rows_stay_and_a_service_monitor_is_made_by_default() {
     let short = flash_sale("redis", "postgres", Value::Null);
     assert_eq!(short.spec.deletion_policy, DeletionPolicy::Retain);
     assert!(short.spec.api.service_monitor);

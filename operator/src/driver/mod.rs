@@ -1,9 +1,9 @@
 //! The driver: executes the plans of one FlashSale on its backends.
 //!
-//! Guarantees: the controller and the local mode share this code, so that a sale is carried through
-//! the same way in both. The driver works on a [`Connection`](crate::backends::Connection) that it
-//! is given, generic over the seams of Redis and Postgres; it does not connect, and nothing here
-//! depends on Kubernetes or on where a status is written. Every action may be executed twice, and after a crash in the middle of it.
+//! Guarantees: the controller and the local mode share this code, so that both execute a sale the
+//! same way. The caller passes a [`Connection`](crate::backends::Connection), generic over the
+//! seams of Redis and Postgres; nothing here connects, or depends on Kubernetes or on where a status
+//! is written. Every action may be executed twice, and after a crash in the middle of it.
 
 mod actions;
 mod deletion;

@@ -1,7 +1,7 @@
 //! The local mode: follows the FlashSale of one manifest file, without Kubernetes.
 //!
 //! Guarantees: an invalid manifest, or a status file that cannot be written, is refused before
-//! anything is changed; backends that are away are retried, and a line says so; a restart at any
+//! anything is changed; backends that are away are retried, and reported in a line; a restart at any
 //! moment changes nothing about the sales. Every change is a line on stdout, and the status is in a
 //! file.
 

@@ -124,13 +124,13 @@ impl NoNext {
         }
     }
 
-    /// Whether the sale that the resource asks for cannot be held any more.
+    /// Whether the one sale of the resource cannot be held any more.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Over { .. } | Self::Covered { .. })
     }
 }
 
-/// One sentence, which says how to go on.
+/// One sentence, with what to change where a change helps.
 impl fmt::Display for NoNext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = |time: &Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ");

@@ -3,7 +3,7 @@
 //! A cron schedule means what it means for a CronJob: a sale opens at every moment whose local
 //! wall clock time, to the minute, matches the expression. So where a clock change skips a time,
 //! nothing opens that day, and where it repeats a time, a sale opens at both moments; a schedule
-//! of every hour opens every hour of real time. Five fields are understood, the macros from
+//! of every hour opens every hour of real time. The parser reads five fields, the macros from
 //! @hourly to @yearly with @midnight, and beyond CronJob `L`, `W` and `#` for days (`FRI#L`: the
 //! last Friday). No seconds: the id of a sale holds its start to the minute.
 
@@ -122,7 +122,7 @@ impl CronSchedule {
     }
 }
 
-/// What CronJob understands and the parser does not, in words that both do: @midnight, and a step
+/// Rewrites what CronJob accepts and the parser does not to what both accept: @midnight, and a step
 /// from a number (`5/15`), which goes on to the end of its field.
 fn as_vixie(expression: &str) -> String {
     if expression.trim().eq_ignore_ascii_case("@midnight") {

@@ -20,9 +20,9 @@ use crate::crd::{Attempts, FlashSale, KeyRef};
 pub struct Settings {
     /// Namespace and name.
     pub name: FlashSaleName,
-    /// When the resource was created, if known: earlier starts do not count.
+    /// When the resource was created, if it is in a cluster: earlier starts do not count.
     pub created_at: Option<Timestamp>,
-    /// The generation of the spec, if known.
+    /// The generation of the spec, if it is in a cluster.
     pub generation: Option<i64>,
     /// When sales open.
     pub schedule: Schedule,
@@ -69,7 +69,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Valid;
 
-/// Checks everything that the resource alone says, and returns all errors.
+/// Checks everything that the resource alone holds, and returns all errors.
 pub fn validate(flash_sale: &FlashSale) -> Result<Settings, Vec<FieldError>> {
     let mut check = Check::default();
     let settings = settings(flash_sale, &mut check);

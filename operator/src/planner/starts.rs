@@ -113,7 +113,7 @@ impl Starts<'_> {
     }
 
     /// The sale whose start was missed and that does not open late any more. A start counts as
-    /// missed only if the resource is known to have existed then, and not to have been suspended.
+    /// missed only if the resource existed then, and was not suspended.
     pub(super) fn missed(&self) -> Option<Upcoming> {
         let active_since = self
             .settings

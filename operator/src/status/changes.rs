@@ -79,7 +79,7 @@ fn readiness(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Option<Change
         return None;
     }
     match is.status.as_str() {
-        // `Finished` says that no sale is to come.
+        // `Finished` reports that no sale is to come.
         "False" if !is_finished_by_failure(after) => {
             Some(Change::warning("NotReady", is.message.clone()))
         }
@@ -162,7 +162,7 @@ fn finished(before: &FlashSaleStatus, after: &FlashSaleStatus) -> Option<Change>
     })
 }
 
-/// Whether no sale is to come, and the sale that the resource asks for was not held.
+/// Whether no sale is to come, and the one sale of the resource was not held.
 fn is_finished_by_failure(status: &FlashSaleStatus) -> bool {
     let reason = |type_| condition(status, type_).map(|condition| &condition.reason);
     status.phase == Phase::Finished && reason("Ready") == reason("Seeded")

@@ -33,8 +33,8 @@ pub(super) fn find<'c>(conditions: &'c [Condition], type_: &str) -> Option<&'c C
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
-/// When a suspension ended, according to these conditions: now, if they still say that the FlashSale
-/// is suspended.
+/// When a suspension ended, according to these conditions: now, if the FlashSale is still
+/// suspended in them.
 pub fn resumed_at(before: &[Condition], now: Timestamp) -> Option<Timestamp> {
     let suspended = find(before, "Suspended")?;
     match suspended.status.as_str() {

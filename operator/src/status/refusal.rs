@@ -16,7 +16,7 @@ pub enum Refusal {
     Reference,
 }
 
-/// The status of a refused resource: why, beside what `sales` says of its sales. `before` is the
+/// The status of a refused resource: the reason, beside its sales as in `sales`. `before` is the
 /// status that was last written.
 pub fn refused(
     why: Refusal,

@@ -168,7 +168,7 @@ fn the_status_tells_the_life_of_a_sale() {
 }
 
 #[test]
-fn a_store_that_is_away_is_told_once_and_its_return_too() {
+fn a_backend_that_is_away_is_reported_once_and_its_return_too() {
     let well = status_of(
         vec![open_sale(3)],
         None,
@@ -299,7 +299,7 @@ fn once(start: &str, more: &str) -> Settings {
 }
 
 #[test]
-fn a_start_that_is_over_says_so_and_how_to_go_on() {
+fn a_start_that_is_over_is_reported_with_what_to_change() {
     let nothing = FlashSaleStatus::default();
     let finished = |settings: &Settings, sales, now: &str| {
         let status = status_with(settings, sales, well_but(None), &nothing, at(now));

@@ -28,7 +28,7 @@ pub fn ask_redis(url: &str, command: &str) -> String {
     answer
 }
 
-/// What Postgres knows of the sales of a FlashSale.
+/// The sales of a FlashSale in Postgres.
 pub async fn records(redis: &str, postgres: &str, name: &FlashSaleName) -> Vec<SaleRecord> {
     let urls = BackendUrls {
         redis: RedisUrl::parse("", redis).unwrap(),

@@ -28,7 +28,7 @@ async fn a_flash_sale_that_is_deleted_in_the_middle_of_a_sale_stops_selling_then
 
     // By default what was sold stays on record.
     let [record] = &world.records("deal").await[..] else {
-        panic!("it is not known any more")
+        panic!("it is not in Postgres any more")
     };
     let moments = [record.closed_at, record.settled_at, record.retired_at];
     assert!(moments.iter().all(Option::is_some), "{record:?}");
@@ -56,7 +56,7 @@ async fn with_the_policy_to_delete_its_rows_go_too_and_those_of_others_stay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_secret_it_goes_and_says_what_stays() {
+async fn without_its_secret_it_is_deleted_with_an_event_about_its_rows() {
     let world = World::new("hopeless").await;
     let mut operator = world.operator("one");
     let more = json!({"schedule": "30 3 1 1 *"});
@@ -66,7 +66,7 @@ async fn without_its_secret_it_goes_and_says_what_stays() {
             status.phase == Phase::Scheduled
         })
         .await;
-    // The next one has never seen the Secret.
+    // The next one has never read the Secret.
     operator.kill();
     let _next = world.operator("two");
     let params = DeleteParams::default();

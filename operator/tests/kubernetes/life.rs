@@ -90,7 +90,7 @@ async fn check_sale_and_end(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
+async fn a_sale_is_seeded_scaled_for_opened_closed_and_kept_in_the_history() {
     let world = World::new("life").await;
     let _operator = world.operator("one");
     world
@@ -121,7 +121,7 @@ async fn a_sale_is_prepared_scaled_for_opened_closed_and_remembered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_that_opens_with_too_few_pods_is_told() {
+async fn a_sale_that_opens_with_too_few_pods_has_an_event() {
     let world = World::new("few-pods").await;
     let _operator = world.operator("one");
     let more = json!({"startAt": soon(2), "duration": "1h"});

@@ -209,7 +209,7 @@ async fn what_belongs_to_somebody_else_is_not_taken_over() {
         })
         .await;
     world
-        .await_status("it says so", "deal", |status| {
+        .await_status("it is reported", "deal", |status| {
             super::support::condition(status, "ApiAvailable")
                 .is_some_and(|found| found.reason != "NotApplied")
         })

@@ -48,7 +48,7 @@ async fn what_a_wrong_secret_holds_is_shown_nowhere() {
             condition(status, "Ready").is_some_and(|ready| ready.reason == "WrongReference")
         })
         .await;
-    // Of the right shape, but nobody is there, or he does not know the password.
+    // Of the right shape, but nothing listens there, or the password is wrong.
     world
         .put_secret(&world.redis, "postgres://u:hunter2@127.0.0.1:1/x")
         .await;

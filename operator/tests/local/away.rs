@@ -9,7 +9,7 @@ use crate::backends::start_postgres;
 use crate::support::{World, in_seconds};
 
 #[test]
-fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {
+fn postgres_is_waited_for_and_a_restart_without_it_keeps_an_open_sale() {
     let mut postgres = start_postgres();
     let world = World::with("postgres", &postgres);
     postgres.stop();
@@ -51,7 +51,7 @@ fn postgres_is_waited_for_and_a_restart_without_it_forgets_no_open_sale() {
 }
 
 #[test]
-fn redis_is_waited_for_while_postgres_is_looked_at_and_rebuilt_in_the_middle_of_a_sale() {
+fn redis_is_waited_for_while_postgres_is_observed_and_restored_in_the_middle_of_a_sale() {
     let mut redis = RedisCluster::single().unwrap();
     let world = World::on("redis", &redis);
     redis.kill(0);

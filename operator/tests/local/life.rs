@@ -44,7 +44,7 @@ fn check_log(log: &str, id: &str) {
 }
 
 #[test]
-fn a_sale_is_prepared_opened_closed_settled_and_retired() {
+fn a_sale_is_seeded_opened_closed_settled_and_retired() {
     let world = World::new("life");
     let start = in_seconds(6);
     let manifest = world.manifest(

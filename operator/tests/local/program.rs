@@ -55,7 +55,7 @@ fn a_status_file_that_cannot_be_written_is_refused_at_the_start() {
 }
 
 #[test]
-fn migrate_brings_a_database_up_to_date_and_says_what_it_needs() {
+fn migrate_brings_a_database_up_to_date_and_names_what_is_missing() {
     let world = World::new("migrate");
     for _ in 0..2 {
         let (code, _, message) = run(&["migrate", "--postgres-url", &world.postgres]);

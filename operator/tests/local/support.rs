@@ -163,7 +163,7 @@ stringData: {{redis: \"{redis}\", postgres: \"{postgres}\"}}
         });
     }
 
-    /// What Postgres knows of the sales.
+    /// The sales in Postgres.
     pub fn records(&self) -> Vec<SaleRecord> {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(backends::records(

@@ -117,7 +117,7 @@ fn a_resource_that_is_wrong_alone_is_invalid_whatever_it_refers_to() {
 }
 
 #[test]
-fn a_catalogue_with_a_wrong_line_or_too_few_items_is_told() {
+fn a_catalogue_with_a_wrong_line_or_too_few_items_is_refused() {
     let wrong_line = references(REDIS, POSTGRES, Some("id,name,image_url\na,An item\n"));
     let (why, errors) = refusal(&flash_sale(LISTED), &wrong_line);
     assert_eq!(why, Refusal::Reference);

@@ -161,7 +161,7 @@ fn an_action_that_became_due_during_a_step_runs_at_once_and_a_tried_one_does_not
 }
 
 #[test]
-fn a_sale_that_redis_still_calls_open_is_closed_when_it_says_so() {
+fn a_sale_that_is_still_open_by_the_clock_of_redis_is_closed_later() {
     let mut driver = driver("", FlashSaleStatus::default());
     driver.set_observed(vec![seeded("08:00:00")], at("08:30:00"));
     let now = at("08:30:00");

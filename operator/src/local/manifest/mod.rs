@@ -99,7 +99,7 @@ impl Reading<'_> {
             Ok(flash_sale) => flash_sale,
             Err(_) if !self.documents.errors.is_empty() => return None,
             Err(error) => {
-                // No input is known that passes the schema and fails here.
+                // No input has been found that passes the schema and fails here.
                 self.fail("spec", error, "a FlashSale of flashsale.dev/v1alpha1");
                 return None;
             }

@@ -270,7 +270,7 @@ fn what_is_no_schedule_is_refused_with_a_reason() {
         let error = CronSchedule::parse(expression, TimeZone::UTC).expect_err(expression);
         assert!(
             error.contains(reason),
-            "`{expression}`: `{error}` does not say `{reason}`"
+            "`{expression}`: `{error}` does not contain `{reason}`"
         );
     }
 }

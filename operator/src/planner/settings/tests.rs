@@ -144,7 +144,7 @@ fn an_invalid_value_is_refused_with_its_field() {
 }
 
 #[test]
-fn zones_are_known_also_where_the_machine_has_no_database_of_them() {
+fn zones_are_found_also_where_the_machine_has_no_database_of_them() {
     let bundled = jiff::tz::TimeZoneDatabase::bundled();
     for zone in ["Etc/UTC", "Europe/Berlin", "Australia/Lord_Howe"] {
         assert!(bundled.get(zone).is_ok(), "{zone}");
@@ -219,7 +219,7 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
-fn the_total_is_checked_once_the_catalogue_is_known() {
+fn the_total_is_checked_once_the_catalogue_is_resolved() {
     let config_map = json!({"generate": null, "configMapRef": {"name": "c", "key": "k"}});
     let settings = validate(&flash_sale(
         json!({"catalog": config_map, "limits": {"total": 50}}),

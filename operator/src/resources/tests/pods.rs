@@ -145,7 +145,7 @@ fn a_pod_may_do_nothing_but_serve() {
 }
 
 #[test]
-fn only_readiness_asks_for_the_stores() {
+fn only_readiness_depends_on_the_backends() {
     let template = template(json!({}));
     let container = container(&template);
     let path = |probe: &str| container[probe]["httpGet"]["path"].clone();

@@ -1,6 +1,6 @@
 //! What is made, whole, as files to read. After an intended change
 //! `FLASHSALE_UPDATE_SNAPSHOTS=1 cargo test -p flashsale-operator snapshots` writes them again;
-//! their difference in git shows what a user's cluster will see.
+//! their difference in git shows what changes in a user's cluster.
 
 use std::path::PathBuf;
 

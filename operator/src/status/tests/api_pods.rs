@@ -43,7 +43,7 @@ fn pods_are_counted_and_the_time_of_the_condition_moves_only_when_it_turns() {
 }
 
 #[test]
-fn a_sale_that_opens_with_too_few_pods_is_told_once() {
+fn a_sale_that_opens_with_too_few_pods_is_reported_once() {
     let before = status_of(
         vec![open_sale(0)],
         None,
@@ -69,7 +69,7 @@ fn a_sale_that_opens_with_too_few_pods_is_told_once() {
 }
 
 #[test]
-fn what_keeps_the_pods_from_being_made_is_in_the_condition_and_told_once() {
+fn what_keeps_the_pods_from_being_made_is_in_the_condition_and_reported_once() {
     let none = FlashSaleStatus::default();
     let fault = ApiPods {
         error: Some("Service shop-api: quota".to_owned()),

@@ -41,7 +41,7 @@ fn before_the_first_observation_the_status_of_the_sales_stays() {
 }
 
 #[test]
-fn when_a_suspension_ended_is_remembered_as_long_as_it_matters() {
+fn the_end_of_a_suspension_is_kept_as_long_as_it_matters() {
     let mut suspended = settings();
     suspended.suspend = true;
     let of = |settings: &Settings, before: &FlashSaleStatus, now: &str| {
@@ -102,7 +102,7 @@ fn a_status_of_another_flash_sale_is_not_taken_over() {
 }
 
 #[test]
-fn an_invalid_resource_keeps_what_was_and_says_every_fault() {
+fn an_invalid_resource_keeps_its_sales_and_lists_every_fault() {
     let well = status_of(
         vec![open_sale(3)],
         None,

@@ -60,7 +60,7 @@ impl World {
 
     /// On this API server and the shared backends.
     pub async fn on(namespace: &'static str, kubernetes: &KubeApi) -> Self {
-        // Whoever is second in this process is refused, which is fine.
+        // A second call in this process fails, and the first provider stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let shared = tokio::task::spawn_blocking(shared).await.unwrap();
         let kubeconfig = kubernetes.kubeconfig();
@@ -289,7 +289,7 @@ impl World {
         text
     }
 
-    /// What Postgres knows of the sales of a FlashSale.
+    /// The sales of a FlashSale in Postgres.
     pub async fn records(&self, name: &str) -> Vec<SaleRecord> {
         let name = FlashSaleName::new(self.namespace, name).unwrap();
         backends::records(&self.redis, &self.postgres, &name).await

@@ -56,7 +56,7 @@ impl Operator {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// What the kernel says of the process, in a file of its folder in /proc.
+    /// A file of the folder of the process in /proc.
     pub fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
@@ -88,7 +88,7 @@ impl Operator {
         .unwrap()
     }
 
-    /// Whether it leads, as its metrics say.
+    /// Whether it leads, by its metrics.
     pub async fn leads(&self) -> bool {
         let metrics = self.ask("/metrics").await;
         metrics.contains("\nflashsale_operator_leading 1")

@@ -25,7 +25,7 @@ pub fn shared() -> &'static Shared {
     })
 }
 
-/// An API server that knows FlashSales.
+/// An API server with the kind FlashSale.
 pub fn start_kubernetes() -> KubeApi {
     let kubernetes = KubeApi::start().unwrap();
     let definition = concat!(

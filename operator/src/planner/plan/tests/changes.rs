@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn suspending_lets_a_started_sale_go_on_and_withdraws_one_that_has_not_started() {
+fn suspending_keeps_a_started_sale_and_withdraws_one_that_has_not_started() {
     let settings = settings("schedule: '0 * * * *'\nduration: 1h\nsuspend: true");
     let mut world = observed(vec![
         seeded(&settings, "2026-11-23T08:00:00Z"),

@@ -132,7 +132,7 @@ fn a_seeding_that_was_cut_short_is_taken_up_again_where_it_was_left_or_noted_as_
 }
 
 #[test]
-fn a_new_process_looks_after_what_it_finds_without_being_told() {
+fn a_new_process_maintains_the_sales_that_it_finds() {
     let settings = settings("schedule: '0 * * * *'\nduration: 1h");
     let found = |start| seeded(&settings, start);
 
@@ -240,7 +240,7 @@ fn what_was_given_up_half_seeded_is_deleted_from_redis_and_never_brought_back() 
 }
 
 #[test]
-fn a_single_start_that_is_over_says_since_when_and_why() {
+fn a_single_start_that_is_over_has_a_time_and_a_reason() {
     let next =
         |lines: &str, now: &str, world: &Observed| plan(&settings(lines), at(now), world).next;
     let start = "startAt: 2026-11-23T08:00:00Z\nduration: 30m";

@@ -221,7 +221,7 @@ fn the_history_keeps_the_newest_sales_within_its_limits() {
             .map(|hour| settled(&settings, &start(hour)))
             .collect(),
     );
-    // The sale of 06:00 was missed; a status of yesterday tells of another.
+    // The sale of 06:00 was missed; a status of yesterday holds another.
     world.failed = plan(&settings, at("2026-11-23T06:30:00Z"), &world).history;
     world
         .failed
