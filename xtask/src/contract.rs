@@ -21,6 +21,7 @@ use crate::{
 };
 
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(1);
+const API_PROCESSES: usize = 2;
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const CHECKS: &str = "not_a_server_error,status_code_conformance,\
                       content_type_conformance,response_schema_conformance";
@@ -33,6 +34,7 @@ pub fn run(session: &Session) -> Result<()> {
     let folder = project::output_folder("contract")?;
     let settings = Settings {
         sale: Sale::of(None, OPENS_IN)?,
+        api_processes: API_PROCESSES,
         worker_threads: None,
         logs: &folder,
     };

@@ -24,6 +24,8 @@ use crate::{
 
 /// From the start of the programs; they need about two seconds to be ready.
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(10);
+/// One of them can be killed while the sale goes on.
+const API_PROCESSES: usize = 2;
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const POLL_PAUSE: Duration = Duration::from_millis(200);
 /// How long the files of a demo that was killed may take to be removed.
@@ -40,6 +42,7 @@ pub fn run(session: &Session, manifest: Option<&Path>) -> Result<()> {
     project::build_product(session)?;
     let settings = Settings {
         sale,
+        api_processes: API_PROCESSES,
         worker_threads: None,
         logs: &folder,
     };

@@ -17,6 +17,7 @@ use crate::{
     status::Status,
 };
 
+const API_PROCESSES: usize = 2;
 const OPENS_IN: SignedDuration = SignedDuration::from_secs(5);
 /// How long the sample is open: its 10,000 items are sold in some seconds, and what comes
 /// after the close is to be seen too.
@@ -73,6 +74,7 @@ fn sell_out(session: &Session, sale: Sale) -> Result<()> {
     let report = folder.join(REPORT);
     let settings = Settings {
         sale,
+        api_processes: API_PROCESSES,
         worker_threads: None,
         logs: &logs,
     };

@@ -1,5 +1,5 @@
 //! Everything that makes a sale, on this machine: Postgres, a six-node Redis
-//! Cluster, the operator in `local` mode, and two API processes.
+//! Cluster, the operator in `local` mode, and API processes.
 
 use std::{
     env, fmt, fs,
@@ -23,7 +23,6 @@ use crate::{
     status::Status,
 };
 
-const API_PROCESSES: usize = 2;
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the operator runs.
@@ -67,6 +66,8 @@ impl Sale {
 pub struct Settings<'a> {
     /// What the operator runs.
     pub sale: Sale,
+    /// How many API processes are started.
+    pub api_processes: usize,
     /// Worker threads of each API process; `None`: its own default.
     pub worker_threads: Option<usize>,
     /// The folder that the logs go to.
@@ -114,10 +115,10 @@ impl Stack {
         session.say("Starting Postgres and a six-node Redis Cluster");
         let postgres = session.begin_work(move || Ok(Postgres::start_with(postgres)?));
         let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
-        let postgres = session.finish_work(postgres)?;
-        let redis = session.finish_work(redis)?;
+        let (postgres, redis) = (session.finish_work(postgres)?, session.finish_work(redis)?);
 
-        session.say("Starting the operator and two API processes");
+        let count = settings.api_processes;
+        session.say(format!("Starting the operator and {count} API processes"));
         // Of its own, so that several stacks of one session share no file.
         let guard = Guard::new()?;
         let here = guard.folder().to_owned();
@@ -160,7 +161,7 @@ impl Stack {
         let arguments: Vec<String> = shared
             .chain(threads.map(|threads| format!("--worker-threads={threads}")))
             .collect();
-        stack.start_api(session, &programs.api, &arguments, logs)?;
+        stack.start_api(session, count, (&programs.api, &arguments), logs)?;
         Ok(stack)
     }
 
@@ -168,12 +169,12 @@ impl Stack {
     fn start_api(
         &mut self,
         session: &Session,
-        program: &Path,
-        arguments: &[String],
+        count: usize,
+        (program, arguments): (&Path, &[String]),
         logs: &Path,
     ) -> Result<()> {
         let folder = self.guard.folder();
-        let listening: Vec<PathBuf> = (1..=API_PROCESSES)
+        let listening: Vec<PathBuf> = (1..=count)
             .map(|number| folder.join(format!("api-{number}.json")))
             .collect();
         for (index, file) in listening.iter().enumerate() {

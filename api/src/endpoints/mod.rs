@@ -7,14 +7,14 @@ mod active_sale;
 mod cart;
 mod checkout;
 mod health;
-mod internal_port;
 mod items;
 mod outcome;
 mod parameters;
+mod probes_and_metrics;
 mod purchase;
 mod sale;
 
-pub use internal_port::internal_routes;
+pub use probes_and_metrics::internal_routes;
 
 use std::sync::Arc;
 

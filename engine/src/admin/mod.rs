@@ -16,10 +16,11 @@ use crate::observability::Ambient;
 use crate::postgres::operations::Postgres;
 use crate::postgres::pool::PostgresPool;
 use crate::recovery::restore::Restorer;
-use crate::recovery::settle::{GRACE, Settler};
+use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, Settler};
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
-use crate::redis::commands::{Redis, eviction_fault};
+use crate::redis::commands::Redis;
+use crate::redis::eviction_policy::eviction_fault;
 use crate::redis::sale_state;
 
 pub use close::{Closed, Settlement};
@@ -131,7 +132,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     }
 
     /// Why Redis is not fit for a sale, where it is not: a sentence that says what to do.
-    pub async fn fault(&self) -> Result<Option<String>, AdminError> {
+    pub async fn eviction_fault(&self) -> Result<Option<String>, AdminError> {
         Ok(eviction_fault(&self.redis).await?)
     }
 
@@ -160,8 +161,14 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
 
     /// Settles what dead processes left. Returns how many entries it took.
     async fn settle_left_over(&self, record: &SaleRecord) -> Result<usize, BackendError> {
-        let claims = self.settler.settle_claims(&record.sale, GRACE).await?;
-        let attempts = self.settler.settle_attempts(&record.sale, GRACE).await?;
+        let claims = self
+            .settler
+            .settle_claims(&record.sale, CLAIM_GRACE)
+            .await?;
+        let attempts = self
+            .settler
+            .settle_attempts(&record.sale, ATTEMPT_GRACE)
+            .await?;
         Ok(claims + attempts)
     }
 }

@@ -5,7 +5,7 @@ use crate::admin::{Admin, AdminError};
 use crate::domain::lifecycle::Milestone;
 use crate::domain::sale::{DEFAULT_PARTITIONS, FlashSaleName, SaleId};
 use crate::postgres::operations::Postgres;
-use crate::recovery::settle::GRACE;
+use crate::recovery::settle_abandoned::ATTEMPT_GRACE;
 use crate::redis::commands::Redis;
 use crate::redis::sale_state;
 
@@ -41,7 +41,9 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         &self,
         flash_sale: &FlashSaleName,
     ) -> Result<(), AdminError> {
-        self.settler.settle_refusals(flash_sale, GRACE).await?;
+        self.settler
+            .settle_refusals(flash_sale, ATTEMPT_GRACE)
+            .await?;
         Ok(sale_state::delete_refusals(&self.redis, flash_sale).await?)
     }
 

@@ -126,7 +126,7 @@ async fn insert_in_transaction(
     }
     let items: Vec<i32> = outcome.kinds().map(|(idx, _)| as_i32(idx)).collect();
     let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
-    sqlx::query(include_str!("sql/insert_order.sql"))
+    sqlx::query(include_str!("sql/insert_order_of_one_claim.sql"))
         .bind(claim.code.to_string())
         .bind(claim.sale().as_str())
         .bind(&outcome.user)

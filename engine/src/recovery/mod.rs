@@ -7,4 +7,4 @@
 pub(crate) mod audit;
 pub(crate) mod correct;
 pub(crate) mod restore;
-pub(crate) mod settle;
+pub(crate) mod settle_abandoned;

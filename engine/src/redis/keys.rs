@@ -78,7 +78,7 @@ impl PartitionKeys {
         }
     }
 
-    /// All of them, in the order in which `add.lua` declares them.
+    /// All of them, in the order in which `add_to_cart.lua` declares them.
     pub fn all(&self) -> [&str; 4] {
         [&self.meta, &self.carts, &self.codes, &self.attempts]
     }

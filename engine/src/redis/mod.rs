@@ -9,6 +9,7 @@ pub(crate) mod carts;
 pub(crate) mod cluster;
 pub(crate) mod codec;
 pub mod commands;
+pub mod eviction_policy;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sale_state;

@@ -3,7 +3,7 @@
 //! Guarantees: every attempt is in a Redis stream before it is answered, and stays in this process
 //! until Postgres has it, exactly once (invariant 7). The process settles its own attempts and then
 //! deletes their entries; entries that outlive their process are settled by another one
-//! ([`crate::recovery::settle`]).
+//! ([`crate::recovery::settle_abandoned`]).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -18,7 +18,7 @@ use crate::redis::carts;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::PartitionKeys;
-use crate::redis::scripts::add::{Add, add};
+use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
 use crate::redis::scripts::freeze::freeze;
 use crate::selling::attempt_log::{Answered, AttemptLog};
 use crate::selling::context::Context;
@@ -162,7 +162,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
             new_suffix: *suffix,
             idx: request.idx,
         });
-        let (entry, answers) = add(&self.context.redis, &self.keys, &text, adds).await?;
+        let (entry, answers) = add_to_cart(&self.context.redis, &self.keys, &text, adds).await?;
         if !is_dropped {
             self.keep(entry, requests, &answers);
         }

@@ -8,7 +8,7 @@ use crate::domain::clock::Clock;
 use crate::domain::random::Random;
 use crate::observability::metrics::Metrics;
 use crate::recovery::restore::Restorer;
-use crate::recovery::settle::Settler;
+use crate::recovery::settle_abandoned::Settler;
 use crate::redis::codec::Format;
 
 /// Backends, time, randomness and what else is passed in.

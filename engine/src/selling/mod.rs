@@ -11,6 +11,7 @@ mod cart_lanes;
 pub(crate) mod checkout;
 mod claim_lane;
 mod context;
+mod eviction_check;
 mod group_commit;
 mod lane;
 pub(crate) mod purchase;

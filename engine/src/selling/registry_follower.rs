@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::Timer;
@@ -20,16 +19,13 @@ use crate::redis::registry;
 use crate::selling::attempt_log::AttemptLog;
 use crate::selling::context::Context;
 use crate::selling::served_sale::{ServedSale, restore};
-use crate::selling::served_sales::ServedSales;
+use crate::selling::served_sales::{ServedSales, is_long_over};
 
 /// How often the registry is read.
 const READ_EVERY: Duration = Duration::from_millis(500);
 
 /// How often Postgres is read for sales that the registry lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(5);
-
-/// How long after its end a sale stays in memory, for requests about what was bought.
-const KEEP_AFTER_END: SignedDuration = SignedDuration::from_mins(10);
 
 /// Sales of a FlashSale that are read from Postgres.
 const RECENT_SALES: u32 = 10;
@@ -92,7 +88,9 @@ impl<R: Redis, P: Postgres> RegistryFollower<R, P> {
             desired.extend(unlisted.cloned());
         }
         self.load(desired).await;
-        self.drop_gone(&registered, unfinished.as_deref());
+        let now = self.context.clock.now();
+        self.sales
+            .drop_gone(now, &registered, unfinished.as_deref());
         if unfinished.is_some() || !registered.is_empty() {
             self.sales.set_complete();
         }
@@ -112,9 +110,10 @@ impl<R: Redis, P: Postgres> RegistryFollower<R, P> {
     }
 
     async fn load(&self, desired: Vec<Sale>) {
+        let now = self.context.clock.now();
         let mut missing = Vec::new();
         for sale in desired {
-            if self.sales.get(&sale.id).is_some() || self.is_long_over(&sale) {
+            if self.sales.get(&sale.id).is_some() || is_long_over(&sale, now) {
                 continue;
             }
             let id = sale.id.clone();
@@ -133,46 +132,6 @@ impl<R: Redis, P: Postgres> RegistryFollower<R, P> {
         }
         self.sales.set_missing(missing);
     }
-
-    fn is_long_over(&self, sale: &Sale) -> bool {
-        let over = sale.window.ends_at.saturating_add(KEEP_AFTER_END);
-        over.is_ok_and(|over| over < self.context.clock.now())
-    }
-
-    /// Stops serving sales that are long over, that were retired, or that were withdrawn before
-    /// they began. Requests about them are answered from Postgres.
-    fn drop_gone(&self, registered: &HashSet<SaleId>, unfinished: Option<&[Sale]>) {
-        let now = self.context.clock.now();
-        let is_gone = |served: &Arc<ServedSale<R>>| {
-            self.is_long_over(&served.sale) || is_deleted(&served.sale, now, registered, unfinished)
-        };
-        let served = self.sales.all();
-        let (gone, kept): (Vec<_>, Vec<_>) = served.iter().cloned().partition(is_gone);
-        if gone.is_empty() {
-            return;
-        }
-        for served in gone {
-            tracing::info!(sale = %served.sale.id, "sale no longer served from memory");
-            served.stop.cancel();
-        }
-        self.sales.replace(kept);
-    }
-}
-
-/// Whether a sale was retired, or was withdrawn before it began.
-fn is_deleted(
-    sale: &Sale,
-    now: Timestamp,
-    registered: &HashSet<SaleId>,
-    unfinished: Option<&[Sale]>,
-) -> bool {
-    if registered.contains(&sale.id) {
-        return false;
-    }
-    let is_retired = sale.window.ends_at <= now;
-    let is_withdrawn = now < sale.window.starts_at
-        && unfinished.is_some_and(|sales| sales.iter().all(|other| other.id != sale.id));
-    is_retired || is_withdrawn
 }
 
 /// Logs that the active sale has changed.

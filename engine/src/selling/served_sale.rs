@@ -10,7 +10,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
 use crate::domain::sale::{Sale, SaleId};
 use crate::postgres::operations::{PAGE, Postgres};
-use crate::recovery::settle::{ENTRIES, GRACE, Settler};
+use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, ENTRIES, Settler};
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 use crate::selling::attempt_log::AttemptLog;
@@ -138,8 +138,8 @@ impl<R: Redis> ServedSale<R> {
     async fn settle_once<P: Postgres>(&self, settler: &Settler<R, P>) -> Result<(), BackendError> {
         // A step that returns less than a full page has taken all there was; what has come since
         // waits for the next turn. Without that, a settler would chase every single event.
-        while settler.settle_claims(&self.sale, GRACE).await? >= ENTRIES {}
-        while settler.settle_attempts(&self.sale, GRACE).await? > 0 {}
+        while settler.settle_claims(&self.sale, CLAIM_GRACE).await? >= ENTRIES {}
+        while settler.settle_attempts(&self.sale, ATTEMPT_GRACE).await? > 0 {}
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
-//! The sales that this process serves, and those that it should serve and could not load yet.
+//! The sales that this process serves, how long it keeps them in memory, and those that it should
+//! serve and could not load yet.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +14,9 @@ use crate::selling::served_sale::ServedSale;
 
 /// How long before its start a sale has to be loaded for the process to be ready.
 const READY_BEFORE_START: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long after its end a sale stays in memory, for requests about what was bought.
+const KEEP_AFTER_END: SignedDuration = SignedDuration::from_mins(10);
 
 /// The sales of one process.
 #[derive(Debug)]
@@ -136,4 +141,49 @@ impl<R> ServedSales<R> {
         let id = &behind.sale.id;
         Some(format!("the view of {id} has not caught up yet"))
     }
+
+    /// Stops serving sales that are long over, that were retired, or that were withdrawn before
+    /// they began. Requests about them are answered from Postgres.
+    pub(crate) fn drop_gone(
+        &self,
+        now: Timestamp,
+        registered: &HashSet<SaleId>,
+        unfinished: Option<&[Sale]>,
+    ) {
+        let is_gone = |served: &Arc<ServedSale<R>>| {
+            is_long_over(&served.sale, now) || is_deleted(&served.sale, now, registered, unfinished)
+        };
+        let served = self.all();
+        let (gone, kept): (Vec<_>, Vec<_>) = served.iter().cloned().partition(is_gone);
+        if gone.is_empty() {
+            return;
+        }
+        for served in gone {
+            tracing::info!(sale = %served.sale.id, "sale no longer served from memory");
+            served.stop.cancel();
+        }
+        self.replace(kept);
+    }
+}
+
+/// Whether a sale ended so long ago that no process keeps it in memory.
+pub(crate) fn is_long_over(sale: &Sale, now: Timestamp) -> bool {
+    let over = sale.window.ends_at.saturating_add(KEEP_AFTER_END);
+    over.is_ok_and(|over| over < now)
+}
+
+/// Whether a sale was retired, or was withdrawn before it began.
+fn is_deleted(
+    sale: &Sale,
+    now: Timestamp,
+    registered: &HashSet<SaleId>,
+    unfinished: Option<&[Sale]>,
+) -> bool {
+    if registered.contains(&sale.id) {
+        return false;
+    }
+    let is_retired = sale.window.ends_at <= now;
+    let is_withdrawn = now < sale.window.starts_at
+        && unfinished.is_some_and(|sales| sales.iter().all(|other| other.id != sale.id));
+    is_retired || is_withdrawn
 }

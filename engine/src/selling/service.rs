@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,21 +14,19 @@ use crate::observability::Ambient;
 use crate::observability::metrics::Metrics;
 use crate::postgres::operations::Postgres;
 use crate::postgres::pool::PostgresPool;
-use crate::recovery::settle::GRACE;
+use crate::recovery::settle_abandoned::ATTEMPT_GRACE;
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
 use crate::redis::commands::{self, Redis};
 use crate::redis::scripts;
 use crate::selling::attempt_log::AttemptLog;
 use crate::selling::context::Context;
+use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
 use crate::selling::refusal_lane::RefusalLane;
 use crate::selling::registry_follower::RegistryFollower;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::served_sales::ServedSales;
-
-/// How often the eviction policy of Redis is read.
-const CHECK_EVICTION_EVERY: Duration = Duration::from_secs(10);
 
 /// What a process needs to serve a FlashSale.
 #[derive(Debug, Clone)]
@@ -97,7 +94,7 @@ pub struct SellingService<R, P> {
     pub(crate) log: Arc<AttemptLog>,
     pub(crate) commits: GroupCommit,
     pub(crate) refusals: RefusalLane,
-    fault: ArcSwap<Option<String>>,
+    eviction: Arc<EvictionCheck>,
     following: CancellationToken,
     serving: CancellationToken,
 }
@@ -136,7 +133,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             sales: Arc::default(),
             commits: GroupCommit::start(&context, &serving),
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
-            fault: ArcSwap::from_pointee(None),
+            eviction: Arc::default(),
             following: CancellationToken::new(),
             log,
             context,
@@ -158,8 +155,9 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         tasks.spawn(follower.run());
         let service = self.clone();
         tasks.spawn(async move { service.settle_refusals().await });
-        let service = self.clone();
-        tasks.spawn(async move { service.check_eviction().await });
+        let (check, redis) = (self.eviction.clone(), self.context.redis.clone());
+        let stop = self.following.clone();
+        tasks.spawn(async move { check.run(&redis, &stop).await });
     }
 
     /// Ends the service: what was claimed is committed, what was answered is settled. Call it when
@@ -199,7 +197,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
     /// Why this process should get no requests; none when it should.
     pub fn not_ready(&self) -> Option<String> {
         let unloaded = self.sales.not_ready(self.context.clock.now());
-        unloaded.or_else(|| self.fault.load().as_ref().clone())
+        unloaded.or_else(|| self.eviction.fault())
     }
 
     /// Asks both backends for a sign of life; the time each took, or what was wrong.
@@ -256,29 +254,14 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         let settler = self.context.settler();
         loop {
             tokio::select! {
-                () = tokio::time::sleep(GRACE) => {}
+                () = tokio::time::sleep(ATTEMPT_GRACE) => {}
                 () = self.following.cancelled() => return,
             }
-            if let Err(error) = settler.settle_refusals(&self.flash_sale, GRACE).await {
+            if let Err(error) = settler
+                .settle_refusals(&self.flash_sale, ATTEMPT_GRACE)
+                .await
+            {
                 tracing::debug!(error = %error, "settling refusals put off");
-            }
-        }
-    }
-
-    async fn check_eviction(&self) {
-        loop {
-            match commands::eviction_fault(&self.context.redis).await {
-                Ok(fault) => {
-                    if let Some(fault) = &fault {
-                        tracing::error!(fault, "Redis is not fit for a sale");
-                    }
-                    self.fault.store(Arc::new(fault));
-                }
-                Err(error) => tracing::debug!(error = %error, "eviction policy not read"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(CHECK_EVICTION_EVERY) => {}
-                () = self.following.cancelled() => return,
             }
         }
     }

@@ -191,7 +191,7 @@ impl Played {
                 for (user, code, item) in attempts {
                     argv.extend([user_of(*user), suffix(*code), item.to_string()]);
                 }
-                Some(Call::of(&formatted!("add"), &keys, argv))
+                Some(Call::of(&formatted!("add_to_cart"), &keys, argv))
             }
             Step::Freeze { code } => {
                 let argv = vec![suffix(*code)];

@@ -1,7 +1,8 @@
 //! The seam itself: commands to all masters, and errors as values.
 
 use flashsale_engine::BackendError;
-use flashsale_engine::redis::commands::{Redis, eviction_fault, ping};
+use flashsale_engine::redis::commands::{Redis, ping};
+use flashsale_engine::redis::eviction_policy::eviction_fault;
 
 use crate::support::{fake, real};
 

@@ -1,10 +1,12 @@
 //! The settings of `flashsale-operator run`: flags, each with an environment variable.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
+use super::leader_election::{DEFAULT_LEASE_SECONDS, LeaseSettings};
 use crate::resources::PodDefaults;
 
 const API_RESOURCES: &str =
@@ -71,7 +73,7 @@ pub struct RunSettings {
     pub lease_name: String,
 
     /// Seconds without a renewal after which another operator takes over, 3 to 3600.
-    #[arg(long, env = "FLASHSALE_LEASE_SECONDS", default_value_t = 15,
+    #[arg(long, env = "FLASHSALE_LEASE_SECONDS", default_value_t = DEFAULT_LEASE_SECONDS,
           value_parser = clap::value_parser!(u16).range(3..=3_600))]
     pub lease_seconds: u16,
 
@@ -81,6 +83,16 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// The Lease that the leader holds.
+    pub(super) fn lease(&self) -> LeaseSettings {
+        LeaseSettings {
+            namespace: self.lease_namespace.clone(),
+            name: self.lease_name.clone(),
+            identity: self.identity.clone(),
+            duration: Duration::from_secs(self.lease_seconds.into()),
+        }
+    }
+
     /// The defaults of all API pods.
     pub(super) fn pod_defaults(&self) -> PodDefaults {
         let names = self.api_image_pull_secrets.iter().map(|name| name.trim());

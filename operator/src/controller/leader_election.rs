@@ -18,10 +18,20 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::{sleep, timeout};
 
-use super::config::RunSettings;
-
 /// A pod that is terminated has 30 seconds.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The Lease, and who asks for it.
+pub(super) struct LeaseSettings {
+    /// The namespace of the Lease.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The holder: a unique name for each operator.
+    pub identity: String,
+    /// How long it lasts without a renewal.
+    pub duration: Duration,
+}
 
 /// Holds the Lease, or waits for it.
 pub(super) struct LeaderElector {
@@ -39,6 +49,9 @@ pub(super) struct Term {
     since_renewal: Timer,
 }
 
+/// How long a Lease lasts without a renewal, unless a flag says otherwise.
+pub(super) const DEFAULT_LEASE_SECONDS: u16 = 15;
+
 /// The Lease as it was observed last.
 struct ObservedLease {
     lease: Lease,
@@ -47,12 +60,12 @@ struct ObservedLease {
 
 impl LeaderElector {
     /// Sends no request yet.
-    pub(super) fn new(client: Client, settings: &RunSettings, clock: Clock) -> Self {
+    pub(super) fn new(client: Client, settings: LeaseSettings, clock: Clock) -> Self {
         Self {
-            api: Api::namespaced(client, &settings.lease_namespace),
-            name: settings.lease_name.clone(),
-            identity: settings.identity.clone(),
-            duration: Duration::from_secs(settings.lease_seconds.into()),
+            api: Api::namespaced(client, &settings.namespace),
+            name: settings.name,
+            identity: settings.identity,
+            duration: settings.duration,
             clock,
         }
     }

@@ -101,7 +101,7 @@ pub async fn run(
     tracing::info!(listen = %health.address(), identity = %settings.identity, "started");
     let _health = AbortOnDrop(tokio::spawn(health.serve(metrics.clone())));
 
-    let elector = LeaderElector::new(client.clone(), &settings, ambient.clock.clone());
+    let elector = LeaderElector::new(client.clone(), settings.lease(), ambient.clock.clone());
     let lead = async {
         loop {
             let term = elector.acquire().await;

@@ -7,6 +7,7 @@
 
 mod actions;
 mod deletion;
+mod eviction_check;
 mod step;
 
 pub use actions::ResolvedCatalog;

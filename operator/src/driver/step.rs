@@ -8,6 +8,7 @@ use flashsale_engine::{Admin, Clock, SaleRecord};
 use jiff::{SignedDuration, Timestamp};
 
 use super::actions::{Executed, ResolvedCatalog, execute};
+use super::eviction_check::EvictionCheck;
 use crate::backends::{ActionError, Connection};
 use crate::crd::{FlashSaleStatus, PastSale, Phase, SaleResult};
 use crate::planner::{Action, Observed, ObservedSale, Plan, Scale, Settings, plan};
@@ -15,8 +16,6 @@ use crate::status::{self, Change, Health};
 
 /// How often a sale in progress is observed.
 const OBSERVE_EVERY: SignedDuration = SignedDuration::from_secs(1);
-/// How often Redis is checked for its fitness for a sale.
-const CHECK_FITNESS_EVERY: SignedDuration = SignedDuration::from_secs(10);
 /// The wait after the first failure; it doubles with each.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_millis(500);
 /// The longest wait after a failure while no sale is in progress.
@@ -38,8 +37,7 @@ pub struct Driver {
     has_reported: bool,
     /// The past sales for which a change was returned.
     reported_past: HashSet<String>,
-    /// When the fitness of Redis was last checked, and why Redis is not fit.
-    fitness: Option<(Timestamp, Option<String>)>,
+    eviction: EvictionCheck,
     failures: u32,
     /// Whether further sales are seeded.
     is_seeding: bool,
@@ -90,7 +88,7 @@ impl Driver {
             has_observed: false,
             has_reported: false,
             reported_past: HashSet::new(),
-            fitness: None,
+            eviction: EvictionCheck::default(),
             failures: 0,
             is_seeding: true,
         }
@@ -114,7 +112,7 @@ impl Driver {
             },
             has_observed: last.has_observed,
             reported_past: last.reported_past,
-            fitness: last.fitness,
+            eviction: last.eviction,
             ..self
         }
     }
@@ -148,7 +146,7 @@ impl Driver {
         let health = Health {
             observed: progress.observed,
             error: progress.error.take(),
-            unfit: self.fitness.as_ref().and_then(|(_, unfit)| unfit.clone()),
+            unfit: self.eviction.fault(),
         };
         let changes = self.update_status(&plan, &health, now);
         self.failures = match health.error {
@@ -184,7 +182,7 @@ impl Driver {
             let sales = admin.observe(&self.settings.name).await?;
             self.set_observed(sales, clock.now());
         }
-        self.check_fitness(admin, clock.now()).await
+        self.eviction.check_if_due(admin, clock.now()).await
     }
 
     /// Executes actions; returns whether others may be due at once. An error of one sale does not
@@ -253,18 +251,6 @@ impl Driver {
             .map(|sale| sale.id.clone())
             .filter(|id| !is_unreported(id))
             .collect()
-    }
-
-    async fn check_fitness<R: Redis, P: Postgres>(
-        &mut self,
-        admin: &Admin<R, P>,
-        now: Timestamp,
-    ) -> Result<(), ActionError> {
-        let is_due = |at: Timestamp| now.duration_since(at).abs() >= CHECK_FITNESS_EVERY;
-        if self.fitness.as_ref().is_none_or(|(at, _)| is_due(*at)) {
-            self.fitness = Some((now, admin.fault().await?));
-        }
-        Ok(())
     }
 
     /// Computes the new status, and returns the changes since the one before.

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::actions::Upcoming;
 use super::observed::{Observed, ObservedSale, Stage};
 use super::settings::Settings;
+use super::starts::given_up_at;
 use crate::crd::{PastSale, SaleResult};
 
 const MISSED: &str = "its start was missed, and the starting deadline or its window is over";
@@ -65,7 +66,7 @@ pub(super) fn within_limits(settings: &Settings, past: &[PastSale]) -> Vec<PastS
 
 fn past_sale(settings: &Settings, observed: &ObservedSale, now: Timestamp) -> Option<PastSale> {
     let window = observed.sale.window;
-    let given_up = now >= settings.given_up_at(window);
+    let given_up = now >= given_up_at(settings, window);
     let result = match observed.stage(now) {
         Stage::Settled => SaleResult::Successful,
         Stage::NeverSeeded if given_up => SaleResult::Failed,

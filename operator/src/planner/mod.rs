@@ -7,8 +7,8 @@
 //! [`Observed`] state into a [`Plan`], and [`plan_deletion`] does so for a deleted FlashSale.
 
 mod actions;
-mod checks;
 mod deletion;
+mod field_checks;
 mod field_error;
 mod history;
 mod observed;
@@ -18,8 +18,8 @@ mod settings;
 mod starts;
 
 pub use actions::{Action, NoNext, Plan, Scale, Upcoming};
-pub use checks::CatalogChoice;
 pub use deletion::{DeletionAction, plan_deletion};
+pub use field_checks::CatalogChoice;
 pub use field_error::FieldError;
 pub(crate) use field_error::quoted;
 pub use observed::{Observed, ObservedSale};

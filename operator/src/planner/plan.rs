@@ -18,7 +18,7 @@ use super::actions::{Action, Plan, Scale, Upcoming};
 use super::history;
 use super::observed::{Observed, ObservedSale, Stage};
 use super::settings::Settings;
-use super::starts::Starts;
+use super::starts::{Starts, given_up_at};
 use crate::crd::Phase;
 
 /// How often the partitions of the attempts are maintained.
@@ -107,7 +107,7 @@ impl Progress {
         }
         self.preparing = true;
         deadlines.has_passed(sale.window.starts_at);
-        deadlines.has_passed(settings.given_up_at(sale.window));
+        deadlines.has_passed(given_up_at(settings, sale.window));
         Some(match sale.seeded {
             true => Action::Maintain(sale.id.clone()),
             false => Action::Seed(sale.clone()),
@@ -151,7 +151,7 @@ impl Progress {
             }
             // Redis may hold a part of the sale, which must not open.
             Stage::NeverSeeded => {
-                let given_up = deadlines.has_passed(starts.settings.given_up_at(window));
+                let given_up = deadlines.has_passed(given_up_at(starts.settings, window));
                 (given_up && observed.retired_at.is_none()).then_some(Action::Retire(id))
             }
         }

@@ -10,7 +10,7 @@ use flashsale_engine::{
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use super::checks::{CatalogChoice, Check};
+use super::field_checks::{CatalogChoice, Check};
 use super::field_error::FieldError;
 use super::schedule::Schedule;
 use crate::crd::{Attempts, FlashSale, KeyRef};
@@ -141,17 +141,6 @@ impl Settings {
         Window {
             starts_at: start,
             ends_at,
-        }
-    }
-
-    /// The moment from which a sale that was not seeded in time does not open any more.
-    pub fn given_up_at(&self, window: Window) -> Timestamp {
-        match self.starting_deadline {
-            // The deadline itself is still inside, as with a CronJob.
-            Some(deadline) => window
-                .ends_at
-                .min(window.starts_at + deadline + SignedDuration::from_nanos(1)),
-            None => window.ends_at,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Which starts of the schedule become sales.
 
-use flashsale_engine::SaleId;
+use flashsale_engine::{SaleId, Window};
 use jiff::{SignedDuration, Timestamp};
 
 use super::actions::{NoNext, Upcoming};
@@ -10,6 +10,17 @@ use super::settings::Settings;
 
 /// More sales than this are never prepared at once, however long the warm-up.
 pub(super) const MAX_PREPARED: usize = 3;
+
+/// The moment from which a sale that was not seeded in time does not open any more.
+pub(super) fn given_up_at(settings: &Settings, window: Window) -> Timestamp {
+    match settings.starting_deadline {
+        // The deadline itself is still inside, as with a CronJob.
+        Some(deadline) => window
+            .ends_at
+            .min(window.starts_at + deadline + SignedDuration::from_nanos(1)),
+        None => window.ends_at,
+    }
+}
 
 /// The starts of a schedule, beside the sales that are observed.
 pub(super) struct Starts<'a> {
@@ -103,7 +114,7 @@ impl Starts<'_> {
         let observed = self.observed.find(&sale.id);
         // A retired sale is not seeded again.
         let is_retired = observed.is_some_and(|observed| observed.retired_at.is_some());
-        is_retired || self.now >= self.settings.given_up_at(sale.window)
+        is_retired || self.now >= given_up_at(self.settings, sale.window)
     }
 
     /// The sale whose start was missed and that opens late now.
@@ -137,7 +148,7 @@ impl Starts<'_> {
         }
         match self.sale_at(start) {
             Some(sale) if !sale.seeded => {
-                let since = self.settings.given_up_at(sale.window);
+                let since = given_up_at(self.settings, sale.window);
                 NoNext::Over {
                     start,
                     since,

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::backends::ActionError;
-use crate::planner::NoNext;
+use crate::crd::{ActiveSale, Phase};
+use crate::planner::{NoNext, Plan};
 
 /// The reason of the condition Suspended once a suspension has ended.
 const RESUMED: &str = "Resumed";
@@ -123,6 +124,31 @@ impl Conditions<'_> {
 
     fn not_asked(&mut self, type_: &str) {
         self.set_to(type_, "Unknown", "NotAsked", "another error came first");
+    }
+
+    /// Whether the open sale, or the next one, is in Redis and Postgres.
+    pub(super) fn seeded(&mut self, active: Option<&ActiveSale>, plan: &Plan) {
+        let (status, reason, message) = match (active, &plan.next) {
+            (Some(sale), _) => (true, "Open", format!("{} is open", sale.id)),
+            (None, Ok(next)) if next.seeded => {
+                (true, "Prepared", format!("{} is ready to open", next.id))
+            }
+            (None, Ok(next)) => (false, "NotYet", format!("{} is not prepared yet", next.id)),
+            (None, Err(no_next)) => (false, no_next.reason(), no_next.to_string()),
+        };
+        self.set("Seeded", status, reason, message);
+    }
+
+    /// Whether anything is for sale.
+    pub(super) fn selling(&mut self, active: Option<&ActiveSale>, phase: Phase) {
+        match active {
+            Some(sale) if phase == Phase::SoldOut => {
+                let message = format!("everything in {} is sold", sale.id);
+                self.set("Selling", false, "SoldOut", message);
+            }
+            Some(sale) => self.set("Selling", true, "Open", format!("{} is open", sale.id)),
+            None => self.set("Selling", false, "NoSale", "no sale is open"),
+        }
     }
 
     /// Records that a suspension has ended: starts before that were not missed.

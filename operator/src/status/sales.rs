@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::conditions::{Conditions, Health};
-use crate::crd::{ActiveSale, FlashSaleStatus, NextSale, Phase};
+use crate::crd::{ActiveSale, FlashSaleStatus, NextSale};
 use crate::planner::{Observed, Plan, Settings};
 
 /// The status for a plan and the observed state.
@@ -26,23 +26,8 @@ pub fn status(
     });
     let mut conditions = conditions(settings, before, now);
     conditions.backends(health, plan.next.as_ref().err());
-    let seeded = match (&active_sale, &plan.next) {
-        (Some(sale), _) => (true, "Open", format!("{} is open", sale.id)),
-        (None, Ok(next)) if next.seeded => {
-            (true, "Prepared", format!("{} is ready to open", next.id))
-        }
-        (None, Ok(next)) => (false, "NotYet", format!("{} is not prepared yet", next.id)),
-        (None, Err(no_next)) => (false, no_next.reason(), no_next.to_string()),
-    };
-    conditions.set("Seeded", seeded.0, seeded.1, seeded.2);
-    match &active_sale {
-        Some(sale) if plan.phase == Phase::SoldOut => {
-            let message = format!("everything in {} is sold", sale.id);
-            conditions.set("Selling", false, "SoldOut", message);
-        }
-        Some(sale) => conditions.set("Selling", true, "Open", format!("{} is open", sale.id)),
-        None => conditions.set("Selling", false, "NoSale", "no sale is open"),
-    }
+    conditions.seeded(active_sale.as_ref(), plan);
+    conditions.selling(active_sale.as_ref(), plan.phase);
     conditions.suspended(settings.suspend);
     FlashSaleStatus {
         phase: plan.phase,

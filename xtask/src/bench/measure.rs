@@ -98,6 +98,7 @@ pub fn start_product(
     manifest.sell(items);
     let settings = Settings {
         sale: Sale::Soon(manifest, OPENS_IN),
+        api_processes: PROCESSES,
         worker_threads: Some(THREADS),
         logs,
     };

@@ -8,7 +8,7 @@
 
 mod v1;
 #[cfg(test)]
-mod v2;
+mod v2_in_tests;
 
 #[cfg(test)]
 mod tests;
@@ -68,7 +68,7 @@ macro_rules! of_version {
         match $format {
             Format::V1 => v1::$function($($argument),*),
             #[cfg(test)]
-            Format::V2 => v2::$function($($argument),*),
+            Format::V2 => v2_in_tests::$function($($argument),*),
         }
     };
 }
@@ -117,7 +117,7 @@ impl Format {
         match self {
             Self::V1 => include_str!("v1.lua").to_owned(),
             #[cfg(test)]
-            Self::V2 => v2::lua(),
+            Self::V2 => v2_in_tests::lua(),
         }
     }
 
@@ -144,12 +144,12 @@ impl Format {
         of_version!(self, decode_refused(text))
     }
 
-    /// Decodes an answer of `add.lua`.
+    /// Decodes an answer of `add_to_cart.lua`.
     pub(crate) fn decode_added(self, text: &str) -> Result<Added, BackendError> {
         of_version!(self, decode_added(text))
     }
 
-    /// Decodes the answers of `add.lua` that an entry of the attempt stream holds.
+    /// Decodes the answers of `add_to_cart.lua` that an entry of the attempt stream holds.
     pub(crate) fn decode_added_list(self, text: &str) -> Result<Vec<Added>, BackendError> {
         of_version!(self, decode_added_list(text))
     }

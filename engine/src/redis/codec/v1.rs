@@ -141,7 +141,11 @@ pub(super) fn decode_added(text: &str) -> Result<Added, BackendError> {
         })
     };
     read().ok_or_else(|| {
-        BackendError::unexpected("answer of add.lua", "outcome, code suffix, count", text)
+        BackendError::unexpected(
+            "answer of add_to_cart.lua",
+            "outcome, code suffix, count",
+            text,
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 //! Guarantees: every script is idempotent by an id that its caller chose; a master that does not
 //! hold a script gets it whole with the call; a script of one format refuses a sale of another.
 
-pub(crate) mod add;
+pub(crate) mod add_to_cart;
 pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod correct;
@@ -116,7 +116,7 @@ macro_rules! scripts {
 
 scripts! {
     formatted {
-        ADD = "add", "add.lua";
+        ADD_TO_CART = "add", "add_to_cart.lua";
         FREEZE = "freeze", "freeze.lua";
         CLAIM = "claim", "claim.lua";
         CORRECT = "repair", "correct.lua";

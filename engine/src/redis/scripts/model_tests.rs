@@ -20,7 +20,7 @@ use crate::redis::codec::{ClaimDecision, Format};
 use crate::redis::commands::call;
 use crate::redis::keys::{PartitionKeys, SaleKeys};
 use crate::redis::sale_state;
-use crate::redis::scripts::add::{Add, add};
+use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
 use crate::redis::scripts::claim::{ClaimRequest, claim as claim_script};
 use crate::redis::scripts::correct::{Correction, correct};
 use crate::redis::scripts::freeze::freeze;
@@ -142,7 +142,7 @@ impl Real {
             new_suffix: code,
             idx: item,
         }];
-        let added = add(&self.redis, &self.partition, "batch", batch.into_iter()).await;
+        let added = add_to_cart(&self.redis, &self.partition, "batch", batch.into_iter()).await;
         added.unwrap().1.remove(0)
     }
 

@@ -24,8 +24,11 @@ use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys, refusals};
 use crate::redis::streams::{self, StreamEntry};
 
+/// A claim that its own process has not acknowledged after this long is committed by another.
+pub(crate) const CLAIM_GRACE: Duration = Duration::from_secs(3);
+
 /// An attempt that its own process has not settled after this long is settled by another.
-pub(crate) const GRACE: Duration = Duration::from_secs(3);
+pub(crate) const ATTEMPT_GRACE: Duration = Duration::from_secs(3);
 
 /// A claim younger than this is left to its own process, in milliseconds.
 const OWNER_COMMITS_MS: i64 = 1_000;

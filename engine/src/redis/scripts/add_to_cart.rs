@@ -20,13 +20,13 @@ pub(crate) struct Add<'a> {
 /// Adds a batch in one script call and returns the id of its entry in the attempt stream, and the
 /// answers in the same order. `requests` is what the entry holds of the batch; an empty text writes
 /// no entry.
-pub(crate) async fn add(
+pub(crate) async fn add_to_cart(
     redis: &impl Redis,
     keys: &PartitionKeys,
     requests: &str,
     batch: impl ExactSizeIterator<Item = Add<'_>> + Clone,
 ) -> Result<(String, Vec<Added>), BackendError> {
-    let mut answers: Vec<String> = super::ADD
+    let mut answers: Vec<String> = super::ADD_TO_CART
         .of(keys.format)
         .call(redis, &keys.all(), |command| {
             command.arg(requests);
@@ -40,7 +40,7 @@ pub(crate) async fn add(
         .await?;
     if answers.len() != batch.len() + 1 {
         return Err(BackendError::unexpected(
-            "answer of add.lua",
+            "answer of add_to_cart.lua",
             "an entry id and an answer per request",
             answers,
         ));
