@@ -15,7 +15,7 @@ use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
 use crate::postgres::operations::{Answer, CorrectionFacts, Postgres, Shown};
 use crate::postgres::pool::PostgresPool;
-use crate::postgres::{attempts, items, orders, outcomes, purchases, sales};
+use crate::postgres::{attempts, insert_orders, items, read_outcomes, read_purchases, sales};
 
 impl Postgres for PostgresPool {
     async fn ping(&self) -> Answer<()> {
@@ -76,25 +76,25 @@ impl Postgres for PostgresPool {
     }
 
     async fn insert_orders(&self, claims: &[Claim]) -> Answer<()> {
-        orders::insert(self, claims).await
+        insert_orders::insert(self, claims).await
     }
 
     async fn insert_order_by_item(&self, claim: &Claim) -> Answer<Outcome> {
-        orders::insert_by_item(self, claim).await
+        insert_orders::insert_by_item(self, claim).await
     }
 
     async fn read_outcomes(
         &self,
         codes: &[CheckoutCode],
     ) -> Answer<HashMap<CheckoutCode, Outcome>> {
-        outcomes::read(self, codes).await
+        read_outcomes::read(self, codes).await
     }
 
     async fn read_result_kinds(
         &self,
         codes: &[CheckoutCode],
     ) -> Answer<HashMap<CheckoutCode, Vec<ItemResultKind>>> {
-        outcomes::read_kinds(self, codes).await
+        read_outcomes::read_kinds(self, codes).await
     }
 
     async fn read_sale_outcomes(
@@ -102,15 +102,15 @@ impl Postgres for PostgresPool {
         sale: &SaleId,
         after: Option<&CodeSuffix>,
     ) -> Answer<Vec<(CodeSuffix, Outcome)>> {
-        outcomes::read_of_sale(self, sale, after).await
+        read_outcomes::read_of_sale(self, sale, after).await
     }
 
     async fn read_purchases(&self, sale: &SaleId, from: u32) -> Answer<Vec<Purchase>> {
-        purchases::read(self, sale, from).await
+        read_purchases::read(self, sale, from).await
     }
 
     async fn read_sold_items(&self, sale: &SaleId, from: u32) -> Answer<Vec<u32>> {
-        purchases::read_sold_items(self, sale, from).await
+        read_purchases::read_sold_items(self, sale, from).await
     }
 
     async fn read_correction_facts(
@@ -120,7 +120,7 @@ impl Postgres for PostgresPool {
         items: &[u32],
         sale_slots: &[u32],
     ) -> Answer<CorrectionFacts> {
-        purchases::read_correction_facts(self, sale, user, items, sale_slots).await
+        read_purchases::read_correction_facts(self, sale, user, items, sale_slots).await
     }
 
     async fn append_attempts(&self, attempts: &[&Attempt]) -> Answer<()> {

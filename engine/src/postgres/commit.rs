@@ -11,8 +11,8 @@ use crate::domain::error::BackendError;
 use crate::domain::outcome::{Claim, Outcome};
 use crate::postgres::operations::Postgres;
 
-/// How often a transaction is tried that Postgres ended for the sake of another one.
-const TRIES_PER_ORDER: u32 = 5;
+/// How often a whole claim is tried whose transaction Postgres ended for the sake of another one.
+const TRIES_PER_CLAIM: u32 = 5;
 
 /// The outcome of a code as Postgres has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +137,7 @@ async fn commit_one(postgres: &impl Postgres, claim: &Claim) -> Result<Committed
         match postgres.insert_order_by_item(claim).await {
             Ok(outcome) => break (outcome, true),
             // Another process committed this very code, or stood in the way: read again.
-            Err(error) if error.is_conflict() && tries < TRIES_PER_ORDER => {}
+            Err(error) if error.is_conflict() && tries < TRIES_PER_CLAIM => {}
             Err(error) => return Err(error),
         }
     };

@@ -8,14 +8,14 @@ pub(crate) mod adapter;
 mod attempts;
 pub(crate) mod commit;
 mod copy;
+mod insert_orders;
 mod items;
 mod migrate;
 pub mod operations;
-mod orders;
-mod outcomes;
 mod page;
 pub(crate) mod pool;
-mod purchases;
+mod read_outcomes;
+mod read_purchases;
 mod sales;
 
 pub use migrate::migrate;

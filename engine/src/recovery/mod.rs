@@ -8,3 +8,4 @@ pub(crate) mod audit;
 pub(crate) mod correct;
 pub(crate) mod restore;
 pub(crate) mod settle_abandoned;
+mod trim_events;

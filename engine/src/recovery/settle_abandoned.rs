@@ -19,6 +19,7 @@ use crate::observability::metrics::Metrics;
 use crate::postgres::commit::{commit, read_agreements};
 use crate::postgres::operations::Postgres;
 use crate::recovery::correct::correct;
+use crate::recovery::trim_events::trim_events;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys, refusals};
@@ -35,9 +36,6 @@ const OWNER_COMMITS_MS: i64 = 1_000;
 
 /// Entries that one step takes at the most.
 pub(crate) const ENTRIES: usize = 200;
-
-/// How long events stay for slow readers after they are settled.
-const KEEP_EVENTS: Duration = Duration::from_secs(60);
 
 /// Settles streams under one consumer name.
 #[derive(Debug)]
@@ -101,7 +99,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         }
         self.commit(&keys, &claims).await?;
         streams::acknowledge(&self.redis, &keys.events, &entries).await?;
-        self.trim(&keys.events).await?;
+        trim_events(&self.redis, &self.clock, &keys.events).await?;
         Ok(entries.len())
     }
 
@@ -226,19 +224,6 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
 
     async fn take(&self, stream: &str, idle: Duration) -> Result<Vec<StreamEntry>, BackendError> {
         streams::take(&self.redis, stream, &self.consumer, idle, ENTRIES).await
-    }
-
-    /// Trims events that are in Postgres and that no reader needs any more.
-    async fn trim(&self, stream: &str) -> Result<(), BackendError> {
-        let pending = streams::pending(&self.redis, stream).await?;
-        let old_ms = self.clock.now_ms() - KEEP_EVENTS.as_millis() as i64;
-        let settled_ms = match pending.first {
-            Some(id) => streams::entry_ms(&id),
-            // Nothing pending: everything delivered is settled, but what was not delivered yet
-            // is not. It is younger than the last delivery.
-            None => streams::last_delivered_ms(&self.redis, stream).await?,
-        };
-        streams::trim(&self.redis, stream, old_ms.min(settled_ms)).await
     }
 
     /// Whether a process still has claims or attempts on their way.

@@ -1,37 +1,22 @@
 //! The log of answered checkout attempts.
 //!
 //! Guarantees: every attempt is in a Redis stream before it is answered, and stays in this process
-//! until Postgres has it, exactly once (invariant 7). The process settles its own attempts and then
-//! deletes their entries; entries that outlive their process are settled by another one
+//! until Postgres has it, exactly once (invariant 7). [`crate::selling::settle_own_attempts`] brings
+//! them there; entries that outlive their process are settled by another one
 //! ([`crate::recovery::settle_abandoned`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::domain::attempt::{Attempt, AttemptRequest};
 use crate::domain::clock::Clock;
-use crate::domain::error::BackendError;
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::observability::metrics::Metrics;
-use crate::postgres::operations::Postgres;
-use crate::redis::commands::Redis;
-use crate::redis::streams;
 use crate::selling::context::Context;
-
-/// Attempts that one statement settles.
-const SETTLE_LIMIT: usize = 5_000;
-
-/// How long answered attempts wait at most before they are settled.
-const SETTLE_EVERY: Duration = Duration::from_millis(100);
-
-/// How long after a failure the next try follows.
-const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Attempts of one stream entry, answered and not yet in Postgres.
 #[derive(Debug)]
@@ -51,37 +36,28 @@ pub(crate) struct AttemptLog {
     drawn: AtomicU64,
     held: AtomicUsize,
     limit: usize,
+    batch: usize,
     answered: Mutex<VecDeque<Answered>>,
-    many: Notify,
+    is_batch_full: Notify,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
 
 impl AttemptLog {
-    /// Starts settling in the background. `limit` attempts may wait for Postgres. After `stop`
-    /// it ends when everything is settled.
-    pub(crate) fn start<R: Redis, P: Postgres>(
-        context: &Arc<Context<R, P>>,
-        limit: usize,
-        stop: &CancellationToken,
-    ) -> Arc<Self> {
-        let log = Arc::new(Self {
+    /// An empty log, in which `limit` attempts may wait for Postgres. `batch` attempts are settled
+    /// at once.
+    pub(crate) fn new<R, P>(context: &Context<R, P>, limit: usize, batch: usize) -> Arc<Self> {
+        Arc::new(Self {
             process: context.random.next_u64(),
             drawn: AtomicU64::new(0),
             held: AtomicUsize::new(0),
             limit,
+            batch,
             answered: Mutex::default(),
-            many: Notify::new(),
+            is_batch_full: Notify::new(),
             metrics: context.metrics.clone(),
             clock: context.clock.clone(),
-        });
-        let settling = Settling {
-            log: log.clone(),
-            context: context.clone(),
-        };
-        let stop = stop.clone();
-        context.tasks.spawn(async move { settling.run(stop).await });
-        log
+        })
     }
 
     /// Draws an id for an attempt and notes its time and what the client sent.
@@ -118,16 +94,17 @@ impl AttemptLog {
         let held = self.held.fetch_add(count, Ordering::Relaxed) + count;
         self.lock().push_back(answered);
         self.metrics.attempts_unsettled.set(held as i64);
-        if held >= SETTLE_LIMIT {
-            self.many.notify_one();
+        if held >= self.batch {
+            self.is_batch_full.notify_one();
         }
     }
 
-    fn take(&self) -> Option<Vec<Answered>> {
+    /// Takes the oldest attempts, about a batch of them; none where there are none.
+    pub(crate) fn take(&self) -> Option<Vec<Answered>> {
         let mut queue = self.lock();
         let mut count = 0;
         let mut entries = 0;
-        while entries < queue.len() && count < SETTLE_LIMIT {
+        while entries < queue.len() && count < self.batch {
             count += queue[entries].attempts.len();
             entries += 1;
         }
@@ -137,78 +114,32 @@ impl AttemptLog {
         (entries > 0).then(|| queue.drain(..entries).collect())
     }
 
-    fn put_back(&self, batch: Vec<Answered>) {
+    /// Puts attempts back that could not be settled.
+    pub(crate) fn put_back(&self, batch: Vec<Answered>) {
         let mut queue = self.lock();
         for answered in batch.into_iter().rev() {
             queue.push_front(answered);
         }
     }
 
-    fn count_settled(&self, count: usize) {
+    /// Counts attempts off that Postgres has.
+    pub(crate) fn count_settled(&self, count: usize) {
         let held = self.held.fetch_sub(count, Ordering::Relaxed) - count;
         self.metrics.attempts_unsettled.set(held as i64);
     }
 
-    fn is_empty(&self) -> bool {
+    /// Whether Postgres has everything.
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.load(Ordering::Relaxed) == 0
+    }
+
+    /// Waits until a batch is full.
+    pub(crate) async fn await_batch(&self) {
+        self.is_batch_full.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Answered>> {
         // A queue is whole between any two statements, so a panic elsewhere spoils nothing.
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The background task of the log.
-struct Settling<R, P> {
-    log: Arc<AttemptLog>,
-    context: Arc<Context<R, P>>,
-}
-
-impl<R: Redis, P: Postgres> Settling<R, P> {
-    async fn run(&self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = self.log.many.notified() => {}
-                () = tokio::time::sleep(SETTLE_EVERY) => {}
-                () = stop.cancelled() => {}
-            }
-            while let Some(batch) = self.log.take() {
-                if let Err(error) = self.settle(&batch).await {
-                    tracing::warn!(error = %error, entries = batch.len(), "attempts kept");
-                    self.log.put_back(batch);
-                    tokio::time::sleep(RETRY_AFTER).await;
-                    break;
-                }
-            }
-            if stop.is_cancelled() && self.log.is_empty() {
-                return;
-            }
-        }
-    }
-
-    async fn settle(&self, batch: &[Answered]) -> Result<(), BackendError> {
-        let attempts = batch.iter().flat_map(|answered| &answered.attempts);
-        let attempts: Vec<&Attempt> = attempts.collect();
-        self.context.postgres.append_attempts(&attempts).await?;
-        self.log.count_settled(attempts.len());
-        if let Err(error) = self.delete(batch).await {
-            // A settler finds the entries, finds them settled and deletes them.
-            tracing::debug!(error = %error, "settled entries left in their stream");
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, batch: &[Answered]) -> Result<(), BackendError> {
-        let mut by_stream = HashMap::<&str, Vec<&str>>::new();
-        for answered in batch {
-            let entries = by_stream.entry(&answered.stream).or_default();
-            entries.push(&answered.entry);
-        }
-        for (stream, entries) in by_stream {
-            let entries = entries.into_iter();
-            streams::delete(&self.context.redis, "log", stream, entries).await?;
-        }
-        Ok(())
     }
 }

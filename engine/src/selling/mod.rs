@@ -21,6 +21,7 @@ mod sale_view;
 pub(crate) mod served_sale;
 mod served_sales;
 pub(crate) mod service;
+mod settle_own_attempts;
 mod view_reader;
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ use crate::selling::refusal_lane::RefusalLane;
 use crate::selling::registry_follower::RegistryFollower;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::served_sales::ServedSales;
+use crate::selling::settle_own_attempts::{SETTLE_LIMIT, spawn_settling};
 
 /// What a process needs to serve a FlashSale.
 #[derive(Debug, Clone)]
@@ -127,7 +128,8 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             tasks: TaskTracker::new(),
         });
         let serving = CancellationToken::new();
-        let log = AttemptLog::start(&context, options.attempts_backlog, &serving);
+        let log = AttemptLog::new(&context, options.attempts_backlog, SETTLE_LIMIT);
+        spawn_settling(&log, &context, &serving);
         let service = Arc::new(Self {
             flash_sale: options.flash_sale.clone(),
             sales: Arc::default(),

@@ -3,6 +3,7 @@
 //! Guarantees: deciding does no I/O, and the same rng seed and answers give the same calls.
 
 pub mod benchmark;
+pub mod defaults;
 pub mod profile;
 pub mod run_state;
 pub mod shopper;

@@ -1,14 +1,13 @@
-//! The profiles: a kind of virtual user, and defaults for the flags.
+//! The profiles: kinds of virtual users. Their numbers are in [`crate::profiles::defaults`].
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::client::answer::{Answer, Problem};
 use crate::client::call::Call;
 use crate::client::catalogue::ItemNo;
 use crate::profiles::benchmark::{Checkouts, Cycle, Refusals};
 use crate::profiles::run_state::RunState;
-use crate::profiles::shopper::{Crowd, User};
+use crate::profiles::shopper::User;
 use crate::profiles::virtual_user::VirtualUser;
 
 /// What kind of load.
@@ -30,19 +29,6 @@ pub enum Profile {
     Refused,
 }
 
-/// What a profile sets unless a flag says otherwise.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Defaults {
-    /// Length of the run in seconds; for stress at most that long.
-    pub duration_s: u64,
-    /// Connections over all targets.
-    pub connections: u32,
-    /// Users at the same time; for checkout and refused: different users.
-    pub users: u32,
-    /// Requests per second of an open loop; `None` for a closed loop.
-    pub rate: Option<f64>,
-}
-
 impl Profile {
     /// The name on the command line and in reports.
     #[must_use]
@@ -58,26 +44,6 @@ impl Profile {
         }
     }
 
-    /// The defaults.
-    #[must_use]
-    pub fn defaults(self) -> Defaults {
-        let (duration_s, connections, users, rate) = match self {
-            Self::Light => (30, 8, 20, None),
-            Self::Heavy => (60, 64, 64, None),
-            Self::Stress => (180, 256, 256, Some(500.0)),
-            Self::Realistic => (60, 200, 1_000, None),
-            Self::Checkout => (10, 64, 1_000_000, None),
-            Self::Mixed => (10, 64, 64, None),
-            Self::Refused => (10, 64, 1_000_000, None),
-        };
-        Defaults {
-            duration_s,
-            connections,
-            users,
-            rate,
-        }
-    }
-
     /// Virtual users at the same time.
     #[must_use]
     pub fn seats(self, users: u32, connections: u32) -> u32 {
@@ -85,20 +51,6 @@ impl Profile {
             // Here `users` are the ids that are drawn from.
             Self::Checkout | Self::Refused | Self::Mixed => connections,
             _ => users,
-        }
-    }
-
-    fn crowd(self) -> Crowd {
-        let (think_ms, browses, abandons, skew) = match self {
-            Self::Light => (100, 0.3, 0.1, 1.0),
-            Self::Realistic => (1_000, 0.4, 0.2, 2.0),
-            _ => (0, 0.1, 0.0, 1.0),
-        };
-        Crowd {
-            think: Duration::from_millis(think_ms),
-            browses,
-            abandons,
-            skew,
         }
     }
 

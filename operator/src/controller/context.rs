@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use flashsale_engine::Clock;
 use kube::{Client, ResourceExt};
 
-use super::events::EventRecorder;
+use super::event_publisher::EventRecorder;
 use super::metrics::Metrics;
 use super::state::State;
 use super::watches::Caches;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::apply::Applied;
 use super::backoff::{Backoff, FIRST_RETRY};
-use super::events::EventQueue;
+use super::event_publisher::EventQueue;
 use super::references::ReferenceVersions;
 use super::status::StatusWriter;
 use super::validate::{Refused, Valid};

@@ -6,10 +6,10 @@
 //! is written. Every action may be executed twice, and after a crash in the middle of it.
 
 mod actions;
-mod deletion;
+mod delete_sales;
 mod eviction_check;
 mod step;
 
 pub use actions::ResolvedCatalog;
-pub use deletion::{Deletion, delete_sales};
+pub use delete_sales::{Deletion, delete_sales};
 pub use step::{Driver, Step};

@@ -7,22 +7,22 @@
 //! [`Observed`] state into a [`Plan`], and [`plan_deletion`] does so for a deleted FlashSale.
 
 mod actions;
-mod deletion;
 mod field_checks;
 mod field_error;
 mod history;
 mod observed;
 mod plan;
+mod plan_deletion;
 mod schedule;
 mod settings;
 mod starts;
 
 pub use actions::{Action, NoNext, Plan, Scale, Upcoming};
-pub use deletion::{DeletionAction, plan_deletion};
 pub use field_checks::CatalogChoice;
 pub use field_error::FieldError;
 pub(crate) use field_error::quoted;
 pub use observed::{Observed, ObservedSale};
 pub use plan::plan;
+pub use plan_deletion::{DeletionAction, plan_deletion};
 pub use schedule::{CronSchedule, Schedule};
 pub use settings::{Settings, validate};

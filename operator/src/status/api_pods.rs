@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::changes::Change;
 use super::conditions::{Conditions, find};
+use super::events::Change;
 use crate::crd::FlashSaleStatus;
 
 /// The API pods of a FlashSale.

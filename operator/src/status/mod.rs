@@ -6,14 +6,14 @@
 //! need not be written. Statuses are written, and events published, in [`crate::controller`].
 
 mod api_pods;
-mod changes;
 mod conditions;
+mod events;
 mod refusal;
 mod sales;
 
 pub use api_pods::{ApiPods, with_api_pods};
-pub use changes::{Change, changes};
 pub use conditions::{Health, resumed_at};
+pub use events::{Change, changes};
 pub use refusal::{Refusal, refused};
 pub use sales::{before_first_observation, of_flash_sale, status};
 

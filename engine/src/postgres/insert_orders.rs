@@ -1,4 +1,4 @@
-//! The tables `orders` and `purchases`, written together.
+//! Inserts into the tables `orders` and `purchases`, which are written together.
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -8,7 +8,8 @@ use crate::domain::outcome::{Claim, ItemOutcome, ItemResultKind, Outcome};
 use crate::postgres::page::as_i32;
 use crate::postgres::pool::PostgresPool;
 
-/// How often one item is tried against purchases that come in between.
+/// How often one item of a claim is tried against purchases that come in between. How often a whole
+/// claim is tried is in [`crate::postgres::commit`].
 const TRIES_PER_ITEM: u32 = 5;
 
 /// The arrays of `insert_orders.sql`.

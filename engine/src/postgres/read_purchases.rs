@@ -1,4 +1,4 @@
-//! The table `purchases`.
+//! Reads of the table `purchases`.
 
 use sqlx::Row;
 
