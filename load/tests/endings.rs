@@ -18,7 +18,7 @@ fn the_mixed_flow_sells_neighbours_and_goes_on_behind_them_in_the_next_run() {
         items: 200_000,
         ..Settings::default()
     });
-    let flags = "--profile mixed --connections 4 --rate 2000 --duration 1";
+    let flags = "--profile mixed --connections 16 --rate 200 --duration 1";
     let mut sold = 0;
     for _ in 0..2 {
         let summary = run(&plan(api.url(), flags)).unwrap();
