@@ -52,8 +52,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         if let Some(open_for) = close(&self.redis, &record.sale, format, when).await? {
             return Ok(Closed::NotYet { open_for });
         }
-        let closed = Milestone::Closed;
-        self.postgres.note_milestone(id, closed).await?;
+        self.postgres.note_milestone(id, Milestone::Closed).await?;
         Ok(Closed::Closed { sold: record.sold })
     }
 
@@ -66,8 +65,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         let waits = taken > 0 || self.settler.is_anything_unsettled(&record.sale).await?;
         let settled = !waits && audit(&*self.postgres, &self.restorer, &record).await?;
         if settled {
-            let settled = Milestone::Settled;
-            self.postgres.note_milestone(id, settled).await?;
+            self.postgres.note_milestone(id, Milestone::Settled).await?;
         }
         Ok(Settlement {
             settled,

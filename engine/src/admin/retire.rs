@@ -14,8 +14,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     pub async fn retire(&self, id: &SaleId) -> Result<(), AdminError> {
         let record = self.record(id).await?;
         self.delete_keys(id, record.sale.partitions).await?;
-        let retired = Milestone::Retired;
-        Ok(self.postgres.note_milestone(id, retired).await?)
+        Ok(self.postgres.note_milestone(id, Milestone::Retired).await?)
     }
 
     /// Withdraws a sale that was seeded and has not begun: it will not open. Returns whether it

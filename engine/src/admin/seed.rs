@@ -41,8 +41,9 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
             scripts::load_all(&self.redis).await?;
             self.restorer.restore(&*self.postgres, &record).await?;
         }
-        let seeded = Milestone::Seeded;
-        self.postgres.note_milestone(&sale.id, seeded).await?;
+        self.postgres
+            .note_milestone(&sale.id, Milestone::Seeded)
+            .await?;
         Ok(SeedReport {
             items: record.sale.items,
             took: timer.elapsed(),

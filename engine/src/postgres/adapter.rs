@@ -75,7 +75,7 @@ impl Postgres for PostgresPool {
         items::exists(self, item).await
     }
 
-    async fn insert_orders(&self, claims: &[Claim]) -> Answer<()> {
+    async fn insert_orders(&self, claims: &[&Claim]) -> Answer<()> {
         insert_orders::insert(self, claims).await
     }
 

@@ -58,7 +58,7 @@ pub(crate) async fn commit(
                 return commit_one_by_one(postgres, claims, &known).await;
             }
             Err(error) if error.is_conflict() => {
-                let codes = unknown.into_iter().map(|claim| claim.code).collect();
+                let codes = unknown.iter().map(|claim| claim.code.clone()).collect();
                 known.extend(read_if_any(postgres, codes).await?);
             }
             Err(error) => return Err(error),
@@ -76,12 +76,11 @@ pub(crate) async fn commit(
 }
 
 /// The claims whose outcome is not known, each code once.
-fn distinct(claims: &[Claim], known: &HashMap<CheckoutCode, Outcome>) -> Vec<Claim> {
+fn distinct<'c>(claims: &'c [Claim], known: &HashMap<CheckoutCode, Outcome>) -> Vec<&'c Claim> {
     let mut seen = HashSet::new();
     claims
         .iter()
         .filter(|claim| !known.contains_key(&claim.code) && seen.insert(&claim.code))
-        .cloned()
         .collect()
 }
 

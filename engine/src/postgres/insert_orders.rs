@@ -91,7 +91,7 @@ impl OrderColumns {
 }
 
 /// Inserts the orders and purchases of claims in one statement, all or none.
-pub(super) async fn insert(pool: &PostgresPool, claims: &[Claim]) -> Result<(), BackendError> {
+pub(super) async fn insert(pool: &PostgresPool, claims: &[&Claim]) -> Result<(), BackendError> {
     let mut columns = OrderColumns::default();
     for claim in claims {
         columns.push(claim);

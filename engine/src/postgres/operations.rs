@@ -127,7 +127,7 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     /// Inserts the orders and purchases of claims with codes that differ, all or none. A code, an
     /// item, a user's slot or a sale's slot that is taken, and a slot beyond a limit, is an error
     /// for which [`BackendError::is_conflict`] holds.
-    fn insert_orders(&self, claims: &[Claim]) -> impl Future<Output = Answer<()>> + Send;
+    fn insert_orders(&self, claims: &[&Claim]) -> impl Future<Output = Answer<()>> + Send;
 
     /// Inserts the order of one claim in one transaction, item by item: an item that the claim got
     /// and that is taken becomes `already_sold`, the server chooses the lowest free slots, and an

@@ -131,7 +131,7 @@ impl Postgres for FakePostgres {
         Ok(self.begin().await.has_item(item))
     }
 
-    async fn insert_orders(&self, claims: &[Claim]) -> Answer<()> {
+    async fn insert_orders(&self, claims: &[&Claim]) -> Answer<()> {
         let inserted = self.begin().await.insert_orders(claims);
         inserted.map_err(|violation| violation.into_backend_error("insert_orders"))
     }

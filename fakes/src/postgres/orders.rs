@@ -28,7 +28,7 @@ impl From<Violation> for Refused {
 
 impl Tables {
     /// Inserts the orders and purchases of claims, all or none.
-    pub fn insert_orders(&mut self, claims: &[Claim]) -> Result<(), Violation> {
+    pub fn insert_orders(&mut self, claims: &[&Claim]) -> Result<(), Violation> {
         let mut written = Written::default();
         let done = self.try_insert_orders(claims, &mut written);
         if done.is_err() {
@@ -41,7 +41,7 @@ impl Tables {
     /// Postgres carries the statement out, which decides the error where there are several.
     fn try_insert_orders(
         &mut self,
-        claims: &[Claim],
+        claims: &[&Claim],
         written: &mut Written,
     ) -> Result<(), Violation> {
         for claim in claims {

@@ -187,7 +187,10 @@ pub async fn answer(postgres: &impl Postgres, fixture: &Fixture, operation: &Ope
             }))
         }
         O::HasItem(item) => show(postgres.has_item(item).await),
-        O::InsertOrders(claims) => show(postgres.insert_orders(claims).await),
+        O::InsertOrders(claims) => {
+            let claims: Vec<_> = claims.iter().collect();
+            show(postgres.insert_orders(&claims).await)
+        }
         O::InsertOrderByItem(claim) => show(postgres.insert_order_by_item(claim).await),
         O::ReadOutcomes(codes) => show(postgres.read_outcomes(codes).await.map(sorted)),
         O::ReadResultKinds(codes) => show(postgres.read_result_kinds(codes).await.map(sorted)),

@@ -60,7 +60,7 @@ fn required<'a>(text: &'a str, module: &str) -> Option<&'a str> {
     })
 }
 
-/// Programs say of which version they are only where the linker is told.
+/// The linker writes the version into a program; without it the program prints none.
 fn linker_flags(group: &Group, version: &str, module: &str) -> String {
     let mut flags = vec!["-s".to_owned(), "-w".to_owned()];
     let mut set = |name: &str, value: &str| flags.push(format!("-X {name}={value}"));

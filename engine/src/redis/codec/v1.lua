@@ -72,3 +72,13 @@ end
 local function encode_corrected(suffix, user, bought, sold, released)
   return table.concat({ 'r', suffix, user, bought, sold, released }, US)
 end
+
+-- The error for what is not seeded or of another version of the format; nil for what may be used.
+local function refuse(ready, format, what)
+  if not ready then
+    return redis.error_reply('UNSEEDED ' .. what)
+  end
+  if format ~= FORMAT then
+    return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(format))
+  end
+end

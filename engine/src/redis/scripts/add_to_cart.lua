@@ -9,11 +9,9 @@
 -- Returns the entry's id, then an answer per request.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout', 'format')
-if not meta[1] then
-  return redis.error_reply('UNSEEDED cart partition')
-end
-if meta[6] ~= FORMAT then
-  return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(meta[6]))
+local refused = refuse(meta[1], meta[6], 'cart partition')
+if refused then
+  return refused
 end
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

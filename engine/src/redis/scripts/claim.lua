@@ -11,11 +11,9 @@
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed',
   'per_user', 'total', 'numbered', 'sold', 'next_slot', 'seq', 'format')
-if not meta[1] then
-  return redis.error_reply('UNSEEDED sale')
-end
-if meta[11] ~= FORMAT then
-  return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(meta[11]))
+local refused = refuse(meta[1], meta[11], 'sale')
+if refused then
+  return refused
 end
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

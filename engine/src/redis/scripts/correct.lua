@@ -10,11 +10,9 @@
 -- Returns 1 where something was corrected, 0 where Redis agreed already.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'format')
-if not meta[1] then
-  return redis.error_reply('UNSEEDED sale')
-end
-if meta[2] ~= FORMAT then
-  return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(meta[2]))
+local refused = refuse(meta[1], meta[2], 'sale')
+if refused then
+  return refused
 end
 local known = redis.call('HGET', KEYS[4], ARGV[1])
 if known then

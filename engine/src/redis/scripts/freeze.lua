@@ -8,11 +8,9 @@
 -- Returns {user, items}, or nil for a code that this partition does not hold.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'format')
-if not meta[1] then
-  return redis.error_reply('UNSEEDED cart partition')
-end
-if meta[2] ~= FORMAT then
-  return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(meta[2]))
+local refused = refuse(meta[1], meta[2], 'cart partition')
+if refused then
+  return refused
 end
 local code = redis.call('HGET', KEYS[3], ARGV[1])
 if not code then
