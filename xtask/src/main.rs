@@ -29,6 +29,7 @@ mod steps;
 mod test;
 mod test_programs;
 mod test_runs;
+mod test_selection;
 mod tidy;
 mod versions;
 

@@ -14,8 +14,10 @@ use crate::{
     session::{Session, Work},
     setup::{self, Needs},
     steps::{self, Step},
-    test_programs::{self, Selection, TestProgram},
-    test_runs, tidy,
+    test_programs::{self, TestProgram},
+    test_runs,
+    test_selection::Selection,
+    tidy,
 };
 
 /// What tests run of it. Each costs minutes where the cache is empty, so no more than needed. The

@@ -27,16 +27,6 @@ pub enum ActionError {
 }
 
 impl ActionError {
-    /// The reason of a condition.
-    pub fn reason(&self) -> &'static str {
-        match self.backend_error() {
-            Some(BackendError::Url { .. }) => "WrongUrl",
-            Some(_) if self.backend().is_some() => "Unreachable",
-            Some(_) => "Failed",
-            None => "Invalid",
-        }
-    }
-
     /// `Redis` or `Postgres`, if one of them failed.
     pub fn backend(&self) -> Option<&'static str> {
         match self.backend_error()? {
@@ -49,7 +39,8 @@ impl ActionError {
         }
     }
 
-    fn backend_error(&self) -> Option<&BackendError> {
+    /// The error of the backend, if one failed.
+    pub fn backend_error(&self) -> Option<&BackendError> {
         match self {
             Self::Backend(error) | Self::Admin(AdminError::Backend(error)) => Some(error),
             Self::Shared(error) => error.backend_error(),

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::backends::ActionError;
 use crate::crd::{ActiveSale, Phase};
 use crate::planner::{NoNext, Plan};
+use crate::status::reasons;
 
 /// The reason of the condition Suspended once a suspension has ended.
 const RESUMED: &str = "Resumed";
@@ -91,7 +92,7 @@ impl Conditions<'_> {
         let failure = no_next.filter(|no_next| no_next.is_failure());
         match (&health.error, &health.unfit, failure) {
             (Some(error), ..) => {
-                let reason = format!("{}{}", error.backend().unwrap_or(""), error.reason());
+                let reason = format!("{}{}", error.backend().unwrap_or(""), reasons::of_error(error));
                 self.set("Ready", false, &reason, error.to_string());
             }
             (None, Some(unfit), _) => self.set("Ready", false, "EvictionPolicy", unfit.clone()),
@@ -105,14 +106,14 @@ impl Conditions<'_> {
             error.filter(|error| error.backend() == Some(backend))
         };
         if let Some(error) = failed("Postgres") {
-            self.set("DatabaseReady", false, error.reason(), error.to_string());
+            self.set("DatabaseReady", false, reasons::of_error(error), error.to_string());
         } else if health.observed {
             self.set("DatabaseReady", true, "Connected", "Postgres answers");
         } else {
             self.not_asked("DatabaseReady");
         }
         if let Some(error) = failed("Redis") {
-            self.set("RedisReady", false, error.reason(), error.to_string());
+            self.set("RedisReady", false, reasons::of_error(error), error.to_string());
         } else if let Some(unfit) = &health.unfit {
             self.set("RedisReady", false, "EvictionPolicy", unfit.clone());
         } else if health.error.is_none() {

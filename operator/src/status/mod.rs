@@ -8,6 +8,7 @@
 mod api_pods;
 mod conditions;
 mod events;
+mod reasons;
 mod refusal;
 mod sales;
 
