@@ -1,11 +1,16 @@
-//! Deadlines without timers of the runtime.
+//! The deadline of a request: how it is noticed, without timers of the runtime, and the response to a
+//! request that exceeds it.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use flashsale_engine::Timer;
+use flashsale_engine::{RequestId, Timer};
+use poem::{IntoResponse, Response};
+
+use super::route_labels::Route;
+use crate::responses::Problem;
 
 /// Waits for `work` until `timer` has reached `limit`; none where `work` is not done by then.
 ///
@@ -20,4 +25,21 @@ pub async fn within<T>(timer: &Timer, limit: Duration, work: impl Future<Output 
         Poll::Pending => Poll::Pending,
     })
     .await
+}
+
+/// The response to a request without a response within its deadline.
+pub fn deadline_exceeded(route: Route, request_id: &RequestId) -> Response {
+    tracing::warn!(
+        request_id = request_id.as_str(),
+        route = route.label(),
+        "no response in time"
+    );
+    let detail = match route {
+        Route::Purchase => {
+            "the purchase could not be confirmed in time: send the request again with the same \
+             code; the cart is bought at most once"
+        }
+        _ => "there was no response in time: send the request again",
+    };
+    Problem::unavailable(detail, request_id).into_response()
 }

@@ -25,7 +25,7 @@ use poem_openapi::error::ParseParamError;
 
 pub use self::access_log::AccessLog;
 use self::access_log::RequestLine;
-use self::deadline::within;
+use self::deadline::{deadline_exceeded, within};
 use self::request_body::{BodyError, check_body};
 use self::request_metrics::RequestMetrics;
 use self::route_labels::{Route, method_label};
@@ -100,7 +100,8 @@ impl<E: Endpoint> Endpoint for WrappedEndpoint<E> {
         };
         let (timer, limit) = (in_progress.timer.clone(), self.config.response_limit);
         let response = within(&timer, limit, in_progress.respond(request)).await;
-        let mut response = response.unwrap_or_else(|| in_progress.deadline_exceeded());
+        let mut response = response
+            .unwrap_or_else(|| deadline_exceeded(in_progress.route, &in_progress.request_id));
 
         let status = response.status();
         in_progress.status = status.as_u16();
@@ -206,22 +207,6 @@ impl<E: Endpoint> RequestInProgress<'_, E> {
         let detail = "this is a fault of the service; its log has the request id";
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         Problem::new(status, "internal_error", detail, &self.request_id).into_response()
-    }
-
-    fn deadline_exceeded(&self) -> Response {
-        tracing::warn!(
-            request_id = self.request_id.as_str(),
-            route = self.route.label(),
-            "no response in time"
-        );
-        let detail = match self.route {
-            Route::Purchase => {
-                "the purchase could not be confirmed in time: send the request again with the \
-                 same code; the cart is bought at most once"
-            }
-            _ => "there was no response in time: send the request again",
-        };
-        Problem::unavailable(detail, &self.request_id).into_response()
     }
 }
 
