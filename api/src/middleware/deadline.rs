@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use flashsale_engine::{RequestId, Timer};
-use poem::{IntoResponse, Response};
+use poem::Response;
 
 use super::route_labels::Route;
 use crate::responses::Problem;

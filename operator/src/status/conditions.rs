@@ -92,7 +92,11 @@ impl Conditions<'_> {
         let failure = no_next.filter(|no_next| no_next.is_failure());
         match (&health.error, &health.unfit, failure) {
             (Some(error), ..) => {
-                let reason = format!("{}{}", error.backend().unwrap_or(""), reasons::of_error(error));
+                let reason = format!(
+                    "{}{}",
+                    error.backend().unwrap_or(""),
+                    reasons::of_error(error)
+                );
                 self.set("Ready", false, &reason, error.to_string());
             }
             (None, Some(unfit), _) => self.set("Ready", false, "EvictionPolicy", unfit.clone()),
@@ -106,14 +110,24 @@ impl Conditions<'_> {
             error.filter(|error| error.backend() == Some(backend))
         };
         if let Some(error) = failed("Postgres") {
-            self.set("DatabaseReady", false, reasons::of_error(error), error.to_string());
+            self.set(
+                "DatabaseReady",
+                false,
+                reasons::of_error(error),
+                error.to_string(),
+            );
         } else if health.observed {
             self.set("DatabaseReady", true, "Connected", "Postgres answers");
         } else {
             self.not_asked("DatabaseReady");
         }
         if let Some(error) = failed("Redis") {
-            self.set("RedisReady", false, reasons::of_error(error), error.to_string());
+            self.set(
+                "RedisReady",
+                false,
+                reasons::of_error(error),
+                error.to_string(),
+            );
         } else if let Some(unfit) = &health.unfit {
             self.set("RedisReady", false, "EvictionPolicy", unfit.clone());
         } else if health.error.is_none() {

@@ -6,6 +6,7 @@
 //! version that it does not know. A text that is not of its format is an error that shows it.
 //! Golden files hold an example of each text; a change of them is a new version.
 
+mod lua_functions;
 mod v1;
 #[cfg(test)]
 mod v2_in_tests;
@@ -112,13 +113,14 @@ impl Format {
         })
     }
 
-    /// The functions of this version for scripts.
-    pub(crate) fn lua(self) -> String {
-        match self {
+    /// A script that calls functions of this version, with these functions before it.
+    pub(crate) fn with_functions(self, script: &str) -> String {
+        let library = match self {
             Self::V1 => include_str!("v1.lua").to_owned(),
             #[cfg(test)]
             Self::V2 => v2_in_tests::lua(),
-        }
+        };
+        format!("{}\n{script}", lua_functions::used_by(script, &library))
     }
 
     /// Encodes requests of attempts, whose outcomes the script puts beside them.

@@ -196,7 +196,7 @@ async fn scripts_write_and_read_every_text_as_the_golden_file_has_it() {
         .unwrap();
     let mut command = redis::cmd("EVAL");
     command
-        .arg(format!("{}{ENCODE}", FORMAT.lua()))
+        .arg(FORMAT.with_functions(ENCODE))
         .arg(1)
         .arg("key")
         .arg(suffix().as_str())

@@ -36,7 +36,7 @@ pub(crate) struct Script {
 impl Script {
     /// A script that reads or writes texts of a format.
     fn in_format(operation: &'static str, format: Format, body: &str) -> Self {
-        Self::new(operation, format!("{}\n{body}", format.lua()))
+        Self::new(operation, format.with_functions(body))
     }
 
     fn new(operation: &'static str, source: String) -> Self {
