@@ -46,7 +46,7 @@ pub(crate) async fn position(
     redis: &impl Redis,
     keys: &SaleKeys,
 ) -> Result<(String, u64), BackendError> {
-    type Answer = (Option<u8>, Option<String>, Option<u64>);
+    type Answer = (Option<u16>, Option<String>, Option<u64>);
     let mut command = redis::cmd("HMGET");
     command.arg(&keys.meta).arg("ready").arg("epoch").arg("seq");
     let (ready, epoch, seq): Answer = call(redis, "feed", &keys.meta, &command).await?;

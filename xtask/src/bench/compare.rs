@@ -149,15 +149,12 @@ impl Comparer<'_> {
                 self.plan.max_blocks
             ));
             comparison.blocks.push(self.block(case, number)?);
-            let so_far = [("product", Part::Product), ("api", Part::Api)].map(|(name, part)| {
-                comparison.interval(part).map(|interval| {
-                    format!(
-                        "{name} {:.3} ({:.3} to {:.3})",
-                        interval.ratio, interval.lower, interval.upper
-                    )
-                })
+            let so_far = Part::ALL.iter().filter_map(|part| {
+                let interval = comparison.interval(*part)?;
+                let (ratio, half_width) = (interval.ratio, interval.half_width());
+                Some(format!("{} {ratio:.3} ±{half_width:.3}", part.name()))
             });
-            let so_far: Vec<String> = so_far.into_iter().flatten().collect();
+            let so_far: Vec<String> = so_far.collect();
             if !so_far.is_empty() {
                 self.session
                     .say(format_args!("So far: {}", so_far.join(", ")));

@@ -4,7 +4,10 @@
 -- US separates the fields of a text and RS the texts of a list. No id holds a control character, so
 -- nothing needs escaping. Item lists are indexes, comma separated.
 
+-- `ready` of a sale or a cart partition holds the version of its format.
 local FORMAT = '1'
+local UNSEEDED = 'UNSEEDED expected a sale that Redis holds, found none'
+local OTHER_FORMAT = 'FORMAT expected the version of the script, found another'
 local US, RS = '\31', '\30'
 
 local ADDED, IN_CART, CART_FULL, NOT_ACTIVE = 'a', 'i', 'f', 'n'
@@ -71,14 +74,4 @@ end
 
 local function encode_corrected(suffix, user, bought, sold, released)
   return table.concat({ 'r', suffix, user, bought, sold, released }, US)
-end
-
--- The error for what is not seeded or of another version of the format; nil for what may be used.
-local function refuse(ready, format, what)
-  if not ready then
-    return redis.error_reply('UNSEEDED ' .. what)
-  end
-  if format ~= FORMAT then
-    return redis.error_reply('FORMAT expected version ' .. FORMAT .. ', found ' .. tostring(format))
-  end
 end

@@ -8,10 +8,9 @@
 --       request: user, new code suffix, item index
 -- Returns the entry's id, then an answer per request.
 
-local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout', 'format')
-local refused = refuse(meta[1], meta[6], 'cart partition')
-if refused then
-  return refused
+local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout')
+if meta[1] ~= FORMAT then
+  return redis.error_reply(meta[1] and OTHER_FORMAT or UNSEEDED)
 end
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

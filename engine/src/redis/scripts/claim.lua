@@ -10,10 +10,9 @@
 -- Returns the number of items sold, then an answer per claim.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed',
-  'per_user', 'total', 'numbered', 'sold', 'next_slot', 'seq', 'format')
-local refused = refuse(meta[1], meta[11], 'sale')
-if refused then
-  return refused
+  'per_user', 'total', 'numbered', 'sold', 'next_slot', 'seq')
+if meta[1] ~= FORMAT then
+  return redis.error_reply(meta[1] and OTHER_FORMAT or UNSEEDED)
 end
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -9,10 +9,9 @@
 --       7 sale slots that no purchase has  8 the highest sale slot in Postgres, 0 for none
 -- Returns 1 where something was corrected, 0 where Redis agreed already.
 
-local meta = redis.call('HMGET', KEYS[1], 'ready', 'format')
-local refused = refuse(meta[1], meta[2], 'sale')
-if refused then
-  return refused
+local ready = redis.call('HGET', KEYS[1], 'ready')
+if ready ~= FORMAT then
+  return redis.error_reply(ready and OTHER_FORMAT or UNSEEDED)
 end
 local known = redis.call('HGET', KEYS[4], ARGV[1])
 if known then

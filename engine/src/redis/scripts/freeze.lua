@@ -7,10 +7,9 @@
 -- ARGV  1 code suffix
 -- Returns {user, items}, or nil for a code that this partition does not hold.
 
-local meta = redis.call('HMGET', KEYS[1], 'ready', 'format')
-local refused = refuse(meta[1], meta[2], 'cart partition')
-if refused then
-  return refused
+local ready = redis.call('HGET', KEYS[1], 'ready')
+if ready ~= FORMAT then
+  return redis.error_reply(ready and OTHER_FORMAT or UNSEEDED)
 end
 local code = redis.call('HGET', KEYS[3], ARGV[1])
 if not code then

@@ -4,10 +4,10 @@
 -- Guarantees: repeatable; after a new epoch every sale view takes a new snapshot.
 --
 -- KEYS  1 meta
--- ARGV  1 epoch, then field, value pairs of the window and the limits
+-- ARGV  1 epoch  2 version of the format, then field, value pairs of the window and the limits
 
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'ready', 1)
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'ready', ARGV[2])
 return 1

@@ -42,12 +42,11 @@ async fn mark_ready(
         .call::<i64>(redis, &[meta], |command| {
             command
                 .arg(epoch)
+                .arg(sale.format)
                 .arg("starts_ms")
                 .arg(sale.window.starts_at.as_millisecond())
                 .arg("ends_ms")
-                .arg(sale.window.ends_at.as_millisecond())
-                .arg("format")
-                .arg(sale.format);
+                .arg(sale.window.ends_at.as_millisecond());
             for (field, value) in fields {
                 command.arg(field).arg(value);
             }
