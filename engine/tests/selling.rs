@@ -4,7 +4,8 @@
 mod support;
 
 use flashsale_engine::{
-    Checkout, CodeSuffix, ItemId, ItemOutcome, Limits, NoOrder, NothingSold, Refusal, SystemRandom,
+    BackendError, Checkout, CodeSuffix, ItemId, ItemOutcome, Limits, NoOrder, NothingSold, Refusal,
+    SystemRandom,
 };
 use support::{LIMITS, Service, Stack, eventually, fill, request_id, user};
 
@@ -176,6 +177,13 @@ async fn a_code_that_nobody_knows_and_one_of_a_closed_sale() {
     assert!(matches!(answer, Err(NoOrder::UnknownCode)), "{answer:?}");
 
     stack.admin.end_early(&sale.id).await.unwrap();
+    let answer = service.purchase(&unbought, &request_id()).await;
+    let unsettled = |error: &BackendError| *error == BackendError::Unsettled;
+    assert!(
+        matches!(&answer, Err(NoOrder::Unavailable(error)) if unsettled(error)),
+        "{answer:?}"
+    );
+    assert_eq!(stack.close_and_settle(&sale.id).await, 1);
     let answer = service.purchase(&unbought, &request_id()).await;
     assert!(matches!(answer, Err(NoOrder::SaleNotActive)), "{answer:?}");
     let replay = service.purchase(&bought, &request_id()).await.unwrap();

@@ -23,7 +23,7 @@ mod random;
 mod redis;
 mod time;
 
-pub use postgres::FakePostgres;
+pub use postgres::{FakePostgres, Held};
 pub use random::TestRandom;
-pub use redis::FakeRedis;
+pub use redis::{FakeRedis, RedisSnapshot};
 pub use time::TestClock;

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a response names an item as bought only after the engine has returned its order.
 
-use flashsale_engine::{ItemOutcome, NoOrder, NothingSold, Order, RequestId, SaleId};
+use flashsale_engine::{BackendError, ItemOutcome, NoOrder, NothingSold, Order, RequestId, SaleId};
 use poem::http::StatusCode;
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
@@ -184,8 +184,16 @@ pub async fn purchase(
                 request_id = request_id.as_str(), sale = %code.sale, error = %error,
                 "purchase unavailable"
             );
-            let detail = "the purchase could not be confirmed: send the request again with the same \
-                          code; the cart is bought at most once";
+            let detail = match *error {
+                BackendError::Unsettled => {
+                    "the sale has ended and is being settled: send the request again with the same \
+                     code for its final outcome"
+                }
+                _ => {
+                    "the purchase could not be confirmed: send the request again with the same \
+                     code; the cart is bought at most once"
+                }
+            };
             Err(Unavailable::new(detail, request_id))
         }
     }

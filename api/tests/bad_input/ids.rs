@@ -230,6 +230,6 @@ async fn a_closed_sale_refuses_checkouts_and_purchases() {
     stack
         .purchase(0, &fixture.code)
         .await
-        .problem(400, "sale_not_active");
+        .problem(503, "unavailable");
     fixture.end().await;
 }

@@ -198,8 +198,11 @@ async fn a_purchase_answers_with_each_of_its_statuses() {
     nothing_is_bought(&stack, &eve, (400, "limit_reached"), &[5]).await;
     invalid_and_unknown_codes_are_refused(&stack).await;
 
-    // After the end of the sale a new purchase is refused; an earlier outcome remains.
+    // After the end of the sale a new purchase is refused, for good once no claim can come any more; an
+    // earlier outcome remains.
     stack.admin.end_early(&stack.sale.id).await.unwrap();
+    stack.purchase(0, &fay).await.problem(503, "unavailable");
+    stack.close_and_settle(&stack.sale.id).await;
     stack
         .purchase(0, &fay)
         .await

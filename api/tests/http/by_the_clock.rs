@@ -124,10 +124,11 @@ async fn sales_open_and_close_and_follow_each_other_by_the_clock() {
     ] {
         assert!(seen.contains(&result), "{result:?} is not among {seen:?}");
     }
-    // A purchase after the end is refused, also where no operator has closed the sale.
+    // A purchase after the end buys nothing, also where no operator has closed the sale. It is refused
+    // for good once the sale is settled.
     for code in &codes {
         let late = stack.purchase(api, code).await;
-        late.problem(400, "sale_not_active");
+        late.problem(503, "unavailable");
     }
     let sold: i64 = stack.sql("SELECT count(*) FROM purchases").await;
     assert_eq!(sold, 0);

@@ -63,10 +63,15 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         self.restore_if_lost(&record).await?;
         let taken = self.settle_left_over(&record).await?;
         let waits = taken > 0 || self.settler.is_anything_unsettled(&record.sale).await?;
-        let settled = !waits && audit(&*self.postgres, &self.restorer, &record).await?;
-        if settled {
-            self.postgres.note_milestone(id, Milestone::Settled).await?;
-        }
+        let agreed = match waits {
+            true => None,
+            false => audit(&*self.postgres, &self.restorer, &record).await?,
+        };
+        let settled = match agreed {
+            // False where a claim was committed since the audit.
+            Some(sold) => self.postgres.settle_sale(id, sold).await?,
+            None => false,
+        };
         Ok(Settlement {
             settled,
             sold: self.record(id).await?.sold,

@@ -83,6 +83,9 @@ pub type SharedError = Arc<BackendError>;
 /// SQLSTATE of a unique violation.
 const UNIQUE_VIOLATION: &str = "23505";
 
+/// SQLSTATE of an order of a sale that is settled (`migrations/0005_settled_sales.sql`).
+const SALE_SETTLED: &str = "FS001";
+
 /// SQLSTATEs of a commit that other writers stood in the way of: unique, check (a slot beyond a
 /// limit), deadlock, serialization, lock time-out.
 const CONFLICTS: [&str; 5] = [UNIQUE_VIOLATION, "23514", "40P01", "40001", "55P03"];
@@ -114,6 +117,11 @@ impl BackendError {
     /// Whether Postgres refused a row because its key is taken.
     pub fn is_unique_violation(&self) -> bool {
         self.sqlstate() == Some(UNIQUE_VIOLATION)
+    }
+
+    /// Whether Postgres refused an order because its sale is settled.
+    pub fn is_sale_settled(&self) -> bool {
+        self.sqlstate() == Some(SALE_SETTLED)
     }
 
     /// Whether Postgres refused because of what other transactions wrote, rather than because it

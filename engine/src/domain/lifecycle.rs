@@ -13,7 +13,8 @@ pub struct SaleRecord {
     pub seeded_at: Option<Timestamp>,
     /// When it stopped selling.
     pub closed_at: Option<Timestamp>,
-    /// When Redis and Postgres were found to agree item by item.
+    /// When Redis and Postgres were found to agree item by item. Since then Postgres refuses orders
+    /// of the sale.
     pub settled_at: Option<Timestamp>,
     /// When its keys in Redis were deleted.
     pub retired_at: Option<Timestamp>,
@@ -28,8 +29,6 @@ pub enum Milestone {
     Seeded,
     /// The sale sells nothing any more.
     Closed,
-    /// Redis and Postgres agree; the count of sold items is final.
-    Settled,
     /// Redis holds nothing of the sale any more.
     Retired,
 }

@@ -41,6 +41,14 @@ impl Postgres for PostgresPool {
         sales::note(self, id, milestone).await
     }
 
+    async fn settle_sale(&self, id: &SaleId, sold: u32) -> Answer<bool> {
+        sales::settle(self, id, sold).await
+    }
+
+    async fn is_settled(&self, id: &SaleId) -> Answer<bool> {
+        sales::is_settled(self, id).await
+    }
+
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {
         sales::unseed(self, id).await
     }
@@ -93,7 +101,7 @@ impl Postgres for PostgresPool {
     async fn read_result_kinds(
         &self,
         codes: &[CheckoutCode],
-    ) -> Answer<HashMap<CheckoutCode, Vec<ItemResultKind>>> {
+    ) -> Answer<HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>>> {
         read_outcomes::read_kinds(self, codes).await
     }
 

@@ -25,13 +25,22 @@ pub(crate) struct Committed {
     pub is_new: bool,
 }
 
-impl Committed {
+/// What became of a claim that was handed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CommitOutcome {
+    /// Postgres has an outcome of the code.
+    Committed(Committed),
+    /// Its sale was settled before: the code has no outcome and gets none.
+    SaleSettled,
+}
+
+impl CommitOutcome {
     fn as_known(claim: &Claim, outcome: &Outcome) -> Self {
-        Self {
+        Self::Committed(Committed {
             is_corrected: !outcome.agrees_with(&claim.outcome),
             outcome: outcome.clone(),
             is_new: false,
-        }
+        })
     }
 }
 
@@ -39,22 +48,26 @@ impl Committed {
 ///
 /// All that are new and free of conflict become one statement. A conflict is mostly a code that
 /// another process has committed: those are read and the rest is tried once more; claims that still
-/// conflict are committed one by one.
+/// conflict, or of which one belongs to a settled sale, are committed one by one.
 pub(crate) async fn commit(
     postgres: &impl Postgres,
     claims: &[Claim],
-) -> Result<Vec<Committed>, BackendError> {
+) -> Result<Vec<CommitOutcome>, BackendError> {
     let replayed = claims.iter().filter(|claim| claim.replayed);
     let mut known =
         read_if_any(postgres, replayed.map(|claim| claim.code.clone()).collect()).await?;
+    let mut inserted = HashMap::new();
     for is_last in [false, true] {
         let unknown = distinct(claims, &known);
         if unknown.is_empty() {
             break;
         }
         match postgres.insert_orders(&unknown).await {
-            Ok(()) => break,
-            Err(error) if error.is_conflict() && is_last => {
+            Ok(()) => {
+                inserted = unknown.iter().map(|claim| (&claim.code, *claim)).collect();
+                break;
+            }
+            Err(error) if error.is_sale_settled() || (error.is_conflict() && is_last) => {
                 return commit_one_by_one(postgres, claims, &known).await;
             }
             Err(error) if error.is_conflict() => {
@@ -64,13 +77,17 @@ pub(crate) async fn commit(
             Err(error) => return Err(error),
         }
     }
-    let outcome = |claim: &Claim| match known.get(&claim.code) {
-        Some(outcome) => Committed::as_known(claim, outcome),
-        None => Committed {
+    let outcome = |claim: &Claim| match (known.get(&claim.code), inserted.get(&claim.code)) {
+        (Some(outcome), _) => CommitOutcome::as_known(claim, outcome),
+        // A code that comes twice has the outcome of the claim that was inserted.
+        (None, Some(first)) if !std::ptr::eq(*first, claim) => {
+            CommitOutcome::as_known(claim, &first.outcome)
+        }
+        (None, _) => CommitOutcome::Committed(Committed {
             outcome: claim.outcome.clone(),
             is_corrected: false,
             is_new: true,
-        },
+        }),
     };
     Ok(claims.iter().map(outcome).collect())
 }
@@ -94,38 +111,40 @@ async fn read_if_any(
     postgres.read_outcomes(&codes).await
 }
 
-/// Which of these claims Postgres has, and whether it agrees with them: the settler's cheap
-/// question. A code without an order is not in the answer.
+/// Whether Postgres agrees with each of these claims, in the same order: the settler's cheap
+/// question. None for a code without an order.
 pub(crate) async fn read_agreements(
     postgres: &impl Postgres,
     claims: &[Claim],
-) -> Result<HashMap<CheckoutCode, bool>, BackendError> {
+) -> Result<Vec<Option<bool>>, BackendError> {
     let codes: Vec<CheckoutCode> = claims.iter().map(|claim| claim.code.clone()).collect();
-    let mut in_postgres = postgres.read_result_kinds(&codes).await?;
+    let in_postgres = postgres.read_result_kinds(&codes).await?;
     let agreement = |claim: &Claim| {
-        let kinds = in_postgres.remove(&claim.code)?;
-        let claimed = claim.outcome.kinds().map(|(_, kind)| kind);
-        Some((claim.code.clone(), claimed.eq(kinds)))
+        let kinds = in_postgres.get(&claim.code)?.iter().copied();
+        Some(claim.outcome.kinds().eq(kinds))
     };
-    Ok(claims.iter().filter_map(agreement).collect())
+    Ok(claims.iter().map(agreement).collect())
 }
 
 async fn commit_one_by_one(
     postgres: &impl Postgres,
     claims: &[Claim],
     known: &HashMap<CheckoutCode, Outcome>,
-) -> Result<Vec<Committed>, BackendError> {
+) -> Result<Vec<CommitOutcome>, BackendError> {
     let mut outcomes = Vec::with_capacity(claims.len());
     for claim in claims {
         outcomes.push(match known.get(&claim.code) {
-            Some(outcome) => Committed::as_known(claim, outcome),
+            Some(outcome) => CommitOutcome::as_known(claim, outcome),
             None => commit_one(postgres, claim).await?,
         });
     }
     Ok(outcomes)
 }
 
-async fn commit_one(postgres: &impl Postgres, claim: &Claim) -> Result<Committed, BackendError> {
+async fn commit_one(
+    postgres: &impl Postgres,
+    claim: &Claim,
+) -> Result<CommitOutcome, BackendError> {
     let mut tries = 0;
     let (outcome, is_new) = loop {
         let code = std::slice::from_ref(&claim.code);
@@ -137,12 +156,13 @@ async fn commit_one(postgres: &impl Postgres, claim: &Claim) -> Result<Committed
             Ok(outcome) => break (outcome, true),
             // Another process committed this very code, or stood in the way: read again.
             Err(error) if error.is_conflict() && tries < TRIES_PER_CLAIM => {}
+            Err(error) if error.is_sale_settled() => return Ok(CommitOutcome::SaleSettled),
             Err(error) => return Err(error),
         }
     };
-    Ok(Committed {
+    Ok(CommitOutcome::Committed(Committed {
         is_corrected: outcome != claim.outcome,
         outcome,
         is_new,
-    })
+    }))
 }

@@ -33,6 +33,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "formats",
         include_str!("../../../migrations/0004_formats.sql"),
     ),
+    (
+        5,
+        "settled sales",
+        include_str!("../../../migrations/0005_settled_sales.sql"),
+    ),
 ];
 
 /// Brings the schema up to date, on a connection of its own: the server then gives the

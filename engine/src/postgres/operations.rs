@@ -78,12 +78,19 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Answer<bool>> + Send;
 
     /// Notes a milestone of a sale at the present time of the server; the first note stays.
-    /// [`Milestone::Settled`] also fixes the count of sold items.
     fn note_milestone(
         &self,
         id: &SaleId,
         milestone: Milestone,
     ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Settles a sale that has sold exactly `sold` items: fixes that count, and from then on
+    /// [`Postgres::insert_orders`] and [`Postgres::insert_order_by_item`] refuse its orders. Waits
+    /// for orders of it that are being inserted. Returns whether the sale is settled.
+    fn settle_sale(&self, id: &SaleId, sold: u32) -> impl Future<Output = Answer<bool>> + Send;
+
+    /// Whether a sale is settled; false for one that is not there.
+    fn is_settled(&self, id: &SaleId) -> impl Future<Output = Answer<bool>> + Send;
 
     /// Takes [`Milestone::Seeded`] from a sale that has not begun by the server's clock: processes
     /// leave it alone. Returns whether the sale was there and had not begun.
@@ -126,7 +133,8 @@ pub trait Postgres: Debug + Send + Sync + 'static {
 
     /// Inserts the orders and purchases of claims with codes that differ, all or none. A code, an
     /// item, a user's slot or a sale's slot that is taken, and a slot beyond a limit, is an error
-    /// for which [`BackendError::is_conflict`] holds.
+    /// for which [`BackendError::is_conflict`] holds; a sale that is settled is one for which
+    /// [`BackendError::is_sale_settled`] holds.
     fn insert_orders(&self, claims: &[&Claim]) -> impl Future<Output = Answer<()>> + Send;
 
     /// Inserts the order of one claim in one transaction, item by item: an item that the claim got
@@ -145,7 +153,7 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     fn read_result_kinds(
         &self,
         codes: &[CheckoutCode],
-    ) -> impl Future<Output = Answer<HashMap<CheckoutCode, Vec<ItemResultKind>>>> + Send;
+    ) -> impl Future<Output = Answer<HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>>>> + Send;
 
     /// A page ([`PAGE`]) of the outcomes of a sale, behind the code `after`, in the order of codes.
     fn read_sale_outcomes(

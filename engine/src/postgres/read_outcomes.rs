@@ -102,9 +102,9 @@ pub(super) async fn read(
 pub(super) async fn read_kinds(
     pool: &PostgresPool,
     codes: &[CheckoutCode],
-) -> Result<HashMap<CheckoutCode, Vec<ItemResultKind>>, BackendError> {
+) -> Result<HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>>, BackendError> {
     let codes: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
-    let rows: Vec<(String, Vec<String>)> = pool
+    let rows: Vec<(String, Vec<i32>, Vec<String>)> = pool
         .run("read_order", |connection| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_result_kinds.sql"))
@@ -114,8 +114,10 @@ pub(super) async fn read_kinds(
             })
         })
         .await?;
-    let decode = |(code, words): (String, Vec<String>)| {
-        let kinds = words.iter().map(|word| parse_kind(word));
+    let decode = |(code, items, words): (String, Vec<i32>, Vec<String>)| {
+        let items = items.iter().map(|idx| idx.unsigned_abs());
+        let kinds = items.zip(&words);
+        let kinds = kinds.map(|(idx, word)| Ok((idx, parse_kind(word)?)));
         Ok((parse_code(&code)?, kinds.collect::<Result<_, _>>()?))
     };
     rows.into_iter().map(decode).collect()

@@ -1,7 +1,7 @@
 //! The table `sales`.
 
 use jiff::Timestamp;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Connection, Row};
 
 use crate::domain::catalog::Catalog;
@@ -139,10 +139,53 @@ pub(super) async fn note(
     let sql = match milestone {
         Milestone::Seeded => include_str!("sql/note_seeded.sql"),
         Milestone::Closed => include_str!("sql/note_closed.sql"),
-        Milestone::Settled => include_str!("sql/note_settled.sql"),
         Milestone::Retired => include_str!("sql/note_retired.sql"),
     };
     execute(pool, sql, id).await.map(drop)
+}
+
+/// Settles a sale that has sold exactly `sold` items. Returns whether it is settled.
+pub(super) async fn settle(
+    pool: &PostgresPool,
+    id: &SaleId,
+    sold: u32,
+) -> Result<bool, BackendError> {
+    let (id, sold) = (id.to_string(), i64::from(sold));
+    pool.run("settle_sale", |connection| {
+        Box::pin(async move {
+            let mut transaction = connection.begin().await?;
+            // A statement of its own: the next one then sees the orders that it has waited for.
+            sqlx::query(include_str!("sql/lock_orders_of_sale.sql"))
+                .bind(&id)
+                .execute(&mut *transaction)
+                .await?;
+            sqlx::query(include_str!("sql/settle_sale.sql"))
+                .bind(&id)
+                .bind(sold)
+                .execute(&mut *transaction)
+                .await?;
+            let is_settled = query_is_settled(&mut transaction, &id).await?;
+            transaction.commit().await?;
+            Ok(is_settled)
+        })
+    })
+    .await
+}
+
+/// Whether a sale is settled.
+pub(super) async fn is_settled(pool: &PostgresPool, id: &SaleId) -> Result<bool, BackendError> {
+    let id = id.to_string();
+    pool.run("is_settled", |connection| {
+        Box::pin(async move { query_is_settled(connection, &id).await })
+    })
+    .await
+}
+
+async fn query_is_settled(connection: &mut PgConnection, id: &str) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(include_str!("sql/is_settled.sql"))
+        .bind(id)
+        .fetch_one(connection)
+        .await
 }
 
 /// Takes the mark of a seeded sale from one that has not begun. Returns whether it did.

@@ -15,18 +15,19 @@ use crate::redis::scripts::release::release;
 /// Items that one script call releases.
 const CHUNK: usize = 1_000;
 
-/// Compares Redis with Postgres and changes Redis where they differ. Returns whether they agreed.
+/// Compares Redis with Postgres and changes Redis where they differ. Returns how many items are sold,
+/// where both agreed.
 pub(crate) async fn audit<R: Redis>(
     postgres: &impl Postgres,
     restorer: &Restorer<R>,
     record: &SaleRecord,
-) -> Result<bool, BackendError> {
+) -> Result<Option<u32>, BackendError> {
     let redis = &restorer.redis;
     let keys = SaleKeys::new(&record.sale.id, restorer.newest_format.of(&record.sale)?);
     let in_postgres = read_sold_items(postgres, &record.sale.id).await?;
     let in_redis = set_bits(&sale_state::sold_bitmap(redis, &keys).await?);
     if in_redis == in_postgres {
-        return Ok(true);
+        return Ok(Some(u32::try_from(in_postgres.len()).unwrap_or(u32::MAX)));
     }
     let only_in_redis: Vec<u32> = in_redis.difference(&in_postgres).copied().collect();
     tracing::warn!(
@@ -39,7 +40,7 @@ pub(crate) async fn audit<R: Redis>(
         release(redis, &keys, chunk).await?;
     }
     restorer.restore(postgres, record).await?;
-    Ok(false)
+    Ok(None)
 }
 
 async fn read_sold_items(

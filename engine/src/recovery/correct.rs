@@ -1,7 +1,10 @@
 //! Corrects what Redis holds of one code after Postgres decided otherwise.
 //!
 //! Guarantees: afterwards Redis holds the outcome of the code, the user's slots and the items of
-//! the cart as Postgres has them. What Postgres holds is never released.
+//! the claim and of the order as Postgres has them. Nothing is released that Postgres holds, or that
+//! another claim holds which is not committed yet.
+
+use std::collections::BTreeSet;
 
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{Claim, ItemOutcome, Outcome};
@@ -9,6 +12,7 @@ use crate::observability::metrics::Metrics;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
+use crate::redis::sale_state::read_outcome;
 use crate::redis::scripts::correct::{Correction, correct as run_script};
 
 /// Corrects what Redis holds of `claim` to `truth`, the outcome in Postgres.
@@ -20,10 +24,14 @@ pub(crate) async fn correct(
     claim: &Claim,
     truth: &Outcome,
 ) -> Result<(), BackendError> {
-    let items: Vec<u32> = truth.results.iter().map(|result| result.idx).collect();
-    let claimed_slots = claimed_sale_slots(&claim.outcome);
+    // After a failover Redis may hold a later outcome of the code than the one that was claimed.
+    let in_redis = read_outcome(redis, keys, &claim.suffix()).await?;
+    let outcomes = [Some(truth), Some(&claim.outcome), in_redis.as_ref()];
+    let items: BTreeSet<u32> = outcomes.into_iter().flatten().flat_map(indexes).collect();
+    let items: Vec<u32> = items.into_iter().collect();
+    let sale_slots: Vec<u32> = in_redis.iter().flat_map(sale_slots).collect();
     let facts = postgres
-        .read_correction_facts(claim.sale(), &truth.user, &items, &claimed_slots)
+        .read_correction_facts(claim.sale(), &truth.user, &items, &sale_slots)
         .await?;
     let free: Vec<u32> = items
         .into_iter()
@@ -52,11 +60,16 @@ pub(crate) async fn correct(
     Ok(())
 }
 
-fn claimed_sale_slots(outcome: &Outcome) -> Vec<u32> {
-    let slot = |outcome: &ItemOutcome| match outcome {
-        ItemOutcome::Sold { sale_slot, .. } if *sale_slot > 0 => Some(*sale_slot),
+fn indexes(outcome: &Outcome) -> impl Iterator<Item = u32> {
+    outcome.results.iter().map(|result| result.idx)
+}
+
+/// The sale slots that an outcome takes.
+fn sale_slots(outcome: &Outcome) -> impl Iterator<Item = u32> {
+    let slot = |outcome: ItemOutcome| match outcome {
+        ItemOutcome::Sold { sale_slot, .. } if sale_slot > 0 => Some(sale_slot),
         _ => None,
     };
     let results = outcome.results.iter();
-    results.filter_map(|result| slot(&result.outcome)).collect()
+    results.filter_map(move |result| slot(result.outcome))
 }

@@ -16,7 +16,7 @@ use crate::domain::outcome::Claim;
 use crate::domain::random::Random;
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
 use crate::observability::metrics::Metrics;
-use crate::postgres::commit::{commit, read_agreements};
+use crate::postgres::commit::{CommitOutcome, commit, read_agreements};
 use crate::postgres::operations::Postgres;
 use crate::recovery::correct::correct;
 use crate::recovery::trim_events::trim_events;
@@ -106,11 +106,11 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
     async fn commit(&self, keys: &SaleKeys, claims: &[Claim]) -> Result<(), BackendError> {
         let postgres = &*self.postgres;
         let mut agreements = read_agreements(postgres, claims).await?;
-        let newest_ms = claims
+        let unknown = claims
             .iter()
-            .filter(|claim| !agreements.contains_key(&claim.code))
-            .map(|claim| claim.outcome.at_ms)
-            .max();
+            .zip(&agreements)
+            .filter(|(_, agrees)| agrees.is_none());
+        let newest_ms = unknown.map(|(claim, _)| claim.outcome.at_ms).max();
         let young = newest_ms.map_or(0, |at| at + OWNER_COMMITS_MS - self.clock.now_ms());
         if young > 0 {
             // The process that claimed is most likely committing; two that commit one claim get in
@@ -120,8 +120,8 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
             agreements = read_agreements(postgres, claims).await?;
         }
         let mut missing = Vec::new();
-        for claim in claims {
-            match agreements.get(&claim.code) {
+        for (claim, agrees) in claims.iter().zip(&agreements) {
+            match agrees {
                 Some(true) => {}
                 None => missing.push(claim.clone()),
                 // Committing again returns the outcome that Postgres has.
@@ -135,10 +135,21 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
             return Ok(());
         }
         let committed = commit(postgres, &missing).await?;
-        let differing = agreements.values().filter(|agrees| !**agrees).count();
+        let differing = agreements
+            .iter()
+            .filter(|agrees| **agrees == Some(false))
+            .count();
         let recovered = missing.len().saturating_sub(differing);
         self.metrics.claims_recovered.inc_by(recovered as u64);
-        for (claim, committed) in missing.iter().zip(committed) {
+        for (claim, outcome) in missing.iter().zip(committed) {
+            let CommitOutcome::Committed(committed) = outcome else {
+                tracing::warn!(
+                    sale = %claim.sale(),
+                    request_id = claim.outcome.request_id,
+                    "a claim came after its sale was settled: it buys nothing"
+                );
+                continue;
+            };
             if committed.is_new {
                 let sold = committed.outcome.sold_count() as u64;
                 self.metrics.sale_items_sold_total.inc_by(sold);

@@ -67,6 +67,19 @@ pub(crate) async fn sold_bitmap(
     Ok(bitmap.unwrap_or_default())
 }
 
+/// The outcome that Redis holds of a code.
+pub(crate) async fn read_outcome(
+    redis: &impl Redis,
+    keys: &SaleKeys,
+    suffix: &CodeSuffix,
+) -> Result<Option<Outcome>, BackendError> {
+    let mut command = redis::cmd("HGET");
+    command.arg(&keys.outcomes).arg(suffix.as_str());
+    let text: Option<String> = call(redis, "repair", &keys.outcomes, &command).await?;
+    text.map(|text| keys.format.decode_outcome(&text))
+        .transpose()
+}
+
 /// Writes outcomes that Postgres has.
 pub(crate) async fn write_outcomes(
     redis: &impl Redis,

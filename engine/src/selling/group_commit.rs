@@ -1,6 +1,6 @@
 //! Group commit: concurrent claims of a process share one transaction.
 //!
-//! Guarantees: an answer waits for its commit; a claim that was handed in is kept until it is in
+//! Guarantees: an answer waits for its commit, and for nothing else; a claim that was handed in is kept until it is in
 //! Postgres, whatever happened to Redis or to the caller meanwhile. It never answers success
 //! before the commit.
 
@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::{Clock, Timer};
 use crate::domain::error::BackendError;
-use crate::domain::outcome::Claim;
-use crate::postgres::commit::{Committed, commit};
+use crate::domain::outcome::{Claim, Outcome};
+use crate::postgres::commit::{CommitOutcome, commit};
 use crate::postgres::operations::Postgres;
 use crate::recovery::correct::correct;
 use crate::redis::commands::Redis;
@@ -33,6 +33,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// Two groups may be on their way at once: one fills while the other is flushed to disk.
 const WORKERS: usize = 2;
 
+/// Groups whose corrections may be on their way at once. Beyond them a correction is put off.
+const CORRECTING_LIMIT: usize = 8;
+
 /// Why a claim or a purchase finds no room.
 pub(crate) const FULL: BackendError = BackendError::Full {
     queue: "the queue of purchases that wait for Postgres",
@@ -42,7 +45,14 @@ struct Pending {
     claim: Claim,
     keys: Arc<SaleKeys>,
     wait: Timer,
-    answer: Option<oneshot::Sender<Result<Committed, BackendError>>>,
+    answer: Option<oneshot::Sender<Result<CommitOutcome, BackendError>>>,
+}
+
+/// A claim of which Postgres has another outcome.
+struct Correction {
+    claim: Claim,
+    keys: Arc<SaleKeys>,
+    truth: Outcome,
 }
 
 /// The handle to hand claims in. Clones share the workers.
@@ -64,12 +74,14 @@ impl GroupCommit {
         let receiver = Arc::new(Mutex::new(receiver));
         let backlog = Arc::new(AtomicUsize::new(0));
         let away = Arc::new(AtomicBool::new(false));
+        let correcting = Arc::new(Semaphore::new(CORRECTING_LIMIT));
         for _ in 0..WORKERS {
             let worker = Worker {
                 context: context.clone(),
                 receiver: receiver.clone(),
                 backlog: backlog.clone(),
                 away: away.clone(),
+                correcting: correcting.clone(),
                 kept: Vec::new(),
             };
             context.tasks.spawn(worker.run(stop.clone()));
@@ -94,7 +106,7 @@ impl GroupCommit {
         &self,
         claim: Claim,
         keys: &Arc<SaleKeys>,
-    ) -> Result<Committed, BackendError> {
+    ) -> Result<CommitOutcome, BackendError> {
         let (answer, outcome) = oneshot::channel();
         let away = self.away.load(Ordering::Relaxed);
         let pending = Pending {
@@ -121,6 +133,8 @@ struct Worker<R, P> {
     backlog: Arc<AtomicUsize>,
     /// Set while commits fail.
     away: Arc<AtomicBool>,
+    /// A permit for each group whose corrections are on their way.
+    correcting: Arc<Semaphore>,
     /// Claims whose commit failed; their callers have been answered.
     kept: Vec<Pending>,
 }
@@ -163,7 +177,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         match commit(&*self.context.postgres, &claims).await {
             Ok(outcomes) => {
                 self.away.store(false, Ordering::Relaxed);
-                self.answer(group, outcomes).await;
+                self.answer(group, outcomes);
             }
             // One claim that Postgres will never take must not hold up the others.
             Err(error) if error.is_permanent() => {
@@ -185,26 +199,53 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         }
     }
 
-    async fn answer(&self, group: Vec<Pending>, outcomes: Vec<Committed>) {
+    fn answer(&self, group: Vec<Pending>, outcomes: Vec<CommitOutcome>) {
         let metrics = &self.context.metrics;
         metrics.commit_batch_size.observe(group.len() as f64);
         self.backlog.fetch_sub(group.len(), Ordering::Relaxed);
-        for (pending, committed) in group.into_iter().zip(outcomes) {
-            metrics
-                .commit_wait
-                .observe(pending.wait.elapsed().as_secs_f64());
-            if committed.is_new {
-                let sold = committed.outcome.sold_count() as u64;
-                metrics.sale_items_sold_total.inc_by(sold);
-            }
-            if committed.is_corrected {
-                self.correct(&pending, &committed).await;
+        let mut corrections = Vec::new();
+        for (pending, outcome) in group.into_iter().zip(outcomes) {
+            let waited = pending.wait.elapsed();
+            metrics.commit_wait.observe(waited.as_secs_f64());
+            if let CommitOutcome::Committed(committed) = &outcome {
+                if committed.is_new {
+                    let sold = committed.outcome.sold_count() as u64;
+                    metrics.sale_items_sold_total.inc_by(sold);
+                }
+                if committed.is_corrected {
+                    corrections.push(Correction {
+                        claim: pending.claim,
+                        keys: pending.keys,
+                        truth: committed.outcome.clone(),
+                    });
+                }
             }
             if let Some(answer) = pending.answer {
                 // A caller that left asks again with the same code.
-                let _ = answer.send(Ok(committed));
+                let _ = answer.send(Ok(outcome));
             }
         }
+        self.correct(corrections);
+    }
+
+    /// Corrects Redis in the background: a correction may wait for a node that hangs, and neither
+    /// the answers of its group nor the next group wait for it.
+    fn correct(&self, corrections: Vec<Correction>) {
+        if corrections.is_empty() {
+            return;
+        }
+        let Ok(permit) = self.correcting.clone().try_acquire_owned() else {
+            // The settler finds the same claims in the event stream; so does the audit at the close.
+            tracing::warn!(corrections = corrections.len(), "corrections put off");
+            return;
+        };
+        let context = self.context.clone();
+        self.context.tasks.spawn(async move {
+            for correction in &corrections {
+                correct_one(&context, correction).await;
+            }
+            drop(permit);
+        });
     }
 
     async fn commit_alone(&mut self, pending: Pending) {
@@ -214,7 +255,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         )
         .await
         {
-            Ok(outcomes) => self.answer(vec![pending], outcomes).await,
+            Ok(outcomes) => self.answer(vec![pending], outcomes),
             Err(error) if error.is_permanent() => {
                 // It stays in the event stream, where each settler finds the same error until a
                 // person acts.
@@ -232,21 +273,15 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
             Err(_) => self.kept.push(pending),
         }
     }
+}
 
-    async fn correct(&self, pending: &Pending, committed: &Committed) {
-        let context = &*self.context;
-        let corrected = correct(
-            &*context.postgres,
-            &context.redis,
-            &context.metrics,
-            &pending.keys,
-            &pending.claim,
-            &committed.outcome,
-        );
-        if let Err(error) = corrected.await {
-            // The settler meets the same claim again; so does the audit at the close.
-            let sale = pending.claim.sale();
-            tracing::warn!(%sale, %error, "correction put off");
-        }
+async fn correct_one<R: Redis, P: Postgres>(context: &Context<R, P>, correction: &Correction) {
+    let Correction { claim, keys, truth } = correction;
+    let (postgres, redis) = (&*context.postgres, &context.redis);
+    let corrected = correct(postgres, redis, &context.metrics, keys, claim, truth);
+    if let Err(error) = corrected.await {
+        // The settler meets the same claim again; so does the audit at the close.
+        let sale = claim.sale();
+        tracing::warn!(%sale, %error, "correction put off");
     }
 }

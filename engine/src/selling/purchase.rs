@@ -17,6 +17,7 @@ use crate::domain::ids::RequestId;
 use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome};
 use crate::domain::sale::SaleId;
 use crate::observability::metrics::FailureReason;
+use crate::postgres::commit::CommitOutcome;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
 use crate::redis::scripts::claim::ClaimRequest;
@@ -57,7 +58,7 @@ pub struct ShownCart {
 pub enum NoOrder {
     /// There is no such code.
     UnknownCode,
-    /// Its sale has not begun, or is over, and it was not bought.
+    /// Its sale has not begun, or is settled, and it was not bought: it never will be.
     SaleNotActive,
     /// A backend is away; ask again with the same code.
     Unavailable(SharedError),
@@ -150,6 +151,9 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 operation: "commit",
                 after: COMMIT_WAIT,
             })??;
+        let CommitOutcome::Committed(committed) = committed else {
+            return Err(NoOrder::SaleNotActive);
+        };
         let replayed = replayed || committed.outcome.request_id != decided_by;
         self.order(&served.sale.id, code, committed.outcome, replayed)
             .await
@@ -189,19 +193,29 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         if let Some(order) = self.outcome(code).await? {
             return Ok(order);
         }
-        if let Some(served) = self.sales.get(&code.sale) {
-            let cart = served.carts.read(&code.suffix).await?;
-            return Err(match cart {
-                Some(_) => NoOrder::SaleNotActive,
-                None => NoOrder::UnknownCode,
-            });
+        let lookups = &self.context.lookups;
+        let is_settled = match self.sales.get(&code.sale) {
+            Some(served) => {
+                if served.carts.read(&code.suffix).await?.is_none() {
+                    return Err(NoOrder::UnknownCode);
+                }
+                if self.context.clock.now() < served.sale.window.starts_at {
+                    return Err(NoOrder::SaleNotActive);
+                }
+                lookups.is_settled(&code.sale).await?
+            }
+            None => match lookups.read_sale(&code.sale).await? {
+                Some(record) => record.settled_at.is_some(),
+                None => return Err(NoOrder::UnknownCode),
+            },
+        };
+        // A claim that Redis has lost may still be on its way from a process that paused.
+        if !is_settled {
+            return Err(BackendError::Unsettled.into());
         }
-        match self.context.lookups.read_sale(&code.sale).await? {
-            // What was claimed at its end may still be committed, and is then the outcome.
-            Some(sale) if sale.settled_at.is_none() => Err(BackendError::Unsettled.into()),
-            Some(_) => Err(NoOrder::SaleNotActive),
-            None => Err(NoOrder::UnknownCode),
-        }
+        // Now that no order comes any more: one may have come since the first look.
+        let order = self.outcome(code).await?;
+        order.ok_or(NoOrder::SaleNotActive)
     }
 
     /// Redis failed: a code that has an order can be answered all the same.

@@ -25,6 +25,8 @@ use flashsale_engine::{
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+
 use sales::to_microseconds;
 use tables::Tables;
 
@@ -33,6 +35,13 @@ use tables::Tables;
 pub struct FakePostgres {
     tables: Arc<Mutex<Tables>>,
     clock: Clock,
+    gate: Arc<RwLock<()>>,
+}
+
+/// Operations wait until it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    _gate: OwnedRwLockWriteGuard<()>,
 }
 
 impl FakePostgres {
@@ -41,6 +50,24 @@ impl FakePostgres {
         Self {
             tables: Arc::default(),
             clock,
+            gate: Arc::default(),
+        }
+    }
+
+    /// A handle to the same tables for another process: [`FakePostgres::hold`] holds the operations
+    /// of one process alone.
+    pub fn of_another_process(&self) -> Self {
+        Self {
+            tables: self.tables.clone(),
+            clock: self.clock.clone(),
+            gate: Arc::default(),
+        }
+    }
+
+    /// Makes the operations of this handle and its clones wait, until the result is dropped.
+    pub async fn hold(&self) -> Held {
+        Held {
+            _gate: self.gate.clone().write_owned().await,
         }
     }
 
@@ -62,6 +89,7 @@ impl FakePostgres {
     /// Starts an operation: other tasks run first, as they do while a server works.
     async fn begin(&self) -> MutexGuard<'_, Tables> {
         tokio::task::yield_now().await;
+        let _open = self.gate.read().await;
         self.lock()
     }
 
@@ -93,6 +121,14 @@ impl Postgres for FakePostgres {
         let mut tables = self.begin().await;
         tables.note_milestone(id, milestone, self.now());
         Ok(())
+    }
+
+    async fn settle_sale(&self, id: &SaleId, sold: u32) -> Answer<bool> {
+        Ok(self.begin().await.settle_sale(id, sold, self.now()))
+    }
+
+    async fn is_settled(&self, id: &SaleId) -> Answer<bool> {
+        Ok(self.begin().await.is_settled(id))
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {
@@ -151,7 +187,7 @@ impl Postgres for FakePostgres {
     async fn read_result_kinds(
         &self,
         codes: &[CheckoutCode],
-    ) -> Answer<HashMap<CheckoutCode, Vec<ItemResultKind>>> {
+    ) -> Answer<HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>>> {
         Ok(self.begin().await.read_result_kinds(codes))
     }
 

@@ -37,8 +37,8 @@ impl Tables {
         done
     }
 
-    /// Orders first, then purchases, then the trigger over all purchases: the order in which
-    /// Postgres carries the statement out, which decides the error where there are several.
+    /// Orders first, then purchases, then the triggers: the order in which Postgres carries the
+    /// statement out, which decides the error where there are several.
     fn try_insert_orders(
         &mut self,
         claims: &[&Claim],
@@ -63,6 +63,7 @@ impl Tables {
                 }
             }
         }
+        self.check_unsettled(claims.iter().map(|claim| claim.sale()))?;
         self.check_within_sale(&written.purchases)
     }
 
@@ -95,6 +96,7 @@ impl Tables {
             }
         }
         self.insert_order(claim, &outcome, written)?;
+        self.check_unsettled([claim.sale()])?;
         Ok(outcome)
     }
 
@@ -184,6 +186,17 @@ impl Tables {
             Ok(())
         } else {
             Err(Violation::check("purchases_within_sale"))
+        }
+    }
+
+    /// The trigger `orders_before_settlement`.
+    fn check_unsettled<'a>(
+        &self,
+        sales: impl IntoIterator<Item = &'a SaleId>,
+    ) -> Result<(), Violation> {
+        match sales.into_iter().any(|sale| self.is_settled(sale)) {
+            true => Err(Violation::sale_settled()),
+            false => Ok(()),
         }
     }
 

@@ -24,11 +24,10 @@ impl Tables {
     pub fn read_result_kinds(
         &self,
         codes: &[CheckoutCode],
-    ) -> HashMap<CheckoutCode, Vec<ItemResultKind>> {
+    ) -> HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>> {
         let known = codes.iter().filter_map(|code| {
             let order = self.orders.get(&code.to_string())?;
-            let kinds = order.results.iter().map(|(_, kind)| *kind);
-            Some((code.clone(), kinds.collect()))
+            Some((code.clone(), order.results.clone()))
         });
         known.collect()
     }

@@ -67,17 +67,29 @@ impl Tables {
         let noted = match milestone {
             Milestone::Seeded => &mut row.seeded_at,
             Milestone::Closed => &mut row.closed_at,
-            Milestone::Settled => &mut row.settled_at,
             Milestone::Retired => &mut row.retired_at,
         };
-        if noted.is_some() {
-            return;
+        noted.get_or_insert(now);
+    }
+
+    /// Settles a sale that has sold exactly `sold` items. Returns whether it is settled.
+    pub fn settle_sale(&mut self, id: &SaleId, sold: u32, now: Timestamp) -> bool {
+        let purchases = self.purchases.get(id);
+        let Some(row) = self.sales.get_mut(id) else {
+            return false;
+        };
+        let has_sold = purchases.map_or(0, |purchases| purchases.count());
+        if row.settled_at.is_none() && has_sold == sold {
+            row.settled_at = Some(now);
+            row.sold = Some(sold);
         }
-        *noted = Some(now);
-        if milestone == Milestone::Settled {
-            let purchases = self.purchases.get(id);
-            row.sold = Some(purchases.map_or(0, |purchases| purchases.count()));
-        }
+        row.settled_at.is_some()
+    }
+
+    /// Whether a sale is settled.
+    pub fn is_settled(&self, id: &SaleId) -> bool {
+        let row = self.sales.get(id);
+        row.is_some_and(|row| row.settled_at.is_some())
     }
 
     /// Takes the mark of a seeded sale from one that has not begun. Returns whether it was there

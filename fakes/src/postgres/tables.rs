@@ -173,6 +173,14 @@ impl Violation {
         }
     }
 
+    /// An order of a sale that is settled.
+    pub fn sale_settled() -> Self {
+        Self {
+            sqlstate: "FS001",
+            constraint: "orders_before_settlement",
+        }
+    }
+
     /// A value that is outside of its range.
     pub fn check(constraint: &'static str) -> Self {
         Self {

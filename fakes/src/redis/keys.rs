@@ -124,20 +124,28 @@ pub(crate) fn time(keyspace: &mut Keyspace, _: &mut Arguments<'_>) -> Reply {
     ]))
 }
 
-/// `INFO`: the one line of the memory section that the engine reads.
+/// `INFO`: the lines of the memory section that the engine reads.
 pub(crate) fn info(keyspace: &mut Keyspace, _: &mut Arguments<'_>) -> Reply {
     let policy = String::from_utf8_lossy(&keyspace.maxmemory_policy);
-    Ok(bulk(format!("# Memory\r\nmaxmemory_policy:{policy}\r\n")))
+    let limit = keyspace.maxmemory;
+    Ok(bulk(format!(
+        "# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n"
+    )))
 }
 
-/// `CONFIG SET maxmemory-policy …`, for tests of a server that evicts.
+/// `CONFIG SET maxmemory-policy …` and `CONFIG SET maxmemory …`, for tests of a server that evicts.
 pub(crate) fn config(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
-    if !(arguments.keyword("SET") && arguments.keyword("maxmemory-policy")) {
+    let is_set = arguments.keyword("SET");
+    if is_set && arguments.keyword("maxmemory-policy") {
+        keyspace.maxmemory_policy = arguments.next()?.clone();
+    } else if is_set && arguments.keyword("maxmemory") {
+        let limit = arguments.next_integer()?;
+        keyspace.maxmemory = u64::try_from(limit).map_err(|_| CommandError::not_an_integer())?;
+    } else {
         return Err(CommandError::err(
-            "the fake has CONFIG SET maxmemory-policy alone",
+            "the fake has CONFIG SET maxmemory-policy and CONFIG SET maxmemory alone",
         ));
     }
-    keyspace.maxmemory_policy = arguments.next()?.clone();
     arguments.end()?;
     Ok(Value::Okay)
 }

@@ -8,19 +8,19 @@ use crate::redis::reply::CommandError;
 use crate::redis::stream_value::Stream;
 
 /// A string value.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Text(pub Vec<u8>);
 
 /// A hash, in the order in which fields came: the order of a small hash in Redis.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Hash(pub IndexMap<Vec<u8>, Vec<u8>>);
 
 /// A list.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct List(pub VecDeque<Vec<u8>>);
 
 /// The value of a key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Data {
     Text(Text),
     Hash(Hash),
@@ -85,7 +85,7 @@ macro_rules! kinds {
 kinds!(Text, Hash, List, Stream);
 
 /// All keys, and the time of the command that is being run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Keyspace {
     values: BTreeMap<Vec<u8>, Data>,
     expiries: BTreeMap<Vec<u8>, i64>,
@@ -93,6 +93,8 @@ pub(crate) struct Keyspace {
     stream_changes: u64,
     /// What the server would evict when its memory is full.
     pub maxmemory_policy: Vec<u8>,
+    /// The memory limit that it shows, in bytes; 0 for none.
+    pub maxmemory: u64,
 }
 
 impl Keyspace {
@@ -104,6 +106,7 @@ impl Keyspace {
             now_us: 0,
             stream_changes: 0,
             maxmemory_policy: b"noeviction".to_vec(),
+            maxmemory: 0,
         }
     }
 
@@ -192,6 +195,13 @@ impl Keyspace {
     pub fn clear(&mut self) {
         self.values.clear();
         self.expiries.clear();
+        self.stream_changed();
+    }
+
+    /// Takes the keys of an earlier time.
+    pub fn return_to(&mut self, earlier: &Self) {
+        self.values.clone_from(&earlier.values);
+        self.expiries.clone_from(&earlier.expiries);
         self.stream_changed();
     }
 

@@ -44,6 +44,16 @@ pub struct FakeRedis {
     shared: Arc<Shared>,
 }
 
+/// The keys of a [`FakeRedis`] at one time.
+#[derive(Clone)]
+pub struct RedisSnapshot(Keyspace);
+
+impl fmt::Debug for RedisSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RedisSnapshot")
+    }
+}
+
 struct Shared {
     server: Mutex<Server>,
     stream_changed: Notify,
@@ -84,6 +94,18 @@ impl FakeRedis {
     /// Removes all keys, as a master does that restarts without its files. Scripts stay.
     pub fn flush_all(&self) {
         self.lock().keyspace.clear();
+        self.shared.stream_changed.notify_waiters();
+    }
+
+    /// The keys as they are now.
+    pub fn snapshot(&self) -> RedisSnapshot {
+        RedisSnapshot(self.lock().keyspace.clone())
+    }
+
+    /// Takes the keys of a snapshot, as the slots do whose replica is promoted and has not received
+    /// what was written after it.
+    pub fn return_to(&self, snapshot: &RedisSnapshot) {
+        self.lock().keyspace.return_to(&snapshot.0);
         self.shared.stream_changed.notify_waiters();
     }
 

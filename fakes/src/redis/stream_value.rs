@@ -85,7 +85,7 @@ fn invalid_id() -> CommandError {
 type Fields = Vec<Vec<u8>>;
 
 /// A stream with its consumer groups.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Stream {
     pub entries: BTreeMap<StreamId, Fields>,
     pub last_id: StreamId,
@@ -160,7 +160,7 @@ impl Stream {
 }
 
 /// A consumer group of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     pub last_delivered: StreamId,
     /// How many entries were delivered since the stream's beginning, where that is sure.

@@ -68,13 +68,17 @@ fn operations(fixture: &Fixture, step: &Step) -> Vec<O> {
     match step {
         Step::Insert(hours) => vec![O::InsertSale(fixture.sale(*hours))],
         Step::Note(hours, n) => {
-            let milestone = [
-                Milestone::Seeded,
-                Milestone::Closed,
-                Milestone::Settled,
-                Milestone::Retired,
-            ][usize::from(*n)];
-            vec![O::Note(fixture.sale(*hours).id, milestone)]
+            let id = fixture.sale(*hours).id;
+            let milestones = [Milestone::Seeded, Milestone::Closed, Milestone::Retired];
+            match milestones.get(usize::from(*n)) {
+                Some(milestone) => vec![O::Note(id, *milestone)],
+                None => vec![
+                    O::SettleSale(id.clone(), 1),
+                    O::IsSettled(id.clone()),
+                    O::SettleSale(id.clone(), 0),
+                    O::IsSettled(id),
+                ],
+            }
         }
         Step::Unseed(hours) => vec![O::Unseed(fixture.sale(*hours).id)],
         Step::DeleteUnseeded(hours) => vec![O::DeleteUnseeded(fixture.sale(*hours).id)],

@@ -15,14 +15,14 @@ async fn the_life_of_sales_is_as_on_the_server() {
     operations.extend(all.map(|sale| O::InsertSale(sale.clone())));
     operations.push(O::InsertSale(current.clone()));
     operations.extend([0, 1, 2, 9].map(O::ReadSales));
-    for milestone in [
-        Milestone::Seeded,
-        Milestone::Closed,
-        Milestone::Settled,
-        Milestone::Retired,
-    ] {
+    for milestone in [Milestone::Seeded, Milestone::Closed] {
         operations.extend([O::Note(past.id.clone(), milestone), O::ReadSales(5)]);
     }
+    operations.extend([O::SettleSale(past.id.clone(), 0), O::ReadSales(5)]);
+    operations.extend([
+        O::Note(past.id.clone(), Milestone::Retired),
+        O::ReadSales(5),
+    ]);
     // A sale that is retired is in the answer only where it is among the newest.
     operations.extend([0, 1, 2, 3].map(O::ReadSales));
     operations.push(O::Note(current.id.clone(), Milestone::Seeded));
@@ -39,6 +39,7 @@ async fn the_life_of_sales_is_as_on_the_server() {
     let unknown = fixture.sale(5);
     operations.extend([
         O::Note(unknown.id.clone(), Milestone::Closed),
+        O::SettleSale(unknown.id.clone(), 0),
         O::Unseed(unknown.id.clone()),
         O::DeleteUnseeded(unknown.id.clone()),
         O::ReadSales(9),
@@ -59,10 +60,13 @@ async fn a_settled_sale_keeps_its_count_on_both() {
         O::InsertSale(sale.clone()),
         O::InsertOrders(vec![one]),
         O::ReadSale(id()),
-        O::Note(id(), Milestone::Settled),
-        O::InsertOrders(vec![late]),
-        O::ReadSale(id()),
-        O::Note(id(), Milestone::Settled),
+        O::SettleSale(id(), 2),
+        O::IsSettled(id()),
+        O::SettleSale(id(), 1),
+        O::IsSettled(id()),
+        O::InsertOrders(vec![late.clone()]),
+        O::InsertOrderByItem(late),
+        O::SettleSale(id(), 7),
         O::ReadSale(id()),
         O::ReadSoldItems(id(), 0),
     ];

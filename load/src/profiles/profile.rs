@@ -137,7 +137,9 @@ fn is_answer_after_close(call: &Call, answer: &Answer) -> bool {
         (call, status, problem),
         (Call::ActiveSale, 404, Problem::NoActiveSale)
             | (Call::Cart { .. }, 404, Problem::UnknownCode)
+            // 503 until the sale is settled: a claim of the code may still be on its way.
             | (Call::Purchase { .. }, 400, Problem::SaleNotActive)
+            | (Call::Purchase { .. }, 503, Problem::Unavailable)
             | (
                 Call::Checkout { .. },
                 400,

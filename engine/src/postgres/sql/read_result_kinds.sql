@@ -1,2 +1,2 @@
--- What became of the items of each code, in the order of its cart.
-SELECT code, results FROM orders WHERE code = ANY ($1)
+-- The items of each code, and what became of them, in the order of its cart.
+SELECT code, items, results FROM orders WHERE code = ANY ($1)

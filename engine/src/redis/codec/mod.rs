@@ -172,7 +172,6 @@ impl Format {
     }
 
     /// Decodes an outcome.
-    #[cfg(test)]
     pub(crate) fn decode_outcome(self, text: &str) -> Result<Outcome, BackendError> {
         of_version!(self, decode_outcome(text))
     }

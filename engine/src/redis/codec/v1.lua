@@ -63,9 +63,9 @@ local function decode_outcome(text)
   return string.match(text, '^([^\31]*)\31[^\31]*\31[^\31]*\31(.*)$')
 end
 
--- Iterates over the user slots of an outcome.
-local function sold_user_slots(text)
-  return string.gmatch(text, ':s:(%d+):')
+-- Iterates over the items that results sell: index, user slot, sale slot.
+local function sold_items(results)
+  return string.gmatch(results, '(%d+):s:(%d+):(%d+)')
 end
 
 local function encode_claimed(suffix, outcome)

@@ -17,9 +17,9 @@ pub(crate) struct Correction<'a> {
     pub user_slots: &'a str,
     /// Items that are sold.
     pub sold: &'a [u32],
-    /// Items that no purchase has.
+    /// Items that no purchase has: those of them that the code holds in Redis are released.
     pub free: &'a [u32],
-    /// Sale slots that no purchase has.
+    /// Sale slots that no purchase has: those of them that the code holds in Redis are freed.
     pub free_sale_slots: &'a [u32],
     /// The highest sale slot in Postgres; 0 for none.
     pub highest_sale_slot: u32,

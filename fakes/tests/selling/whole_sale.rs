@@ -1,6 +1,5 @@
 //! A whole sale on the fakes, through the engine, under paused time: seed, open, checkouts,
 //! purchases, close, settle, audit, retire.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,111 +7,33 @@ use std::time::{Duration, Instant};
 use flashsale_engine::postgres::operations::Postgres;
 use flashsale_engine::redis::commands::Redis;
 use flashsale_engine::{
-    Admin, Ambient, AttemptOutcome, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode,
-    Closed, FlashSaleName, ItemId, ItemOutcome, Limits, Metrics, Order, Refusal, RequestId, Sale,
-    SaleId, SellingOptions, SellingService, UserId, Window,
+    AttemptOutcome, Checkout, CheckoutCode, Closed, ItemId, ItemOutcome, Order, Refusal, UserId,
 };
-use flashsale_fakes::{FakePostgres, FakeRedis, TestClock, TestRandom};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-const ITEMS: u32 = 40;
+use crate::harness::{Harness, ITEMS, Service, until};
+
 const USERS: u32 = 25;
 
-type Service = SellingService<FakeRedis, FakePostgres>;
-
-struct Harness {
-    redis: FakeRedis,
-    postgres: FakePostgres,
-    ambient: Ambient,
-    sale: Sale,
-    catalog: Catalog,
-}
-
-impl Harness {
-    /// It is noon, and a sale starts in a minute and goes on for a minute.
-    fn new() -> Self {
-        let noon: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        let clock = TestClock::starting_at(noon);
-        let starts_at = noon + SignedDuration::from_mins(1);
-        let sale = Sale {
-            id: SaleId::new(&FlashSaleName::new("shop", "hourly").unwrap(), starts_at),
-            window: Window {
-                starts_at,
-                ends_at: starts_at + SignedDuration::from_mins(1),
-            },
-            limits: Limits {
-                per_user: 2,
-                per_checkout: 3,
-                total: 30,
-            },
-            items: ITEMS,
-            partitions: 4,
-            best_effort: false,
-            format: CURRENT_FORMAT,
-        };
-        Self {
-            redis: FakeRedis::new(clock.clone()),
-            postgres: FakePostgres::new(clock.clone()),
-            ambient: Ambient {
-                metrics: Arc::new(Metrics::new().unwrap()),
-                clock,
-                random: TestRandom::from_seed(1),
-            },
-            catalog: Catalog::generate(ITEMS, "item").unwrap(),
-            sale,
-        }
-    }
-
-    fn admin(&self) -> Admin<FakeRedis, FakePostgres> {
-        Admin::new(self.redis.clone(), self.postgres.clone(), &self.ambient)
-    }
-
-    async fn service(&self) -> Arc<Service> {
-        let options = SellingOptions {
-            flash_sale: self.sale.id.flash_sale().clone(),
-            attempts_backlog: 10_000,
-        };
-        let backends = Backends {
-            redis: self.redis.clone(),
-            postgres: self.postgres.clone(),
-            lookups: self.postgres.clone(),
-        };
-        Service::start(&options, backends, &self.ambient)
+/// A user puts three items into a cart and buys it. Many users want the same items.
+async fn buy(harness: &Harness, service: &Service, user: u32) -> Order {
+    let id = UserId::parse(&format!("user-{user}")).unwrap();
+    let mut code = None;
+    for n in 0..3 {
+        let item = harness.catalog.get((user + 7 * n) % ITEMS).unwrap();
+        let item = ItemId::parse(&item.id).unwrap();
+        match service
+            .checkout(&id, &item, &harness.request())
             .await
             .unwrap()
-    }
-
-    fn request(&self) -> RequestId {
-        RequestId::generate(&self.ambient.random)
-    }
-
-    /// A user puts three items into a cart and buys it. Many users want the same items.
-    async fn buy(&self, service: &Service, user: u32) -> Order {
-        let id = UserId::parse(&format!("user-{user}")).unwrap();
-        let mut code = None;
-        for n in 0..3 {
-            let item = self.catalog.get((user + 7 * n) % ITEMS).unwrap();
-            let item = ItemId::parse(&item.id).unwrap();
-            match service.checkout(&id, &item, &self.request()).await.unwrap() {
-                Checkout::InCart { code: text, .. } => code = CheckoutCode::parse(&text),
-                Checkout::Refused(Refusal::AlreadySold | Refusal::SoldOut) => {}
-                Checkout::Refused(other) => panic!("{other:?}"),
-            }
+        {
+            Checkout::InCart { code: text, .. } => code = CheckoutCode::parse(&text),
+            Checkout::Refused(Refusal::AlreadySold | Refusal::SoldOut) => {}
+            Checkout::Refused(other) => panic!("{other:?}"),
         }
-        let code = code.expect("one item is free");
-        service.purchase(&code, &self.request()).await.unwrap()
     }
-}
-
-/// Waits until a condition holds.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..10_000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}: not within 100 seconds");
+    let code = code.expect("one item is free");
+    service.purchase(&code, &harness.request()).await.unwrap()
 }
 
 /// Runs the sale from its seeding to its end; returns it with what its users got.
@@ -130,7 +51,7 @@ async fn run_sale() -> (Arc<Harness>, Vec<Order>) {
     let mut buyers = tokio::task::JoinSet::new();
     for user in 0..USERS {
         let (harness, service) = (harness.clone(), service.clone());
-        buyers.spawn(async move { harness.buy(&service, user).await });
+        buyers.spawn(async move { buy(&harness, &service, user).await });
     }
     let orders = buyers.join_all().await;
 
