@@ -20,7 +20,7 @@ use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, Settler};
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
-use crate::redis::eviction_policy::eviction_fault;
+use crate::redis::eviction_policy::{Eviction, read_eviction};
 use crate::redis::sale_state;
 
 pub use close::{Closed, Settlement};
@@ -131,9 +131,9 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         })
     }
 
-    /// Why Redis is not fit for a sale, where it is not: a sentence that says what to do.
-    pub async fn eviction_fault(&self) -> Result<Option<String>, AdminError> {
-        Ok(eviction_fault(&self.redis).await?)
+    /// Whether Redis may evict keys of a sale.
+    pub async fn eviction(&self) -> Result<Eviction, AdminError> {
+        Ok(read_eviction(&self.redis).await?)
     }
 
     /// Creates the partitions of the coming days and drops those older than `keep_days`.

@@ -1,41 +1,121 @@
-//! The eviction policy of the masters: whether Redis is fit for a sale.
+//! The eviction policy of the masters: whether Redis may evict a key of a sale.
+//!
+//! An evicted key is a lost claim or a lost limit. A policy evicts only where the server has a memory
+//! limit; the `volatile-*` policies evict only keys that expire, and no key of a sale expires.
 
 use crate::domain::error::BackendError;
 use crate::redis::commands::{Redis, convert};
 
-/// Asks every master whether it would evict keys; returns a sentence where one would.
-///
-/// An evicted key is a lost claim or a lost limit, so this is a fault.
-pub async fn eviction_fault(redis: &impl Redis) -> Result<Option<String>, BackendError> {
-    let mut command = redis::cmd("INFO");
-    command.arg("memory");
-    let answers = redis.call_all_masters("INFO memory", &command).await?;
-    for answer in answers {
-        let text: String = convert("INFO memory", answer)?;
-        if let Some(policy) = eviction_policy(&text).filter(|policy| *policy != "noeviction") {
-            return Ok(Some(format!(
-                "a Redis master has maxmemory-policy {policy}: expected noeviction, because an \
-                 evicted key is a lost claim; set it with CONFIG SET maxmemory-policy noeviction"
-            )));
-        }
-    }
-    Ok(None)
+/// What the eviction policies of all masters mean for a sale, from the best to the worst.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Eviction {
+    /// No master evicts.
+    Off,
+    /// A master does not show its policy, or its user may not read it.
+    #[default]
+    Unknown,
+    /// A policy that evicts no key of a sale as the server is configured now: a sentence that says
+    /// what to change.
+    Risky(String),
+    /// A master may evict keys of a sale: a sentence that says what to change.
+    Fault(String),
 }
 
-fn eviction_policy(info: &str) -> Option<&str> {
-    info.lines()
-        .find_map(|line| line.strip_prefix("maxmemory_policy:"))
-        .map(str::trim)
+impl Eviction {
+    /// Why Redis is not fit for a sale; none where it is, or where nothing is known.
+    pub fn fault(&self) -> Option<&str> {
+        match self {
+            Self::Fault(sentence) => Some(sentence),
+            _ => None,
+        }
+    }
+}
+
+/// Asks every master for its policy; the answer is that of the worst.
+pub async fn read_eviction(redis: &impl Redis) -> Result<Eviction, BackendError> {
+    let mut command = redis::cmd("INFO");
+    command.arg("memory");
+    let answers = match redis.call_all_masters("INFO memory", &command).await {
+        Ok(answers) => answers,
+        // Managed servers keep INFO from users.
+        Err(error) if error.has_redis_code("NOPERM") => return Ok(Eviction::Unknown),
+        Err(error) => return Err(error),
+    };
+    let mut worst = Eviction::Off;
+    for answer in answers {
+        let info: String = convert("INFO memory", answer)?;
+        worst = worst.max(of_master(&info));
+    }
+    Ok(worst)
+}
+
+/// What the memory section of a master's INFO says.
+fn of_master(info: &str) -> Eviction {
+    let field = |name: &str| {
+        let mut lines = info.lines();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+    };
+    let Some(policy) = field("maxmemory_policy") else {
+        return Eviction::Unknown;
+    };
+    let advice = "set it with CONFIG SET maxmemory-policy noeviction";
+    match (policy, field("maxmemory")) {
+        ("noeviction", _) => Eviction::Off,
+        (volatile, _) if volatile.starts_with("volatile-") => Eviction::Risky(format!(
+            "a Redis master has maxmemory-policy {policy}: expected noeviction; no key of a sale \
+             expires, so the policy evicts none, and writes fail when the memory is full; {advice}"
+        )),
+        (_, Some("0")) => Eviction::Risky(format!(
+            "a Redis master has maxmemory-policy {policy} and no memory limit: expected \
+             noeviction, because the policy evicts claims as soon as a limit is set; {advice}"
+        )),
+        (_, Some(limit)) => Eviction::Fault(format!(
+            "a Redis master has maxmemory-policy {policy} with a limit of {limit} bytes: expected \
+             noeviction, because an evicted key is a lost claim; {advice}"
+        )),
+        (_, None) => Eviction::Unknown,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn info(policy: &str, limit: &str) -> String {
+        format!(
+            "# Memory\r\nused_memory:1\r\nmaxmemory:{limit}\r\nmaxmemory_human:x\r\nmaxmemory_policy:{policy}\r\n"
+        )
+    }
+
     #[test]
-    fn the_eviction_policy_is_read_from_the_memory_section() {
-        let info = "# Memory\r\nused_memory:1\r\nmaxmemory_policy:allkeys-lru\r\nx:2\r\n";
-        assert_eq!(eviction_policy(info), Some("allkeys-lru"));
-        assert_eq!(eviction_policy("# Memory\r\nused_memory:1\r\n"), None);
+    fn only_a_policy_that_evicts_keys_without_expiry_under_a_limit_is_a_fault() {
+        let fault = of_master(&info("allkeys-lru", "1000000"));
+        let sentence = fault.fault().unwrap_or_default();
+        assert!(sentence.contains("allkeys-lru") && sentence.contains("1000000"));
+        assert!(matches!(
+            of_master(&info("allkeys-lfu", "0")),
+            Eviction::Risky(_)
+        ));
+        for limit in ["0", "1000000"] {
+            let volatile = of_master(&info("volatile-lru", limit));
+            assert!(matches!(volatile, Eviction::Risky(_)), "{volatile:?}");
+            assert_eq!(of_master(&info("noeviction", limit)), Eviction::Off);
+        }
+    }
+
+    #[test]
+    fn a_policy_that_is_not_shown_is_unknown_and_no_fault() {
+        let hidden = of_master("# Memory\r\nused_memory:1\r\n");
+        assert_eq!(hidden, Eviction::Unknown);
+        assert_eq!(hidden.fault(), None);
+        let without_limit = of_master("maxmemory_policy:allkeys-lru\r\n");
+        assert_eq!(without_limit, Eviction::Unknown);
+    }
+
+    #[test]
+    fn the_worst_master_decides() {
+        let fault = of_master(&info("allkeys-lru", "5"));
+        let risky = of_master(&info("volatile-ttl", "5"));
+        assert!(fault > risky && risky > Eviction::Unknown && Eviction::Unknown > Eviction::Off);
     }
 }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::commands::Redis;
-use crate::redis::eviction_policy::eviction_fault;
+use crate::redis::eviction_policy::{Eviction, read_eviction};
 
 /// How often the eviction policy is read.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
@@ -15,25 +15,20 @@ const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// The result of the last check.
 #[derive(Debug, Default)]
 pub(crate) struct EvictionCheck {
-    fault: ArcSwap<Option<String>>,
+    last: ArcSwap<Eviction>,
 }
 
 impl EvictionCheck {
     /// Why Redis is not fit for a sale, where the last check found it unfit.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.fault.load().as_ref().clone()
+        self.last.load().fault().map(str::to_owned)
     }
 
     /// Checks again and again until `stop`.
     pub(crate) async fn run(&self, redis: &impl Redis, stop: &CancellationToken) {
         loop {
-            match eviction_fault(redis).await {
-                Ok(fault) => {
-                    if let Some(fault) = &fault {
-                        tracing::error!(fault, "Redis is not fit for a sale");
-                    }
-                    self.fault.store(Arc::new(fault));
-                }
+            match read_eviction(redis).await {
+                Ok(eviction) => self.note(eviction),
                 Err(error) => tracing::debug!(%error, "eviction policy not read"),
             }
             tokio::select! {
@@ -41,5 +36,19 @@ impl EvictionCheck {
                 () = stop.cancelled() => return,
             }
         }
+    }
+
+    /// Keeps a result, and logs one that differs from the last.
+    fn note(&self, eviction: Eviction) {
+        if **self.last.load() == eviction {
+            return;
+        }
+        match &eviction {
+            Eviction::Off => tracing::info!("Redis evicts no keys"),
+            Eviction::Unknown => tracing::info!("Redis does not show its eviction policy"),
+            Eviction::Risky(why) => tracing::warn!(why, "Redis should not evict keys"),
+            Eviction::Fault(why) => tracing::error!(why, "Redis is not fit for a sale"),
+        }
+        self.last.store(Arc::new(eviction));
     }
 }

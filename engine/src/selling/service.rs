@@ -196,10 +196,15 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         self.sales.next(self.context.clock.now())
     }
 
-    /// Why this process should get no requests; none when it should.
+    /// Why this process should get no requests; none when it should. A Redis that may evict keys
+    /// keeps a process from becoming ready, and takes no process out of a sale: without processes
+    /// the sale would sell nothing at all.
     pub fn not_ready(&self) -> Option<String> {
         let unloaded = self.sales.not_ready(self.context.clock.now());
-        unloaded.or_else(|| self.eviction.fault())
+        unloaded.or_else(|| match self.active() {
+            Some(_) => None,
+            None => self.eviction.fault(),
+        })
     }
 
     /// Asks both backends for a sign of life; the time each took, or what was wrong.

@@ -2,31 +2,38 @@
 
 use flashsale_engine::BackendError;
 use flashsale_engine::redis::commands::{Redis, ping};
-use flashsale_engine::redis::eviction_policy::eviction_fault;
+use flashsale_engine::redis::eviction_policy::{Eviction, read_eviction};
 
 use crate::support::{fake, real};
 
+async fn set(redis: &impl Redis, parameter: &str, value: &str) {
+    let mut command = redis::cmd("CONFIG");
+    command.arg("SET").arg(parameter).arg(value);
+    redis.call_all_masters("test", &command).await.unwrap();
+}
+
 /// Every master answers, with whether it evicts.
-async fn a_server_is_fit_until_it_evicts(redis: &impl Redis) {
+async fn a_server_is_fit_until_it_may_evict_claims(redis: &impl Redis) {
     ping(redis).await.unwrap();
-    assert_eq!(eviction_fault(redis).await.unwrap(), None);
-    let set = |policy: &str| {
-        let mut command = redis::cmd("CONFIG");
-        command.arg("SET").arg("maxmemory-policy").arg(policy);
-        command
-    };
-    let all = redis.call_all_masters("test", &set("allkeys-lru")).await;
-    all.unwrap();
-    let fault = eviction_fault(redis).await.unwrap().unwrap();
-    assert!(fault.contains("allkeys-lru"), "{fault}");
-    let all = redis.call_all_masters("test", &set("noeviction")).await;
-    all.unwrap();
+    assert_eq!(read_eviction(redis).await.unwrap(), Eviction::Off);
+    set(redis, "maxmemory-policy", "volatile-lru").await;
+    let volatile = read_eviction(redis).await.unwrap();
+    assert!(matches!(&volatile, Eviction::Risky(why) if why.contains("volatile-lru")));
+    set(redis, "maxmemory-policy", "allkeys-lru").await;
+    let unlimited = read_eviction(redis).await.unwrap();
+    assert!(matches!(&unlimited, Eviction::Risky(why) if why.contains("no memory limit")));
+    set(redis, "maxmemory", "1000000000").await;
+    let limited = read_eviction(redis).await.unwrap();
+    let fault = limited.fault().unwrap();
+    assert!(fault.contains("allkeys-lru") && fault.contains("1000000000"));
+    set(redis, "maxmemory", "0").await;
+    set(redis, "maxmemory-policy", "noeviction").await;
 }
 
 #[tokio::test]
-async fn both_are_fit_until_they_evict() {
-    a_server_is_fit_until_it_evicts(&fake()).await;
-    a_server_is_fit_until_it_evicts(&real().await).await;
+async fn both_are_fit_until_they_may_evict_claims() {
+    a_server_is_fit_until_it_may_evict_claims(&fake()).await;
+    a_server_is_fit_until_it_may_evict_claims(&real().await).await;
 }
 
 /// The codes of errors that the engine acts on.

@@ -3,6 +3,7 @@
 use flashsale_engine::Admin;
 use flashsale_engine::postgres::operations::Postgres;
 use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::redis::eviction_policy::Eviction;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::backends::ActionError;
@@ -10,16 +11,17 @@ use crate::backends::ActionError;
 /// How often the eviction policy is checked.
 const CHECK_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
-/// The last check: when it was, and why Redis was not fit.
+/// The last check: when it was, and what it found.
 #[derive(Default)]
 pub(super) struct EvictionCheck {
-    last: Option<(Timestamp, Option<String>)>,
+    last: Option<(Timestamp, Eviction)>,
 }
 
 impl EvictionCheck {
-    /// Why Redis was not fit at the last check; `None`: it was, or there was no check.
-    pub(super) fn fault(&self) -> Option<String> {
-        self.last.as_ref().and_then(|(_, fault)| fault.clone())
+    /// What the last check found; unknown before the first.
+    pub(super) fn last(&self) -> Eviction {
+        let last = self.last.as_ref();
+        last.map_or(Eviction::Unknown, |(_, found)| found.clone())
     }
 
     /// Checks again, if the last check is too old.
@@ -30,7 +32,7 @@ impl EvictionCheck {
     ) -> Result<(), ActionError> {
         let is_due = |at: Timestamp| now.duration_since(at).abs() >= CHECK_EVERY;
         if self.last.as_ref().is_none_or(|(at, _)| is_due(*at)) {
-            self.last = Some((now, admin.eviction_fault().await?));
+            self.last = Some((now, admin.eviction().await?));
         }
         Ok(())
     }

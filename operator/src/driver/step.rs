@@ -146,7 +146,7 @@ impl Driver {
         let health = Health {
             observed: progress.observed,
             error: progress.error.take(),
-            unfit: self.eviction.fault(),
+            eviction: self.eviction.last(),
         };
         let changes = self.update_status(&plan, &health, now);
         self.failures = match health.error {
@@ -175,6 +175,9 @@ impl Driver {
         let admin = connection.admin()?;
         for _ in 0..MAX_PASSES {
             let actions = plan(&self.settings, clock.now(), &self.observed).actions;
+            if actions.iter().any(is_seed) {
+                self.eviction.check_if_due(admin, clock.now()).await?;
+            }
             let has_changed = self.act(admin, actions, clock, progress).await;
             if !has_changed || progress.error.is_some() {
                 break;
@@ -196,7 +199,7 @@ impl Driver {
     ) -> bool {
         let mut has_changed = false;
         for action in actions {
-            if self.is_seeding || !matches!(action, Action::Seed(_)) {
+            if !is_seed(&action) || self.may_seed() {
                 match execute(admin, &action, &self.settings, &self.catalog).await {
                     Ok(Executed::Changed) => has_changed = true,
                     Ok(Executed::Unchanged) => {}
@@ -216,6 +219,12 @@ impl Driver {
             progress.tried.push(action);
         }
         has_changed
+    }
+
+    /// Whether a sale may be seeded. A Redis that may evict its keys gets no further sale; a sale that
+    /// has been seeded goes on.
+    fn may_seed(&self) -> bool {
+        self.is_seeding && self.eviction.last().fault().is_none()
     }
 
     fn set_observed(&mut self, records: Vec<SaleRecord>, now: Timestamp) {
@@ -301,6 +310,10 @@ impl Driver {
             .flatten()
             .min()
     }
+}
+
+fn is_seed(action: &Action) -> bool {
+    matches!(action, Action::Seed(_))
 }
 
 /// The failed sales of a status. A start that was missed is recorded nowhere else.

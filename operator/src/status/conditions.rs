@@ -1,5 +1,6 @@
 //! The conditions of a status.
 
+use flashsale_engine::redis::eviction_policy::Eviction;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -18,8 +19,8 @@ pub struct Health {
     pub observed: bool,
     /// Why something failed.
     pub error: Option<ActionError>,
-    /// Why Redis is not fit for a sale although it answers.
-    pub unfit: Option<String>,
+    /// Whether Redis, where it answers, may evict keys of a sale.
+    pub eviction: Eviction,
 }
 
 /// Collects conditions; keeps the time of each whose status has not changed.
@@ -90,7 +91,8 @@ impl Conditions<'_> {
     /// Whether the schedule is followed and the backends are ready.
     pub(super) fn backends(&mut self, health: &Health, no_next: Option<&NoNext>) {
         let failure = no_next.filter(|no_next| no_next.is_failure());
-        match (&health.error, &health.unfit, failure) {
+        let unfit = health.eviction.fault();
+        match (&health.error, unfit, failure) {
             (Some(error), ..) => {
                 let reason = format!(
                     "{}{}",
@@ -99,7 +101,7 @@ impl Conditions<'_> {
                 );
                 self.set("Ready", false, &reason, error.to_string());
             }
-            (None, Some(unfit), _) => self.set("Ready", false, "EvictionPolicy", unfit.clone()),
+            (None, Some(unfit), _) => self.set("Ready", false, "EvictionPolicy", unfit),
             (None, None, Some(no_next)) => {
                 self.set("Ready", false, no_next.reason(), no_next.to_string());
             }
@@ -128,10 +130,14 @@ impl Conditions<'_> {
                 reasons::of_error(error),
                 error.to_string(),
             );
-        } else if let Some(unfit) = &health.unfit {
-            self.set("RedisReady", false, "EvictionPolicy", unfit.clone());
+        } else if let Some(unfit) = unfit {
+            self.set("RedisReady", false, "EvictionPolicy", unfit);
         } else if health.error.is_none() {
-            self.set("RedisReady", true, "Connected", "Redis answers");
+            let message = match &health.eviction {
+                Eviction::Risky(why) => format!("Redis answers; {why}"),
+                _ => "Redis answers".to_owned(),
+            };
+            self.set("RedisReady", true, "Connected", message);
         } else {
             self.not_asked("RedisReady");
         }

@@ -3,6 +3,7 @@
 mod api_pods;
 mod handed_on;
 
+use flashsale_engine::redis::eviction_policy::Eviction;
 use flashsale_engine::{BackendError, FlashSaleName};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -76,7 +77,7 @@ fn well_but(error: Option<ActionError>) -> Health {
     Health {
         observed: true,
         error,
-        unfit: None,
+        eviction: Eviction::Off,
     }
 }
 
@@ -233,7 +234,7 @@ fn an_error_of_the_other_backend_is_reported_too() {
     let health = Health {
         observed: false,
         error: Some(postgres),
-        unfit: None,
+        eviction: Eviction::Off,
     };
     let other = status_with(
         &settings(),
@@ -257,7 +258,7 @@ fn an_error_of_the_other_backend_is_reported_too() {
 #[test]
 fn a_redis_that_would_evict_keys_is_a_fault_and_the_sale_goes_on() {
     let unfit = || Health {
-        unfit: Some("a Redis master has maxmemory-policy allkeys-lru".into()),
+        eviction: Eviction::Fault("a Redis master has maxmemory-policy allkeys-lru".into()),
         ..well_but(None)
     };
     let before = status_of(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flashsale_engine::postgres::operations::Postgres as _;
+use flashsale_engine::redis::commands::Redis as _;
 use flashsale_engine::{
     Admin, Ambient, Backends, Catalog, Checkout, CheckoutCode, FlashSaleName, ItemId, Metrics,
     RequestId, SellingOptions, SellingService, UserId,
@@ -104,6 +105,19 @@ impl Harness {
     }
 }
 
+/// Changes a parameter of Redis.
+async fn set(redis: &FakeRedis, parameter: &str, value: &str) {
+    let mut command = redis::cmd("CONFIG");
+    command.arg("SET").arg(parameter).arg(value);
+    redis.call_all_masters("test", &command).await.unwrap();
+}
+
+fn reason_of_redis(harness: &Harness) -> (String, String) {
+    let mut conditions = harness.driver.status().conditions.iter();
+    let ready = conditions.find(|c| c.type_ == "RedisReady").unwrap();
+    (ready.status.clone(), ready.reason.clone())
+}
+
 fn at(time: &str) -> Timestamp {
     format!("2026-11-23T{time}Z").parse().unwrap()
 }
@@ -171,4 +185,42 @@ async fn a_sale_runs_from_its_seeding_to_its_retirement_without_a_server() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redis_that_may_evict_keys_gets_no_sale_until_it_is_corrected() {
+    let mut harness = Harness::new();
+    let service = harness.service().await;
+    set(&harness.redis, "maxmemory-policy", "allkeys-lru").await;
+    set(&harness.redis, "maxmemory", "1000000").await;
+    harness.run_until("11:59:30").await;
+    let unfit = ("False".to_owned(), "EvictionPolicy".to_owned());
+    assert_eq!(reason_of_redis(&harness), unfit);
+    let name = FlashSaleName::new("shop", "hourly").unwrap();
+    let sales = harness.postgres.read_sales(&name, 1).await.unwrap();
+    assert!(
+        sales.iter().all(|sale| sale.seeded_at.is_none()),
+        "{sales:?}"
+    );
+    assert!(service.not_ready().unwrap().contains("allkeys-lru"));
+
+    set(&harness.redis, "maxmemory", "0").await;
+    harness.run_until("12:00:05").await;
+    assert_eq!(reason_of_redis(&harness).0, "True");
+    assert_eq!(harness.phase(), Phase::Selling);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_sells_stays_ready_whatever_the_eviction_policy_becomes() {
+    let mut harness = Harness::new();
+    let service = harness.service().await;
+    harness.run_until("12:00:05").await;
+    assert_eq!(service.not_ready(), None);
+    set(&harness.redis, "maxmemory", "1000000").await;
+    for policy in ["volatile-lru", "allkeys-lru"] {
+        set(&harness.redis, "maxmemory-policy", policy).await;
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert_eq!(service.not_ready(), None, "{policy}");
+    }
+    assert!(buy(&service, 1).await > 0);
 }
