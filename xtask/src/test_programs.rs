@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{
     project::cargo,
     session::Session,
-    test_selection::{Selection, needs_go_programs, quick_targets},
+    test_selection::{Selection, Target, needs_go_programs, quick_targets},
 };
 
 /// The program that takes longest of all: it starts first, so that it does not run alone at the end.
@@ -44,20 +44,6 @@ impl fmt::Display for TestProgram {
         let Target { name, kind } = &self.target;
         let kind = kind.first().map_or("", String::as_str);
         write!(f, "{}, {kind} {name}", self.package)
-    }
-}
-
-/// A target of a package, as Cargo describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Target {
-    pub name: String,
-    pub kind: Vec<String>,
-}
-
-impl Target {
-    /// Whether it is a file or a folder in `tests/`.
-    pub fn is_in_tests_folder(&self) -> bool {
-        self.kind == ["test"]
     }
 }
 

@@ -3,8 +3,6 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::test_programs::Target;
-
 /// The files in `tests/` of members whose tests need a Kubernetes API server, or another program
 /// of `tools/go`.
 const WITH_GO_PROGRAMS: [(&str, &str); 4] = [
@@ -21,6 +19,20 @@ pub enum Selection {
     All,
     /// Those that need no more than Redis and Postgres.
     Quick,
+}
+
+/// A target of a package, as Cargo describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Target {
+    pub name: String,
+    pub kind: Vec<String>,
+}
+
+impl Target {
+    /// Whether it is a file or a folder in `tests/`.
+    pub fn is_in_tests_folder(&self) -> bool {
+        self.kind == ["test"]
+    }
 }
 
 /// The arguments of `cargo test` that name the quick programs, from what `cargo metadata` prints.

@@ -205,7 +205,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 lookups.is_settled(&code.sale).await?
             }
             None => match lookups.read_sale(&code.sale).await? {
-                Some(record) => record.settled_at.is_some(),
+                Some(sale) => sale.settled_at.is_some(),
                 None => return Err(NoOrder::UnknownCode),
             },
         };
