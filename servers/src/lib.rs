@@ -1,5 +1,5 @@
-//! Real servers for tests, the demo and benches: Postgres and Redis Cluster in a
-//! temporary folder on free loopback ports.
+//! Real servers for tests, the demo and benches: Postgres, PgBouncer and Redis Cluster
+//! in a temporary folder on free loopback ports.
 //!
 //! Promises:
 //! - No process and no file stays behind, whether a value is dropped, the
@@ -27,6 +27,7 @@ mod error;
 mod go_programs;
 mod guard;
 mod kube_api;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod process;
@@ -34,13 +35,16 @@ mod programs;
 mod redis_call;
 mod redis_cluster;
 mod redis_node;
+mod suspended_postgres;
 mod wait;
 
 pub use error::ServersError;
 pub use go_programs::{cache_folder, go_program};
 pub use guard::Guard;
 pub use kube_api::KubeApi;
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Postgres, PostgresSettings, query};
 pub use process::{Launch, Process, Signal};
-pub use programs::{in_path, openssl, postgres_programs, redis_server};
+pub use programs::{in_path, openssl, pgbouncer, postgres_programs, redis_server};
 pub use redis_cluster::RedisCluster;
+pub use suspended_postgres::SuspendedPostgres;

@@ -20,7 +20,8 @@ use crate::{
     programs::postgres_programs,
 };
 
-const USER: &str = "flashsale";
+/// The user, and the database that is used.
+pub(crate) const USER: &str = "flashsale";
 /// The database that every server has from its start.
 const MAINTENANCE: &str = "postgres";
 const STATEMENT_COUNTER: &str = "pg_stat_statements";
@@ -155,6 +156,10 @@ impl Postgres {
 
     fn query_in(&self, database: &str, statement: &str) -> Result<String, ServersError> {
         run_psql(&self.programs, &self.url_of(database), statement)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Process id of the postmaster.

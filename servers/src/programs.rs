@@ -41,6 +41,20 @@ pub fn redis_server() -> Result<PathBuf, ServersError> {
         })
 }
 
+/// The program of PgBouncer: of PATH, else Debian's, which is not in every user's PATH.
+///
+/// # Errors
+/// [`ServersError::ProgramMissing`].
+pub fn pgbouncer() -> Result<PathBuf, ServersError> {
+    let debian = PathBuf::from("/usr/sbin/pgbouncer");
+    in_path("pgbouncer")
+        .or_else(|| debian.is_file().then_some(debian))
+        .ok_or(ServersError::ProgramMissing {
+            program: "pgbouncer",
+            package: "pgbouncer",
+        })
+}
+
 /// The program of OpenSSL.
 ///
 /// # Errors

@@ -46,8 +46,11 @@ exit 101"
 make "$cluster" 644 "$mark
 create_main_cluster = false"
 
-had_redis=no
-[ -e /lib/systemd/system/redis-server.service ] && had_redis=yes
+# Those whose services were not here before. They must not start at the next boot.
+new_services=
+for service in redis-server pgbouncer; do
+    [ -e "/lib/systemd/system/$service.service" ] || new_services="$new_services $service"
+done
 
 export DEBIAN_FRONTEND=noninteractive
 # One broken foreign source must not keep Debian's own from being used.
@@ -55,6 +58,8 @@ apt update -qq || echo "apt-get update failed in part; going on with what there 
 apt install -y --no-install-recommends "$@"
 [ -z "$interrupted" ] || exit 130
 
-if [ "$had_redis" = no ] && command -v systemctl >/dev/null; then
-    systemctl disable redis-server.service >/dev/null 2>&1 || true
+if command -v systemctl >/dev/null; then
+    for service in $new_services; do
+        systemctl disable "$service.service" >/dev/null 2>&1 || true
+    done
 fi

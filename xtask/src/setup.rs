@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use flashsale_servers::{in_path, openssl, postgres_programs, redis_server};
+use flashsale_servers::{in_path, openssl, pgbouncer, postgres_programs, redis_server};
 
 use crate::{session::Interrupted, session::Session, versions};
 
@@ -20,10 +20,10 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
-    /// Those, and the Rust tools that check sources.
+    /// Those, PgBouncer, and the Rust tools that check sources.
     QuickTests,
-    /// Those, OpenSSL for the API server, Python for the contract test, and the Rust tools that
-    /// check sources.
+    /// Those, PgBouncer, OpenSSL for the API server, Python for the contract test, and the Rust
+    /// tools that check sources.
     Tests,
 }
 
@@ -59,6 +59,9 @@ fn missing_packages(needs: Needs) -> Vec<&'static str> {
     if postgres_programs().is_err() {
         missing.push("postgresql");
     }
+    if needs != Needs::Servers && pgbouncer().is_err() {
+        missing.push("pgbouncer");
+    }
     if needs == Needs::Tests && openssl().is_err() {
         missing.push("openssl");
     }
@@ -82,6 +85,7 @@ fn describe(package: &str) -> String {
             let (major, minor) = versions::OLDEST_PYTHON;
             format!("Python {major}.{minor} or later (program python3)")
         }
+        "pgbouncer" => "PgBouncer (program pgbouncer)".into(),
         "openssl" => "OpenSSL (program openssl)".into(),
         "python3-venv" => "Python's modules venv and ensurepip".into(),
         other => other.to_owned(),

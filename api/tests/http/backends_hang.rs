@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use flashsale_servers::SuspendedPostgres;
+
 use super::support::raw_tcp::Raw;
-use super::support::suspended_postgres::SuspendedPostgres;
 use super::support::{Answer, Stack, eventually, limits};
 
 /// The limit of /health, and a little for a busy machine.
@@ -56,7 +57,7 @@ async fn a_postgres_that_hangs() {
     for health in futures_util::future::join_all(checks).await {
         assert_eq!(health.status, 200, "{health:?}");
     }
-    let suspended = SuspendedPostgres::suspend(&stack.postgres);
+    let suspended = SuspendedPostgres::suspend(&stack.postgres).unwrap();
     health_has(&stack, 0, "up|unknown", "down").await;
     // Carts do not need Postgres.
     let (answer, took) = timed(stack.checkout(0, "cid", stack.item(3))).await;

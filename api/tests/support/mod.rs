@@ -5,7 +5,6 @@ pub mod api_processes;
 pub mod http_client;
 pub mod openapi_document;
 pub mod raw_tcp;
-pub mod suspended_postgres;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -1,36 +1,44 @@
-//! A Postgres that hangs: its connections stay open and get no response.
+//! A Postgres that hangs: its connections stay open and get no answer.
 
-use std::fs;
+use std::{fs, io::ErrorKind};
 
-use flashsale_servers::Postgres;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::{Postgres, ServersError};
+
 /// All processes of a Postgres, stopped until the drop of this value.
+#[derive(Debug)]
 pub struct SuspendedPostgres {
     pids: Vec<Pid>,
 }
 
 impl SuspendedPostgres {
     /// Stops all processes. The postmaster is first, so that it starts no more.
-    pub fn suspend(postgres: &Postgres) -> Self {
+    ///
+    /// # Errors
+    /// Where the server does not run.
+    pub fn suspend(postgres: &Postgres) -> Result<Self, ServersError> {
         let mut suspended = Self { pids: Vec::new() };
-        let postmaster = i32::try_from(postgres.pid()).unwrap();
+        let postmaster = postgres.pid();
         suspended.stop(postmaster);
-        // Backends lead process groups of their own: a signal to that of their parent would
-        // not reach them.
+        // Backends lead process groups of their own: a signal to that of their parent would not
+        // reach them.
         for child in children_of(postmaster) {
             suspended.stop(child);
         }
-        assert!(suspended.pids.len() > 1, "a running Postgres has children");
-        suspended
+        // A running Postgres has children.
+        if suspended.pids.len() < 2 {
+            let doing = "stop the processes of a Postgres";
+            return Err(ServersError::io(doing)(ErrorKind::NotFound.into()));
+        }
+        Ok(suspended)
     }
 
-    fn stop(&mut self, pid: i32) {
-        let pid = Pid::from_raw(pid).unwrap();
+    fn stop(&mut self, pid: u32) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
         // A process that has just ended gives an error.
-        if kill_process(pid, Signal::STOP).is_ok() {
-            self.pids.push(pid);
-        }
+        self.pids
+            .extend(pid.filter(|pid| kill_process(*pid, Signal::STOP).is_ok()));
     }
 }
 
@@ -42,14 +50,15 @@ impl Drop for SuspendedPostgres {
     }
 }
 
-fn children_of(parent: i32) -> Vec<i32> {
-    let parent_of = |pid: i32| -> Option<i32> {
+/// The processes that a process has started.
+fn children_of(parent: u32) -> Vec<u32> {
+    let parent_of = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in parentheses, may hold anything; behind it are the state and the parent.
         let (_, rest) = stat.rsplit_once(')')?;
         rest.split_whitespace().nth(1)?.parse().ok()
     };
-    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     processes
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|pid| parent_of(*pid) == Some(parent))
