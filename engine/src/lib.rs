@@ -37,6 +37,7 @@ pub use domain::sale::{
 pub use observability::Ambient;
 pub use observability::logging::{Logging, LoggingError};
 pub use observability::metrics::{FailureReason, Metrics};
+pub use postgres::address::{PostgresAddress, PostgresAddressError};
 pub use postgres::migrate;
 pub use postgres::operations::Shown;
 pub use postgres::pool::PostgresPool;

@@ -90,8 +90,19 @@ const SALE_SETTLED: &str = "FS001";
 /// limit), deadlock, serialization, lock time-out.
 const CONFLICTS: [&str; 5] = [UNIQUE_VIOLATION, "23514", "40P01", "40001", "55P03"];
 
-/// SQLSTATE classes of trouble that passes: connection, transaction state, rollback, resources,
-/// object state, operator intervention, system.
+/// SQLSTATE of a write on a server that takes none: a standby, a demoted primary, or a user whose
+/// default is read-only.
+const READ_ONLY: &str = "25006";
+
+/// SQLSTATEs, or their classes, after which a connection is not used again: the connection is
+/// broken, the server takes no writes or the transaction is in another state than expected, the
+/// server shuts down or starts up, has failed, or has lost or outdated a prepared statement.
+const CONDEMNING: [&str; 10] = [
+    "08", "25", "57P01", "57P02", "57P03", "57P04", "57P05", "58", "26000", "0A000",
+];
+
+/// SQLSTATE classes of trouble that passes, though not always on the same connection: connection,
+/// transaction state, rollback, resources, object state, operator intervention, system.
 const PASSING_CLASSES: [&str; 7] = ["08", "25", "40", "53", "55", "57", "58"];
 
 impl BackendError {
@@ -106,6 +117,16 @@ impl BackendError {
             what,
             expected,
             found: found.chars().take(200).collect(),
+        }
+    }
+
+    /// A server that takes no writes does not have what another one may have.
+    pub(crate) fn read_only(operation: &'static str) -> Self {
+        Self::Postgres {
+            operation,
+            sqlstate: Some(READ_ONLY.to_owned()),
+            message: "the server takes no writes now, and what it lacks another one may have"
+                .to_owned(),
         }
     }
 
@@ -143,6 +164,21 @@ impl BackendError {
         }
     }
 
+    /// Whether a connection to Postgres that gave this error is of no more use, and neither are
+    /// others that were made before it.
+    pub fn condemns_connection(&self) -> bool {
+        match self {
+            Self::Postgres {
+                sqlstate: Some(state),
+                ..
+            } => CONDEMNING.iter().any(|begin| state.starts_with(begin)),
+            // The client has failed before an answer.
+            Self::Postgres { sqlstate: None, .. } => true,
+            Self::TimedOut { backend, .. } => *backend == "Postgres",
+            _ => false,
+        }
+    }
+
     fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres { sqlstate, .. } => sqlstate.as_deref(),
@@ -170,5 +206,22 @@ mod tests {
         assert!(postgres(Some("42P01")).is_permanent());
         assert!(!postgres(Some("57P01")).is_permanent() && !postgres(None).is_permanent());
         assert!(!BackendError::Away.is_permanent());
+    }
+
+    #[test]
+    fn a_connection_outlives_what_a_statement_did_and_not_what_the_server_did() {
+        for state in ["23505", "40001", "42P01", "57014", "55P03", "53300"] {
+            assert!(!postgres(Some(state)).condemns_connection(), "{state}");
+        }
+        for state in [
+            "25006", "25P02", "08006", "57P01", "57P02", "57P03", "26000",
+        ] {
+            let error = postgres(Some(state));
+            assert!(error.condemns_connection(), "{state}");
+        }
+        assert!(postgres(None).condemns_connection());
+        assert!(!BackendError::Away.condemns_connection());
+        let read_only = BackendError::read_only("read_order");
+        assert!(read_only.condemns_connection() && !read_only.is_permanent());
     }
 }

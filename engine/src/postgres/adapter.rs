@@ -19,8 +19,8 @@ use crate::postgres::{attempts, insert_orders, items, read_outcomes, read_purcha
 
 impl Postgres for PostgresPool {
     async fn ping(&self) -> Answer<()> {
-        self.run("ping", |connection| {
-            Box::pin(async move { sqlx::query("SELECT 1").execute(connection).await.map(drop) })
+        self.run("ping", |session| {
+            Box::pin(async move { sqlx::query("SELECT 1").execute(session).await.map(drop) })
         })
         .await
     }

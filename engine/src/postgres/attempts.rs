@@ -22,9 +22,9 @@ pub(super) async fn append(pool: &PostgresPool, attempts: &[&Attempt]) -> Result
     // stream whose owner was slow.
     let rows = rows(attempts);
     let copied = pool
-        .run("log_attempts", |connection| {
+        .run_in_transaction("log_attempts", move |session| {
             Box::pin(async move {
-                let mut copy = connection
+                let mut copy = session
                     .copy_in_raw(include_str!("sql/copy_attempts.sql"))
                     .await?;
                 copy.send(rows).await?;
@@ -75,7 +75,7 @@ async fn insert_new(pool: &PostgresPool, attempts: &[&Attempt]) -> Result<(), Ba
         outcomes.push(attempt.outcome.as_str());
         request_ids.push(request.request_id.to_string());
     }
-    pool.run("log_attempts", |connection| {
+    pool.run_in_transaction("log_attempts", move |session| {
         Box::pin(async move {
             sqlx::query(include_str!("sql/insert_attempts.sql"))
                 .bind(ids)
@@ -86,7 +86,7 @@ async fn insert_new(pool: &PostgresPool, attempts: &[&Attempt]) -> Result<(), Ba
                 .bind(codes)
                 .bind(outcomes)
                 .bind(request_ids)
-                .execute(connection)
+                .execute(session)
                 .await
                 .map(drop)
         })
@@ -103,13 +103,13 @@ pub(super) async fn read_carts(
     let from = sale.window.starts_at.as_microsecond();
     let to = sale.window.ends_at.as_microsecond();
     let rows: Vec<(String, String, String, bool)> = pool
-        .run_long("audit", move |connection| {
+        .run_long("audit", move |session| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_carts.sql"))
                     .bind(id)
                     .bind(from)
                     .bind(to)
-                    .fetch_all(connection)
+                    .fetch_all(session)
                     .await
             })
         })
@@ -131,12 +131,12 @@ pub(super) async fn create_days(
     days: u32,
 ) -> Result<(), BackendError> {
     let (first, days) = (first.map(Timestamp::as_microsecond), as_i32(days));
-    pool.run_long("seed", move |connection| {
+    pool.run_long("seed", move |session| {
         Box::pin(async move {
             sqlx::query(include_str!("sql/create_attempt_days.sql"))
                 .bind(first)
                 .bind(days)
-                .execute(connection)
+                .execute(session)
                 .await
                 .map(drop)
         })
@@ -147,11 +147,11 @@ pub(super) async fn create_days(
 /// Drops the partitions of days that ended more than `keep_days` days ago.
 pub(super) async fn drop_days(pool: &PostgresPool, keep_days: u32) -> Result<(), BackendError> {
     let keep_days = as_i32(keep_days);
-    pool.run_long("seed", move |connection| {
+    pool.run_long("seed", move |session| {
         Box::pin(async move {
             sqlx::query(include_str!("sql/drop_attempt_days.sql"))
                 .bind(keep_days)
-                .execute(connection)
+                .execute(session)
                 .await
                 .map(drop)
         })

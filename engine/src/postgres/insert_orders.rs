@@ -1,12 +1,10 @@
 //! Inserts into the tables `orders` and `purchases`, which are written together.
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnection;
-
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{Claim, ItemOutcome, ItemResultKind, Outcome};
 use crate::postgres::page::as_i32;
 use crate::postgres::pool::PostgresPool;
+use crate::postgres::session::Session;
 
 /// How often one item of a claim is tried against purchases that come in between. How often a whole
 /// claim is tried is in [`crate::postgres::commit`].
@@ -68,7 +66,7 @@ impl OrderColumns {
         self.codes.push(code);
     }
 
-    async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    async fn insert(self, session: &mut Session) -> Result<(), sqlx::Error> {
         sqlx::query(include_str!("sql/insert_orders.sql"))
             .bind(self.codes)
             .bind(self.sales)
@@ -84,7 +82,7 @@ impl OrderColumns {
             .bind(self.purchases.user_slots)
             .bind(self.purchases.sale_slots)
             .bind(self.purchases.at_ms)
-            .execute(connection)
+            .execute(session)
             .await
             .map(drop)
     }
@@ -96,8 +94,8 @@ pub(super) async fn insert(pool: &PostgresPool, claims: &[&Claim]) -> Result<(),
     for claim in claims {
         columns.push(claim);
     }
-    pool.run("commit_orders", |connection| {
-        Box::pin(async move { columns.insert(connection).await })
+    pool.run("commit_orders", move |session| {
+        Box::pin(async move { columns.insert(session).await })
     })
     .await
 }
@@ -108,21 +106,20 @@ pub(super) async fn insert_by_item(
     claim: &Claim,
 ) -> Result<Outcome, BackendError> {
     let claim = claim.clone();
-    pool.run("resolve_order", |connection| {
-        Box::pin(async move { insert_in_transaction(connection, &claim).await })
+    pool.run_in_transaction("resolve_order", move |session| {
+        Box::pin(async move { insert_in_transaction(session, &claim).await })
     })
     .await
 }
 
 async fn insert_in_transaction(
-    connection: &mut PgConnection,
+    session: &mut Session,
     claim: &Claim,
 ) -> Result<Outcome, sqlx::Error> {
-    let mut transaction = connection.begin().await?;
     let mut outcome = claim.outcome.clone();
     for result in &mut outcome.results {
         if result.outcome.kind() == ItemResultKind::Sold {
-            result.outcome = insert_purchase(&mut transaction, claim, result.idx).await?;
+            result.outcome = insert_purchase(session, claim, result.idx).await?;
         }
     }
     let items: Vec<i32> = outcome.kinds().map(|(idx, _)| as_i32(idx)).collect();
@@ -135,14 +132,13 @@ async fn insert_in_transaction(
         .bind(words)
         .bind(&outcome.request_id)
         .bind(outcome.at_ms)
-        .execute(&mut *transaction)
+        .execute(session)
         .await?;
-    transaction.commit().await?;
     Ok(outcome)
 }
 
 async fn insert_purchase(
-    connection: &mut PgConnection,
+    session: &mut Session,
     claim: &Claim,
     idx: u32,
 ) -> Result<ItemOutcome, sqlx::Error> {
@@ -154,7 +150,7 @@ async fn insert_purchase(
             .bind(&claim.outcome.user)
             .bind(claim.code.to_string())
             .bind(claim.outcome.at_ms)
-            .fetch_optional(&mut *connection)
+            .fetch_optional(&mut *session)
             .await?;
         if let Some((user_slot, sale_slot)) = slots {
             return Ok(ItemOutcome::Sold {
@@ -167,7 +163,7 @@ async fn insert_purchase(
             .bind(claim.sale().as_str())
             .bind(as_i32(idx))
             .bind(&claim.outcome.user)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut *session)
             .await?;
         if taken {
             return Ok(ItemOutcome::AlreadySold);

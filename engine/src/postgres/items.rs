@@ -1,7 +1,5 @@
 //! The table `items`.
 
-use sqlx::postgres::PgConnection;
-
 use crate::domain::catalog::{Catalog, Item};
 use crate::domain::error::BackendError;
 use crate::domain::ids::ItemId;
@@ -9,6 +7,7 @@ use crate::domain::sale::SaleId;
 use crate::postgres::operations::{PAGE, Shown};
 use crate::postgres::page::{as_i32, read_page};
 use crate::postgres::pool::PostgresPool;
+use crate::postgres::session::Session;
 
 /// Columns of a part of a catalogue, as UNNEST takes them.
 pub(super) struct ItemColumns {
@@ -38,18 +37,14 @@ impl ItemColumns {
     }
 
     /// Inserts the part.
-    pub(super) async fn insert(
-        self,
-        sale: &str,
-        connection: &mut PgConnection,
-    ) -> Result<(), sqlx::Error> {
+    pub(super) async fn insert(self, sale: &str, session: &mut Session) -> Result<(), sqlx::Error> {
         sqlx::query(include_str!("sql/insert_items.sql"))
             .bind(sale)
             .bind(self.indexes)
             .bind(self.ids)
             .bind(self.names)
             .bind(self.image_urls)
-            .execute(connection)
+            .execute(session)
             .await
             .map(drop)
     }
@@ -94,14 +89,14 @@ pub(super) async fn browse(
         Shown::Sold => Some(false),
     };
     let rows: Vec<(i32, String, String, String, bool)> = pool
-        .run("read_items", |connection| {
+        .run("read_items", move |session| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/browse_items.sql"))
                     .bind(sale)
                     .bind(from)
                     .bind(available)
                     .bind(limit)
-                    .fetch_all(connection)
+                    .fetch_all(session)
                     .await
             })
         })
@@ -120,12 +115,12 @@ pub(super) async fn read_by_index(
     let sale = sale.to_string();
     let indexes: Vec<i32> = indexes.iter().copied().map(as_i32).collect();
     let rows: Vec<ItemRow> = pool
-        .run("read_items", |connection| {
+        .run("read_items", move |session| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_items_by_index.sql"))
                     .bind(sale)
                     .bind(indexes)
-                    .fetch_all(connection)
+                    .fetch_all(session)
                     .await
             })
         })
@@ -136,11 +131,11 @@ pub(super) async fn read_by_index(
 /// Whether any sale has an item of this id.
 pub(super) async fn exists(pool: &PostgresPool, item: &ItemId) -> Result<bool, BackendError> {
     let id = item.as_str().to_owned();
-    pool.run("read_items", |connection| {
+    pool.run("read_items", move |session| {
         Box::pin(async move {
             sqlx::query_scalar(include_str!("sql/has_item.sql"))
                 .bind(id)
-                .fetch_one(connection)
+                .fetch_one(session)
                 .await
         })
     })

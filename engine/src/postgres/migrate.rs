@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr as _};
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, MigrationType};
 
 use crate::domain::error::BackendError;
-use crate::postgres::pool::{
-    LONG_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT, from_sqlx, options, timed_out,
-};
+use crate::postgres::connector::Connector;
+use crate::postgres::errors::{from_sqlx, timed_out};
+use crate::postgres::pool::{LONG_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT, address};
+use crate::postgres::session::Session;
 
 /// Version, description and statements of each file of `migrations/`. `sqlx::migrate!` would find
 /// the files, and build sqlx, TLS and an asynchronous runtime a second time, for the compiler.
@@ -40,31 +41,85 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
 ];
 
-/// Brings the schema up to date, on a connection of its own: the server then gives the
-/// advisory lock that guards migrations back, whatever happens.
+/// Brings the schema up to date, in one transaction, on a connection of its own. A lock of that
+/// transaction lets one caller after the other migrate, through a pooler too.
 pub async fn migrate(url: &str) -> Result<(), BackendError> {
-    let failed = |error: sqlx::Error| from_sqlx("migrate", &error);
+    let connector = Connector::new(address(url)?);
     let work = async {
         // Statements may take long; a server that does not accept a connection is away.
-        let options = options(url)?;
-        let mut connection = tokio::time::timeout(STATEMENT_TIMEOUT, options.connect())
+        let mut session = tokio::time::timeout(STATEMENT_TIMEOUT, connector.open())
             .await
             .map_err(|_| timed_out("connect", STATEMENT_TIMEOUT))?
+            .map_err(|error| from_sqlx("connect", &error))?;
+        session
+            .begin(include_str!("sql/begin_migration.sql"))
+            .await
             .map_err(failed)?;
-        // `run` takes whatever a connection can be got from, so generally that the compiler cannot
-        // tell whether threads may share this future.
-        let done = migrator().run_direct(None, &mut connection, false).await;
-        // A connection that fails to close has ended all the same.
-        let _ = connection.close().await;
-        done.map_err(|error| failed(error.into()))
+        apply_missing(&mut session).await?;
+        session.commit().await.map_err(failed)
     };
     tokio::time::timeout(LONG_STATEMENT_TIMEOUT, work)
         .await
         .map_err(|_| timed_out("migrate", LONG_STATEMENT_TIMEOUT))?
 }
 
-/// Applies the migrations that a database does not have yet.
-fn migrator() -> Migrator {
+fn failed(error: sqlx::Error) -> BackendError {
+    from_sqlx("migrate", &error)
+}
+
+/// Applies the migrations that the database does not have yet, within a transaction.
+async fn apply_missing(session: &mut Session) -> Result<(), BackendError> {
+    sqlx::raw_sql(include_str!("sql/create_migrations_table.sql"))
+        .execute(&mut *session)
+        .await
+        .map_err(failed)?;
+    let applied: Vec<(i64, bool, Vec<u8>)> =
+        sqlx::query_as(include_str!("sql/read_migrations.sql"))
+            .fetch_all(&mut *session)
+            .await
+            .map_err(failed)?;
+    for migration in missing(&applied)? {
+        sqlx::raw_sql(migration.sql.clone())
+            .execute(&mut *session)
+            .await
+            .map_err(failed)?;
+        sqlx::query(include_str!("sql/insert_migration.sql"))
+            .bind(migration.version)
+            .bind(migration.description.into_owned())
+            .bind(migration.checksum.into_owned())
+            .execute(&mut *session)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The migrations that are not among those of the database, which are version, success and
+/// checksum each.
+fn missing(applied: &[(i64, bool, Vec<u8>)]) -> Result<Vec<Migration>, BackendError> {
+    let mut missing = migrations();
+    for (version, success, checksum) in applied {
+        let of_version = |migration: &Migration| migration.version == *version;
+        let expected = match missing.iter().position(of_version) {
+            Some(_) if !success => "a migration that was applied as a whole",
+            Some(at) if *missing[at].checksum == **checksum => {
+                missing.remove(at);
+                continue;
+            }
+            Some(_) => "the migration that this version of flashsale has",
+            None => "no migration of a later version of flashsale",
+        };
+        return Err(BackendError::unexpected(
+            "_sqlx_migrations",
+            expected,
+            version,
+        ));
+    }
+    Ok(missing)
+}
+
+/// The migrations of this version, in their order.
+fn migrations() -> Vec<Migration> {
     let migration = |&(version, description, statements): &(i64, &'static str, &'static str)| {
         Migration::new(
             version,
@@ -74,7 +129,7 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
+    MIGRATIONS.iter().map(migration).collect()
 }
 
 #[cfg(test)]
@@ -82,14 +137,16 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::path::Path;
 
+    use sqlx::migrate::Migrator;
+
     use super::*;
 
     #[tokio::test]
     async fn every_file_of_the_folder_is_a_migration_and_no_other() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-        let described = |migrator: &Migrator| -> Vec<_> {
-            let migrations = migrator.iter().cloned();
+        let described = |migrations: Vec<Migration>| -> Vec<_> {
             migrations
+                .into_iter()
                 .map(|each| {
                     let sum = each.checksum.into_owned();
                     (
@@ -103,7 +160,30 @@ mod tests {
                 .collect()
         };
         let files = Migrator::new(folder.as_path()).await.unwrap();
-        let expected = format!("{:?}", described(&files));
-        assert_eq!(format!("{:?}", described(&migrator())), expected);
+        let expected = format!("{:?}", described(files.iter().cloned().collect()));
+        assert_eq!(format!("{:?}", described(migrations())), expected);
+    }
+
+    #[test]
+    fn a_schema_that_this_version_does_not_have_is_not_touched() {
+        let row = |migration: &Migration| (migration.version, true, migration.checksum.to_vec());
+        let applied: Vec<_> = migrations().iter().map(row).collect();
+        assert!(missing(&applied).unwrap().is_empty());
+        assert_eq!(missing(&applied[..1]).unwrap().len(), applied.len() - 1);
+
+        let mut later = applied.clone();
+        later.push((i64::MAX, true, Vec::new()));
+        let mut other = applied.clone();
+        other[0].2 = b"another checksum".to_vec();
+        let mut half = applied;
+        half[0].1 = false;
+        for (rows, expected) in [
+            (later, "expected no migration of a later version"),
+            (other, "expected the migration that this version"),
+            (half, "expected a migration that was applied as a whole"),
+        ] {
+            let error = missing(&rows).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 }

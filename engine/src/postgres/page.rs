@@ -20,13 +20,13 @@ where
     K: for<'q> sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + 'static,
 {
     let sale = sale.to_string();
-    pool.run_long(operation, move |connection| {
+    pool.run_long(operation, move |session| {
         Box::pin(async move {
             sqlx::query_as(sql)
                 .bind(sale)
                 .bind(from)
                 .bind(PAGE as i64)
-                .fetch_all(connection)
+                .fetch_all(session)
                 .await
         })
     })

@@ -1,24 +1,23 @@
 //! The pool of connections to Postgres.
 //!
 //! Guarantees: no statement waits longer than its limit, [`STATEMENT_TIMEOUT`] unless it says
-//! otherwise, and the server gives it up a little earlier, so that nothing goes on unwatched; a
-//! pool that keeps timing out is replaced, because permits of connections that died silently are
-//! never given back.
+//! otherwise, and the server gives it up a little earlier, so that nothing goes on unwatched; what
+//! a call has committed is on disk; a call that its caller stops waiting for goes on to its end.
 
-use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
 
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
 use crate::observability::metrics::Metrics;
+use crate::postgres::address::{PostgresAddress, SHAPE};
+use crate::postgres::connections::{Acquired, Connections};
+use crate::postgres::connector::Connector;
+use crate::postgres::errors::{from_sqlx, timed_out};
 use crate::postgres::operations::Postgres;
+use crate::postgres::session::{Session, SessionKind};
 
 /// The longest that a statement may take, on both sides of the connection.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,25 +25,9 @@ pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The longest that a seed, an audit or a migration may take.
 pub const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the server is told, for both limits: half a second less.
-const SERVER_TIMEOUT: &str = "2500ms";
-const BEGIN_LONG_STATEMENT: &str = "SET statement_timeout = '59500ms'";
-const END_LONG_STATEMENT: &str = "RESET statement_timeout";
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1_000);
-
-/// A connection that was idle longer is pinged before it is used.
-const PING_AFTER_IDLE: Duration = Duration::from_millis(500);
-
-/// Consecutive time-outs after which the pool is thought to be leaking.
-const TIMEOUTS_BEFORE_NEW_POOL: u32 = 5;
-
 /// A pool of connections to the database that keeps the truth: the adapter of [`Postgres`].
 pub struct PostgresPool {
-    pool: ArcSwap<PgPool>,
-    options: PgConnectOptions,
-    max_connections: u32,
-    timeouts: AtomicU32,
+    connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -55,23 +38,15 @@ impl std::fmt::Debug for PostgresPool {
     }
 }
 
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, BackendError> {
-    let bad_url = || BackendError::Url {
-        backend: "Postgres",
-        expected: "postgres://user[:password]@host[:port]/database",
-    };
-    // The library takes any scheme, and then connects to somewhere else for ever.
-    if !["postgres://", "postgresql://"]
-        .iter()
-        .any(|scheme| url.starts_with(scheme))
-    {
-        return Err(bad_url());
-    }
-    let options = PgConnectOptions::from_str(url).map_err(|_| bad_url())?;
-    Ok(options
-        .application_name("flashsale")
-        .log_statements(log::LevelFilter::Off)
-        .log_slow_statements(log::LevelFilter::Warn, Duration::from_secs(1)))
+/// The address in a URL.
+pub(super) fn address(url: &str) -> Result<PostgresAddress, BackendError> {
+    PostgresAddress::parse(url).map_err(|error| {
+        tracing::error!(%error, "the URL of Postgres cannot be used");
+        BackendError::Url {
+            backend: "Postgres",
+            expected: SHAPE,
+        }
+    })
 }
 
 impl PostgresPool {
@@ -82,12 +57,19 @@ impl PostgresPool {
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, BackendError> {
-        let options = options(url)?;
+        Self::connect_to(address(url)?, max_connections, metrics, clock).await
+    }
+
+    /// The same for an address, which may have certificates.
+    pub async fn connect_to(
+        address: PostgresAddress,
+        max_connections: u32,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Result<Self, BackendError> {
+        let connector = Connector::new(address);
         let database = Self {
-            pool: ArcSwap::from_pointee(pool(&options, max_connections)),
-            options,
-            max_connections,
-            timeouts: AtomicU32::new(0),
+            connections: Connections::new(connector, max_connections, clock.clone()),
             metrics,
             clock,
         };
@@ -95,137 +77,149 @@ impl PostgresPool {
         Ok(database)
     }
 
-    /// Runs `work` on a connection of the pool, within [`STATEMENT_TIMEOUT`].
+    /// Runs one statement on a connection of the pool, within [`STATEMENT_TIMEOUT`].
     pub(super) async fn run<T, F>(
         &self,
         operation: &'static str,
         work: F,
     ) -> Result<T, BackendError>
     where
-        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+        T: Send + 'static,
     {
-        self.run_within(operation, STATEMENT_TIMEOUT, work).await
+        self.call(operation, Scope::Statement, work).await
     }
 
-    /// Runs `work`, a seed, an audit or a restoration, within [`LONG_STATEMENT_TIMEOUT`].
+    /// Runs statements in one transaction, each within [`STATEMENT_TIMEOUT`] and so all of them.
+    pub(super) async fn run_in_transaction<T, F>(
+        &self,
+        operation: &'static str,
+        work: F,
+    ) -> Result<T, BackendError>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+        T: Send + 'static,
+    {
+        self.call(operation, Scope::Transaction, work).await
+    }
+
+    /// Runs a seed, an audit or a restoration in one transaction, within
+    /// [`LONG_STATEMENT_TIMEOUT`].
     pub(super) async fn run_long<T, F>(
         &self,
         operation: &'static str,
         work: F,
     ) -> Result<T, BackendError>
     where
-        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>
             + Send
             + 'static,
-        T: Send,
+        T: Send + 'static,
     {
-        self.run_within(operation, LONG_STATEMENT_TIMEOUT, |connection| {
-            Box::pin(async move {
-                sqlx::query(BEGIN_LONG_STATEMENT)
-                    .execute(&mut *connection)
-                    .await?;
-                let done = work(connection).await;
-                sqlx::query(END_LONG_STATEMENT).execute(connection).await?;
-                done
-            })
-        })
-        .await
+        self.call(operation, Scope::LongTransaction, work).await
     }
 
-    async fn run_within<T, F>(
+    async fn call<T, F>(
         &self,
         operation: &'static str,
-        limit: Duration,
+        scope: Scope,
         work: F,
     ) -> Result<T, BackendError>
     where
-        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+        T: Send + 'static,
     {
-        let pool = self.pool.load_full();
         let timer = self.clock.start_timer();
-        // Boxed: its state is some 14 KiB, which every future that may ask Postgres would carry,
-        // and those of requests are moved on their way.
-        let outcome = match Box::pin(pool.acquire()).await {
-            Ok(mut connection) => {
-                match tokio::time::timeout(limit, work(&mut connection)).await {
-                    Ok(outcome) => outcome.map_err(|error| from_sqlx(operation, &error)),
-                    Err(_) => {
-                        // Its answer may still come; nobody else may read it.
-                        connection.close_on_drop();
-                        Err(timed_out(operation, limit))
-                    }
-                }
-            }
-            Err(sqlx::Error::PoolTimedOut) => Err(timed_out(operation, ACQUIRE_TIMEOUT)),
-            Err(error) => Err(from_sqlx(operation, &error)),
+        // Boxed: its state is large, every future that may ask Postgres would carry it, and those
+        // of requests are moved on their way.
+        let outcome = match Box::pin(self.connections.acquire(operation)).await {
+            // A task of its own: a caller that goes away leaves a connection that can be used.
+            Ok(acquired) => tokio::spawn(execute(acquired, operation, scope, work))
+                .await
+                .unwrap_or_else(|error| Err(ended(operation, &error))),
+            Err(error) => Err(error),
         };
         self.metrics.time_query(operation, timer.elapsed());
-        self.note(&outcome);
         outcome
     }
 
-    fn note<T>(&self, outcome: &Result<T, BackendError>) {
-        if !matches!(outcome, Err(BackendError::TimedOut { .. })) {
-            self.timeouts.store(0, Ordering::Relaxed);
-            return;
-        }
-        if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 == TIMEOUTS_BEFORE_NEW_POOL {
-            self.timeouts.store(0, Ordering::Relaxed);
-            tracing::warn!("Postgres keeps timing out: making a new connection pool");
-            let old = self
-                .pool
-                .swap(Arc::new(pool(&self.options, self.max_connections)));
-            tokio::spawn(async move { old.close().await });
-        }
-    }
-
     pub(super) fn count_connections(&self) -> (i64, i64) {
-        let pool = self.pool.load();
-        let idle = i64::try_from(pool.num_idle()).unwrap_or(i64::MAX);
-        ((i64::from(pool.size()) - idle).max(0), idle)
+        let (in_use, idle) = self.connections.count();
+        let count = |n| i64::try_from(n).unwrap_or(i64::MAX);
+        (count(in_use), count(idle))
     }
 }
 
-fn pool(options: &PgConnectOptions, max_connections: u32) -> PgPool {
-    let options = options.clone().options([
-        ("statement_timeout", SERVER_TIMEOUT),
-        ("lock_timeout", "2s"),
-        ("idle_in_transaction_session_timeout", "5s"),
-    ]);
-    PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        // A ping for every statement would cost a round trip; one for a connection that has
-        // rested finds out that the server restarted meanwhile.
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > PING_AFTER_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .idle_timeout(Duration::from_secs(60))
-        .connect_lazy_with(options)
+/// What a call needs around its statements.
+#[derive(Debug, Clone, Copy)]
+enum Scope {
+    /// One statement, which is a transaction by itself in a dedicated session: one round trip.
+    Statement,
+    /// One transaction.
+    Transaction,
+    /// One transaction that may take long.
+    LongTransaction,
 }
 
-pub(super) fn timed_out(operation: &'static str, after: Duration) -> BackendError {
-    BackendError::TimedOut {
-        backend: "Postgres",
-        operation,
-        after,
+impl Scope {
+    fn limit(self) -> Duration {
+        match self {
+            Self::Statement | Self::Transaction => STATEMENT_TIMEOUT,
+            Self::LongTransaction => LONG_STATEMENT_TIMEOUT,
+        }
+    }
+
+    /// What begins its transaction, where it has one.
+    fn begin(self, kind: SessionKind) -> Option<&'static str> {
+        match (self, kind) {
+            (Self::Statement, SessionKind::Dedicated) => None,
+            (Self::LongTransaction, _) => Some(include_str!("sql/begin_long.sql")),
+            _ => Some(include_str!("sql/begin.sql")),
+        }
+    }
+
+    async fn run<T, F>(self, session: &mut Session, work: F) -> Result<T, sqlx::Error>
+    where
+        F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        if let Some(script) = self.begin(session.kind()) {
+            session.begin(script).await?;
+        }
+        let value = work(session).await?;
+        session.commit().await?;
+        Ok(value)
     }
 }
 
-pub(super) fn from_sqlx(operation: &'static str, error: &sqlx::Error) -> BackendError {
-    if let sqlx::Error::RowNotFound = error {
-        return BackendError::unexpected(operation, "a row", "none");
-    }
-    let database = error.as_database_error();
+async fn execute<T, F>(
+    mut acquired: Acquired,
+    operation: &'static str,
+    scope: Scope,
+    work: F,
+) -> Result<T, BackendError>
+where
+    F: for<'c> FnOnce(&'c mut Session) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+{
+    let limit = scope.limit();
+    let outcome = match tokio::time::timeout(limit, scope.run(acquired.session(), work)).await {
+        Ok(outcome) => outcome.map_err(|error| from_sqlx(operation, &error)),
+        Err(_) => Err(timed_out(operation, limit)),
+    };
+    acquired.finish(outcome.as_ref().err()).await;
+    outcome
+}
+
+/// The task of a call has panicked, or the program ends.
+fn ended(operation: &'static str, error: &tokio::task::JoinError) -> BackendError {
     BackendError::Postgres {
         operation,
-        sqlstate: database.and_then(|error| error.code().map(|code| code.into_owned())),
+        sqlstate: None,
         message: error.to_string(),
     }
 }

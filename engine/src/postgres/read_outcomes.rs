@@ -79,23 +79,33 @@ fn parse_kind(word: &str) -> Result<ItemResultKind, BackendError> {
         .ok_or_else(|| BackendError::unexpected("orders.results", expected, word))
 }
 
-/// The outcomes of these codes.
+/// The outcomes of these codes. A server that takes no writes may be behind another one that does:
+/// what it has is answered, and what it lacks is an error.
 pub(super) async fn read(
     pool: &PostgresPool,
     codes: &[CheckoutCode],
 ) -> Result<HashMap<CheckoutCode, Outcome>, BackendError> {
-    let codes: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
-    let rows: Vec<OutcomeRow> = pool
-        .run("read_order", |connection| {
+    let texts: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
+    let (rows, is_read_only): (Vec<OutcomeRow>, bool) = pool
+        .run("read_order", move |session| {
             Box::pin(async move {
-                sqlx::query_as(include_str!("sql/read_outcomes.sql"))
-                    .bind(codes)
-                    .fetch_all(connection)
-                    .await
+                let is_read_only = session.is_read_only();
+                let rows = sqlx::query_as(include_str!("sql/read_outcomes.sql"))
+                    .bind(texts)
+                    .fetch_all(session)
+                    .await?;
+                Ok((rows, is_read_only))
             })
         })
         .await?;
-    rows.into_iter().map(OutcomeRow::decode).collect()
+    let outcomes: HashMap<_, _> = rows
+        .into_iter()
+        .map(OutcomeRow::decode)
+        .collect::<Result<_, _>>()?;
+    if is_read_only && !codes.iter().all(|code| outcomes.contains_key(code)) {
+        return Err(BackendError::read_only("read_order"));
+    }
+    Ok(outcomes)
 }
 
 /// What became of the items of these codes, without slots: a read that joins nothing.
@@ -105,11 +115,11 @@ pub(super) async fn read_kinds(
 ) -> Result<HashMap<CheckoutCode, Vec<(u32, ItemResultKind)>>, BackendError> {
     let codes: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
     let rows: Vec<(String, Vec<i32>, Vec<String>)> = pool
-        .run("read_order", |connection| {
+        .run("read_order", move |session| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_result_kinds.sql"))
                     .bind(codes)
-                    .fetch_all(connection)
+                    .fetch_all(session)
                     .await
             })
         })

@@ -49,14 +49,14 @@ pub(super) async fn read_correction_facts(
     let (sale, user) = (sale.to_string(), user.to_owned());
     let column = |numbers: &[u32]| -> Vec<i32> { numbers.iter().copied().map(as_i32).collect() };
     let (items, sale_slots) = (column(items), column(sale_slots));
-    pool.run("read_order", |connection| {
+    pool.run("read_order", move |session| {
         Box::pin(async move {
             let row = sqlx::query(include_str!("sql/read_correction_facts.sql"))
                 .bind(sale)
                 .bind(user)
                 .bind(items)
                 .bind(sale_slots)
-                .fetch_one(connection)
+                .fetch_one(session)
                 .await?;
             let numbers = |column: &str| -> Result<Vec<u32>, sqlx::Error> {
                 let numbers: Vec<i32> = row.try_get(column)?;

@@ -1,15 +1,17 @@
 //! The table `sales`.
 
 use jiff::Timestamp;
-use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Connection, Row};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
 use crate::domain::lifecycle::{Milestone, SaleRecord};
 use crate::domain::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
+use crate::postgres::errors::from_sqlx;
 use crate::postgres::items::ItemColumns;
-use crate::postgres::pool::{PostgresPool, from_sqlx};
+use crate::postgres::pool::PostgresPool;
+use crate::postgres::session::Session;
 
 /// The newest `limit` sales of a FlashSale and all that are not retired, or the sale of this id.
 pub(super) async fn read(
@@ -20,13 +22,13 @@ pub(super) async fn read(
 ) -> Result<Vec<SaleRecord>, BackendError> {
     let (flash_sale, id) = (flash_sale.to_owned(), id.to_owned());
     let rows = pool
-        .run("read_sales", |connection| {
+        .run("read_sales", move |session| {
             Box::pin(async move {
                 sqlx::query(include_str!("sql/read_sales.sql"))
                     .bind(flash_sale)
                     .bind(id)
                     .bind(i64::from(limit))
-                    .fetch_all(connection)
+                    .fetch_all(session)
                     .await
             })
         })
@@ -99,9 +101,8 @@ pub(super) async fn insert(
     }
     let row = sale.clone();
     let pages = ItemColumns::pages(catalog);
-    pool.run_long("seed", move |connection| {
+    pool.run_long("seed", move |session| {
         Box::pin(async move {
-            let mut transaction = connection.begin().await?;
             let inserted = sqlx::query(include_str!("sql/insert_sale.sql"))
                 .bind(row.id.as_str())
                 .bind(row.id.flash_sale().as_str())
@@ -114,16 +115,15 @@ pub(super) async fn insert(
                 .bind(row.partitions as i16)
                 .bind(row.best_effort)
                 .bind(row.format as i16)
-                .execute(&mut *transaction)
+                .execute(&mut *session)
                 .await?;
             if inserted.rows_affected() == 0 {
                 // A second operator was faster.
                 return Ok(false);
             }
             for page in pages {
-                page.insert(row.id.as_str(), &mut transaction).await?;
+                page.insert(row.id.as_str(), session).await?;
             }
-            transaction.commit().await?;
             Ok(true)
         })
     })
@@ -151,22 +151,19 @@ pub(super) async fn settle(
     sold: u32,
 ) -> Result<bool, BackendError> {
     let (id, sold) = (id.to_string(), i64::from(sold));
-    pool.run("settle_sale", |connection| {
+    pool.run_in_transaction("settle_sale", move |session| {
         Box::pin(async move {
-            let mut transaction = connection.begin().await?;
             // A statement of its own: the next one then sees the orders that it has waited for.
             sqlx::query(include_str!("sql/lock_orders_of_sale.sql"))
                 .bind(&id)
-                .execute(&mut *transaction)
+                .execute(&mut *session)
                 .await?;
             sqlx::query(include_str!("sql/settle_sale.sql"))
                 .bind(&id)
                 .bind(sold)
-                .execute(&mut *transaction)
+                .execute(&mut *session)
                 .await?;
-            let is_settled = query_is_settled(&mut transaction, &id).await?;
-            transaction.commit().await?;
-            Ok(is_settled)
+            query_is_settled(session, &id).await
         })
     })
     .await
@@ -175,16 +172,16 @@ pub(super) async fn settle(
 /// Whether a sale is settled.
 pub(super) async fn is_settled(pool: &PostgresPool, id: &SaleId) -> Result<bool, BackendError> {
     let id = id.to_string();
-    pool.run("is_settled", |connection| {
-        Box::pin(async move { query_is_settled(connection, &id).await })
+    pool.run("is_settled", move |session| {
+        Box::pin(async move { query_is_settled(session, &id).await })
     })
     .await
 }
 
-async fn query_is_settled(connection: &mut PgConnection, id: &str) -> Result<bool, sqlx::Error> {
+async fn query_is_settled(session: &mut Session, id: &str) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(include_str!("sql/is_settled.sql"))
         .bind(id)
-        .fetch_one(connection)
+        .fetch_one(session)
         .await
 }
 
@@ -195,8 +192,8 @@ pub(super) async fn unseed(pool: &PostgresPool, id: &SaleId) -> Result<bool, Bac
 
 async fn execute(pool: &PostgresPool, sql: &'static str, id: &SaleId) -> Result<u64, BackendError> {
     let id = id.to_string();
-    let done = pool.run("seed", |connection| {
-        Box::pin(async move { sqlx::query(sql).bind(id).execute(connection).await })
+    let done = pool.run_in_transaction("seed", move |session| {
+        Box::pin(async move { sqlx::query(sql).bind(id).execute(session).await })
     });
     Ok(done.await?.rows_affected())
 }
@@ -221,11 +218,11 @@ async fn execute_long(
     sql: &'static str,
     argument: String,
 ) -> Result<(), BackendError> {
-    pool.run_long("seed", move |connection| {
+    pool.run_long("seed", move |session| {
         Box::pin(async move {
             sqlx::query(sql)
                 .bind(argument)
-                .execute(connection)
+                .execute(session)
                 .await
                 .map(drop)
         })

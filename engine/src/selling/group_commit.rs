@@ -20,6 +20,7 @@ use crate::recovery::correct::correct;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 use crate::selling::context::Context;
+use crate::selling::waiting_codes::WaitingCodes;
 
 /// Claims that may wait for Postgres; beyond them purchases are refused before they claim.
 const BACKLOG_LIMIT: usize = 20_000;
@@ -60,6 +61,7 @@ struct Correction {
 pub(crate) struct GroupCommit {
     queue: mpsc::Sender<Pending>,
     backlog: Arc<AtomicUsize>,
+    waiting: WaitingCodes,
     away: Arc<AtomicBool>,
     clock: Clock,
 }
@@ -73,6 +75,7 @@ impl GroupCommit {
         let (queue, receiver) = mpsc::channel(BACKLOG_LIMIT);
         let receiver = Arc::new(Mutex::new(receiver));
         let backlog = Arc::new(AtomicUsize::new(0));
+        let waiting = WaitingCodes::default();
         let away = Arc::new(AtomicBool::new(false));
         let correcting = Arc::new(Semaphore::new(CORRECTING_LIMIT));
         for _ in 0..WORKERS {
@@ -80,6 +83,7 @@ impl GroupCommit {
                 context: context.clone(),
                 receiver: receiver.clone(),
                 backlog: backlog.clone(),
+                waiting: waiting.clone(),
                 away: away.clone(),
                 correcting: correcting.clone(),
                 kept: Vec::new(),
@@ -89,6 +93,7 @@ impl GroupCommit {
         Self {
             queue,
             backlog,
+            waiting,
             away,
             clock: context.clock.clone(),
         }
@@ -101,7 +106,7 @@ impl GroupCommit {
 
     /// Waits until the claim is in Postgres, or until Postgres failed once: the claim is then
     /// kept and tried again, and the caller may answer "ask again". While Postgres is known to
-    /// be away the claim is kept and the caller does not wait.
+    /// be away the claim is kept, once for each code, and the caller does not wait.
     pub(crate) async fn commit(
         &self,
         claim: Claim,
@@ -109,6 +114,10 @@ impl GroupCommit {
     ) -> Result<CommitOutcome, BackendError> {
         let (answer, outcome) = oneshot::channel();
         let away = self.away.load(Ordering::Relaxed);
+        let code = claim.code.clone();
+        if !self.waiting.insert(&code) && away {
+            return Err(BackendError::Away);
+        }
         let pending = Pending {
             claim,
             keys: keys.clone(),
@@ -118,6 +127,7 @@ impl GroupCommit {
         self.backlog.fetch_add(1, Ordering::Relaxed);
         if self.queue.try_send(pending).is_err() {
             self.backlog.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.remove(&code);
             return Err(FULL);
         }
         if away {
@@ -131,6 +141,7 @@ struct Worker<R, P> {
     context: Arc<Context<R, P>>,
     receiver: Arc<Mutex<mpsc::Receiver<Pending>>>,
     backlog: Arc<AtomicUsize>,
+    waiting: WaitingCodes,
     /// Set while commits fail.
     away: Arc<AtomicBool>,
     /// A permit for each group whose corrections are on their way.
@@ -205,6 +216,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         self.backlog.fetch_sub(group.len(), Ordering::Relaxed);
         let mut corrections = Vec::new();
         for (pending, outcome) in group.into_iter().zip(outcomes) {
+            self.waiting.remove(&pending.claim.code);
             let waited = pending.wait.elapsed();
             metrics.commit_wait.observe(waited.as_secs_f64());
             if let CommitOutcome::Committed(committed) = &outcome {
@@ -266,6 +278,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
                     "Postgres refuses this claim for good"
                 );
                 self.backlog.fetch_sub(1, Ordering::Relaxed);
+                self.waiting.remove(&pending.claim.code);
                 if let Some(answer) = pending.answer {
                     let _ = answer.send(Err(error));
                 }

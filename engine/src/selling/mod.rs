@@ -23,6 +23,7 @@ mod served_sales;
 pub(crate) mod service;
 mod settle_own_attempts;
 mod view_reader;
+mod waiting_codes;
 
 #[cfg(test)]
 mod format_tests;

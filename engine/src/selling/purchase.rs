@@ -1,7 +1,8 @@
 //! `POST /purchase`: a cart becomes an order.
 //!
 //! Guarantees: what is answered is committed in Postgres (invariant 4); a code has one outcome,
-//! whoever asks, whenever (invariant 5). After an error the same code can be asked again.
+//! whoever asks, whenever (invariant 5). After an error the same code can be asked again. A code
+//! whose order is in Postgres is answered as long as one backend can be read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,9 @@ use crate::selling::service::SellingService;
 
 /// How long an answer waits for its commit; the claim is committed whether it waits or not.
 pub const COMMIT_WAIT: Duration = Duration::from_secs(2);
+
+/// How long, after a backend failed, an answer waits for the order that may exist.
+const ORDER_WAIT: Duration = Duration::from_secs(1);
 
 /// The outcome of a code, with the items it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +132,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             }
         };
         if !self.commits.has_room() {
-            return Err(FULL.into());
+            return self.bought_or(code, FULL.into()).await;
         }
         let request = ClaimRequest {
             suffix: code.suffix,
@@ -144,15 +148,18 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             }
         };
         let (replayed, decided_by) = (claim.replayed, claim.outcome.request_id.clone());
-        let committed = tokio::time::timeout(COMMIT_WAIT, self.commits.commit(claim, &served.keys))
-            .await
-            .map_err(|_| BackendError::TimedOut {
-                backend: "Postgres",
-                operation: "commit",
-                after: COMMIT_WAIT,
-            })??;
-        let CommitOutcome::Committed(committed) = committed else {
-            return Err(NoOrder::SaleNotActive);
+        let commit = self.commits.commit(claim, &served.keys);
+        let committed = tokio::time::timeout(COMMIT_WAIT, commit).await;
+        let late = BackendError::TimedOut {
+            backend: "Postgres",
+            operation: "commit",
+            after: COMMIT_WAIT,
+        };
+        let committed = match committed.unwrap_or(Err(late)) {
+            Ok(CommitOutcome::Committed(committed)) => committed,
+            Ok(_) => return Err(NoOrder::SaleNotActive),
+            // An earlier purchase of this code may have been committed before writes failed.
+            Err(error) => return self.bought_or(code, error.into()).await,
         };
         let replayed = replayed || committed.outcome.request_id != decided_by;
         self.order(&served.sale.id, code, committed.outcome, replayed)
@@ -218,10 +225,11 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         order.ok_or(NoOrder::SaleNotActive)
     }
 
-    /// Redis failed: a code that has an order can be answered all the same.
+    /// Redis failed, or Postgres takes no writes: a code that has an order can be answered all the
+    /// same.
     async fn bought_or(&self, code: &CheckoutCode, error: NoOrder) -> Result<Order, NoOrder> {
-        match self.outcome(code).await {
-            Ok(Some(order)) => Ok(order),
+        match tokio::time::timeout(ORDER_WAIT, self.outcome(code)).await {
+            Ok(Ok(Some(order))) => Ok(order),
             _ => Err(error),
         }
     }

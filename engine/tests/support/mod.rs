@@ -10,14 +10,18 @@ use flashsale_engine::{
     FlashSaleName, ItemId, Limits, PostgresPool, RedisCluster, RequestId, Sale, SaleId,
     SellingOptions, SellingService, SystemRandom, UserId, Window,
 };
-use flashsale_servers::{Postgres as PostgresServer, RedisCluster as RedisServer};
+use flashsale_servers::{PgBouncer, Postgres as PostgresServer, RedisCluster as RedisServer};
 use jiff::{SignedDuration, Timestamp};
 
 pub type Service = SellingService<RedisCluster, PostgresPool>;
 
 pub struct Stack {
     pub redis: RedisServer,
+    /// Before the server: fields are dropped in order.
+    pub pooler: Option<PgBouncer>,
     pub postgres: PostgresServer,
+    /// Where the engine finds Postgres: the server or its pooler.
+    pub postgres_url: String,
     pub admin: Admin<RedisCluster, PostgresPool>,
     pub name: FlashSaleName,
 }
@@ -25,22 +29,33 @@ pub struct Stack {
 impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
-        let (redis, postgres) = tokio::task::spawn_blocking(|| {
-            (
-                RedisServer::single().unwrap(),
-                PostgresServer::start().unwrap(),
-            )
+        Self::start_with(|_| None).await
+    }
+
+    /// The same, and a pooler in front of the database, where there is one.
+    pub async fn start_with(
+        pooler: impl FnOnce(&PostgresServer) -> Option<PgBouncer> + Send + 'static,
+    ) -> Self {
+        let (redis, postgres, pooler) = tokio::task::spawn_blocking(|| {
+            let postgres = PostgresServer::start().unwrap();
+            let pooler = pooler(&postgres);
+            (RedisServer::single().unwrap(), postgres, pooler)
         })
         .await
         .unwrap();
-        flashsale_engine::migrate(&postgres.url()).await.unwrap();
+        let postgres_url = pooler
+            .as_ref()
+            .map_or_else(|| postgres.url(), PgBouncer::url);
+        flashsale_engine::migrate(&postgres_url).await.unwrap();
         let ambient = Ambient::system().unwrap();
-        let admin = Admin::connect(&redis.url(), &postgres.url(), &ambient)
+        let admin = Admin::connect(&redis.url(), &postgres_url, &ambient)
             .await
             .unwrap();
         Self {
             redis,
+            pooler,
             postgres,
+            postgres_url,
             admin,
             name: FlashSaleName::new("shop", "hourly").unwrap(),
         }
@@ -81,7 +96,7 @@ impl Stack {
     pub async fn service_not_ready(&self) -> Arc<Service> {
         let urls = BackendUrls {
             redis: self.redis.url(),
-            postgres: self.postgres.url(),
+            postgres: self.postgres_url.clone(),
             postgres_connections: 8,
         };
         let options = SellingOptions {

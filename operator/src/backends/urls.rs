@@ -1,10 +1,8 @@
 //! The URLs of Redis and Postgres, checked.
 
-use std::str::FromStr;
-
+use flashsale_engine::PostgresAddress;
 use redis::IntoConnectionInfo;
 use redis::cluster::ClusterClient;
-use sqlx::postgres::PgConnectOptions;
 
 use crate::planner::FieldError;
 
@@ -80,23 +78,12 @@ impl RedisUrl {
 impl PostgresUrl {
     /// Reads the address of a database; as [`RedisUrl::parse`].
     pub fn parse(from: &str, text: &str) -> Result<Self, FieldError> {
-        let fail = |found: &str| FieldError {
+        PostgresAddress::parse(text).map_err(|error| FieldError {
             path: from.to_owned(),
-            found: found.to_owned(),
-            expected: "postgres://user[:password]@host[:port]/database".to_owned(),
-        };
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(fail("nothing as the URL of Postgres"));
-        }
-        let behind = ["postgres://", "postgresql://"]
-            .iter()
-            .find_map(|scheme| text.strip_prefix(scheme))
-            .ok_or_else(|| fail("another scheme in the URL of Postgres, which is not shown"))?;
-        if behind.is_empty() || PgConnectOptions::from_str(text).is_err() {
-            return Err(fail("no URL of Postgres in a text that is not shown"));
-        }
-        Ok(Self(text.to_owned()))
+            found: error.found,
+            expected: error.expected,
+        })?;
+        Ok(Self(text.trim().to_owned()))
     }
 
     /// The URL. It holds a password.

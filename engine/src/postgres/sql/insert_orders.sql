@@ -2,7 +2,12 @@
 -- A code that has an order already, an item, a user's slot or a sale's slot that is taken fails
 -- the whole statement: nothing of a group is committed beside an older outcome. The two inserts
 -- share no join: its cost would grow with the square of the group.
-WITH bought AS (
+-- The statement is a transaction by itself. Whatever the server's default is, its commit waits for
+-- the disk, and for a synchronous standby; the last condition has the CTE evaluated.
+WITH durable AS (
+    SELECT set_config('synchronous_commit', 'on', true)
+     WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')
+), bought AS (
     INSERT INTO purchases (code, sale_id, user_id, item_idx, user_slot, sale_slot, purchased_at)
     SELECT code, sale_id, user_id, item_idx, user_slot, NULLIF(sale_slot, 0),
            'epoch'::timestamptz + at_ms * interval '1 millisecond'
@@ -15,3 +20,4 @@ SELECT code, sale_id, user_id,
        request_id, 'epoch'::timestamptz + at_ms * interval '1 millisecond'
   FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[])
     AS c (code, sale_id, user_id, items, results, request_id, at_ms)
+ WHERE (SELECT count(*) FROM durable) >= 0

@@ -24,6 +24,7 @@ fn urls_as_people_write_them_are_taken() {
         "postgres://u@127.0.0.1/db\n",
         "postgresql://u:p%40ss@db.example:5432/db?sslmode=require",
         "postgres:///db?host=/run/postgresql",
+        "postgres://u@a.example,b.example:5433/db?target_session_attrs=read-write",
     ] {
         assert!(postgres(text).is_ok(), "{text}");
     }
@@ -73,7 +74,6 @@ fn what_is_no_url_is_refused_with_where_it_came_from_and_is_not_shown() {
         "",
         "postgres://",
         "postgres://u:hunter2@db:port/x",
-        "postgres://u:hunter2@db/x?sslmode=hunter2",
         "mysql://u:hunter2@db/x",
         "u:hunter2@db/x",
     ] {
@@ -83,6 +83,31 @@ fn what_is_no_url_is_refused_with_where_it_came_from_and_is_not_shown() {
         let error = error.to_string();
         assert!(error.starts_with("--postgres-url: found "), "{error}");
         assert!(error.ends_with("expected postgres://user[:password]@host[:port]/database"));
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_parameter_of_postgres_without_use_is_refused_by_its_name() {
+    for (text, found) in [
+        (
+            "postgres://u@db/x?sslmode=hunter2",
+            "another value of the parameter `sslmode`",
+        ),
+        (
+            "postgres://u@db/x?sslpassword=hunter2",
+            "the parameter `sslpassword`, which flashsale does not use",
+        ),
+        (
+            "postgres://u@db,hunter2/x?target_session_attrs=standby",
+            "another value of the parameter `target_session_attrs`",
+        ),
+    ] {
+        let Err(error) = postgres(text) else {
+            panic!("it was taken: {text}")
+        };
+        let error = error.to_string();
+        assert!(error.contains(found), "{text}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

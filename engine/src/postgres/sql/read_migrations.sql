@@ -1,0 +1,2 @@
+-- The migrations that the database has.
+SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version
