@@ -166,7 +166,7 @@ impl BackendError {
 
     /// Whether a connection to Postgres that gave this error is of no more use, and neither are
     /// others that were made before it.
-    pub fn condemns_connection(&self) -> bool {
+    pub(crate) fn condemns_connection(&self) -> bool {
         match self {
             Self::Postgres {
                 sqlstate: Some(state),
