@@ -23,6 +23,7 @@
 //! ```
 
 mod account;
+mod certificates;
 mod error;
 mod go_programs;
 mod guard;
@@ -36,6 +37,7 @@ mod redis_cluster;
 mod redis_node;
 mod wait;
 
+pub use certificates::{CertificateFiles, TestCertificates};
 pub use error::ServersError;
 pub use go_programs::{cache_folder, go_program};
 pub use guard::Guard;
