@@ -5,12 +5,23 @@ use crate::redis::commands::{Redis, convert};
 
 /// Asks every master whether it would evict keys; returns a sentence where one would.
 ///
-/// An evicted key is a lost claim or a lost limit, so this is a fault.
+/// An evicted key is a lost claim or a lost limit, so this is a fault. Masters that do not answer
+/// are left out; it is an error where none answers.
 pub async fn eviction_fault(redis: &impl Redis) -> Result<Option<String>, BackendError> {
     let mut command = redis::cmd("INFO");
     command.arg("memory");
-    let answers = redis.call_all_masters("INFO memory", &command).await?;
-    for answer in answers {
+    let answers = redis.call_all_masters("INFO memory", &command).await;
+    let mut failure = None;
+    let mut is_answered = false;
+    for master in answers {
+        let answer = match master.answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                failure = failure.or(Some(error));
+                continue;
+            }
+        };
+        is_answered = true;
         let text: String = convert("INFO memory", answer)?;
         if let Some(policy) = eviction_policy(&text).filter(|policy| *policy != "noeviction") {
             return Ok(Some(format!(
@@ -19,7 +30,10 @@ pub async fn eviction_fault(redis: &impl Redis) -> Result<Option<String>, Backen
             )));
         }
     }
-    Ok(None)
+    match failure {
+        Some(error) if !is_answered => Err(error),
+        _ => Ok(None),
+    }
 }
 
 fn eviction_policy(info: &str) -> Option<&str> {

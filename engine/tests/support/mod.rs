@@ -25,9 +25,14 @@ pub struct Stack {
 impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
-        let (redis, postgres) = tokio::task::spawn_blocking(|| {
+        Self::start_on(1).await
+    }
+
+    /// The same with the slots spread over some masters, without replicas.
+    pub async fn start_on(masters: usize) -> Self {
+        let (redis, postgres) = tokio::task::spawn_blocking(move || {
             (
-                RedisServer::single().unwrap(),
+                RedisServer::start(masters, 0).unwrap(),
                 PostgresServer::start().unwrap(),
             )
         })
@@ -81,6 +86,7 @@ impl Stack {
     pub async fn service_not_ready(&self) -> Arc<Service> {
         let urls = BackendUrls {
             redis: self.redis.url(),
+            redis_certificates: None,
             postgres: self.postgres.url(),
             postgres_connections: 8,
         };

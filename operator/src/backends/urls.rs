@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
+use flashsale_engine::RedisCluster;
 use redis::IntoConnectionInfo;
-use redis::cluster::ClusterClient;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::planner::FieldError;
@@ -63,12 +63,11 @@ impl RedisUrl {
                 }
             }
         }
-        ClusterClient::builder(nodes.iter().copied())
-            .build()
-            .map_err(|_| {
-                fail("addresses of Redis that differ in user, password or TLS".to_owned())
-            })?;
-        Ok(Self(nodes.join(",")))
+        let urls = nodes.join(",");
+        RedisCluster::check_url(&urls).map_err(|_| {
+            fail("addresses of Redis that differ in user, password or TLS".to_owned())
+        })?;
+        Ok(Self(urls))
     }
 
     /// The URL. It holds a password.
