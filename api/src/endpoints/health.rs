@@ -57,6 +57,9 @@ pub struct RedisHealth {
     error: Option<String>,
     /// The masters, and the replicas that are away.
     nodes: Vec<RedisNode>,
+    /// A setting of the cluster that makes a fault worse than it has to be; absent where there is
+    /// none, or where the user may not read the settings.
+    warning: Option<String>,
 }
 
 /// A node of a Redis Cluster.
@@ -157,6 +160,7 @@ impl RedisHealth {
             latency_ms,
             error,
             nodes,
+            warning: None,
         }
     }
 
@@ -170,6 +174,7 @@ impl RedisHealth {
         if redis.status == State::Up && !ping.is_whole {
             redis.status = State::Degraded;
         }
+        redis.warning = ping.warning;
         redis
     }
 }

@@ -10,6 +10,7 @@ pub mod cluster;
 pub(crate) mod codec;
 pub mod commands;
 pub mod eviction_policy;
+pub(crate) mod full_coverage;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sale_state;

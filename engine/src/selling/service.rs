@@ -22,6 +22,7 @@ use crate::redis::commands::{self, NodeState, Redis};
 use crate::redis::scripts;
 use crate::selling::attempt_log::AttemptLog;
 use crate::selling::context::Context;
+use crate::selling::coverage_check::CoverageCheck;
 use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
 use crate::selling::refusal_lane::RefusalLane;
@@ -100,6 +101,7 @@ pub struct SellingService<R, P> {
     pub(crate) commits: GroupCommit,
     pub(crate) refusals: RefusalLane,
     eviction: Arc<EvictionCheck>,
+    coverage: Arc<CoverageCheck>,
     following: CancellationToken,
     serving: CancellationToken,
 }
@@ -140,6 +142,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             commits: GroupCommit::start(&context, &serving),
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
             eviction: Arc::default(),
+            coverage: Arc::default(),
             following: CancellationToken::new(),
             log,
             context,
@@ -162,6 +165,9 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         let service = self.clone();
         tasks.spawn(async move { service.settle_refusals().await });
         let (check, redis) = (self.eviction.clone(), self.context.redis.clone());
+        let stop = self.following.clone();
+        tasks.spawn(async move { check.run(&redis, &stop).await });
+        let (check, redis) = (self.coverage.clone(), self.context.redis.clone());
         let stop = self.following.clone();
         tasks.spawn(async move { check.run(&redis, &stop).await });
     }
@@ -233,6 +239,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             },
             is_whole,
             nodes: self.context.redis.nodes(),
+            warning: self.coverage.warning(),
         }
     }
 
@@ -300,4 +307,6 @@ pub struct RedisPing {
     pub is_whole: bool,
     /// The state of every node.
     pub nodes: Vec<NodeState>,
+    /// A setting of the cluster that makes a fault worse than it has to be.
+    pub warning: Option<String>,
 }
