@@ -236,9 +236,13 @@ async fn a_reader_has_connections_of_its_own() {
     let fixture = Fixture::new().await;
     let [a, ..] = keys();
     let reader = fixture.redis.stream_reader().await.unwrap();
+    assert_eq!(fixture.call(&a).await.0, Ok(1));
+    let shared = fixture.nodes.last_connection(1);
     let before = fixture.nodes.connections(1);
-    assert_eq!(call(&reader, &a).await.0, Ok(1));
-    assert_eq!(call(&reader, &a).await.0, Ok(1));
+    for _ in 0..2 {
+        assert_eq!(call(&reader, &a).await.0, Ok(1));
+        assert_ne!(fixture.nodes.last_connection(1), shared);
+    }
     assert_eq!(fixture.nodes.connections(1), before + 1);
     fixture.nodes.promote_replica_of(1);
     assert_eq!(call(&reader, &a).await.0, Ok(4), "it follows the slot");

@@ -31,6 +31,8 @@ struct State {
     replies: VecDeque<(Duration, NodeResult)>,
     /// Connections to it that were made.
     connections: usize,
+    /// The number of the connection that its last command came over.
+    last_connection: usize,
     in_probe: usize,
     most_in_probe: usize,
 }
@@ -152,6 +154,11 @@ impl Simulated {
             .map_or(0, |state| state.connections)
     }
 
+    /// The number of the connection that the last command to a node came over.
+    pub fn last_connection(&self, node: u16) -> usize {
+        self.world().nodes[&address(node)].last_connection
+    }
+
     /// The most probes of a node that were on their way at once.
     pub fn most_probes_at_once(&self, node: u16) -> usize {
         self.world().nodes[&address(node)].most_in_probe
@@ -168,8 +175,10 @@ impl Nodes for Simulated {
 
     fn node(&self, address: &NodeAddress) -> SimulatedNode {
         let mut world = self.world();
-        world.nodes.entry(address.clone()).or_default().connections += 1;
+        let state = world.nodes.entry(address.clone()).or_default();
+        state.connections += 1;
         SimulatedNode {
+            connection: state.connections,
             simulated: self.clone(),
             address: address.clone(),
         }
@@ -180,6 +189,7 @@ impl Nodes for Simulated {
 #[derive(Debug)]
 pub struct SimulatedNode {
     simulated: Simulated,
+    connection: usize,
     address: NodeAddress,
 }
 
@@ -201,6 +211,8 @@ impl SimulatedNode {
             let sent = format!("{asking}{}", words.join(" "));
             world.sent.push((self.address.clone(), sent));
             world.count_probe(&self.address, is_probe, 1);
+            let state = world.nodes.entry(self.address.clone()).or_default();
+            state.last_connection = self.connection;
             world.reply(&self.address, words, !asking.is_empty())
         };
         let in_time = after <= limit;
