@@ -90,6 +90,7 @@ impl Config {
     pub fn backends(&self) -> BackendUrls {
         BackendUrls {
             redis: self.redis_url.clone(),
+            redis_certificates: None,
             postgres: self.postgres_url.clone(),
             postgres_connections: self.postgres_connections,
         }

@@ -24,6 +24,7 @@ impl Backend {
     fn of(error: &BackendError) -> Option<Self> {
         match error {
             BackendError::Redis { .. }
+            | BackendError::NodeAway { .. }
             | BackendError::TimedOut {
                 backend: "Redis", ..
             } => Some(Self::Redis),

@@ -6,8 +6,9 @@
 //! that was answered: it may only cost latency. The engine knows nothing of HTTP or Kubernetes.
 //!
 //! Layers, each of which uses only those before it: `domain` and `observability`; `redis` and
-//! `postgres`; `recovery`; `selling` and `admin`. Beside what this file re-exports, only the two
-//! seams are public: [`redis::commands`] and [`postgres::operations`], for fakes and a simulator.
+//! `postgres`; `recovery`; `selling` and `admin`. Beside what this file re-exports, only the three
+//! seams are public: [`redis::commands`], [`redis::cluster`] and [`postgres::operations`], for fakes
+//! and a simulator.
 
 mod admin;
 mod domain;
@@ -22,6 +23,7 @@ pub use admin::{Admin, AdminError, Closed, KeptUp, OBSERVED_SALES, SeedReport, S
 pub use domain::attempt::{Attempt, AttemptOutcome, AttemptRequest, InvalidCheckout, Refusal};
 pub use domain::cart::{Cart, LoggedCart};
 pub use domain::catalog::{Catalog, CatalogError, Item, MAX_ITEMS};
+pub use domain::certificates::{Certificates, ClientCertificate};
 pub use domain::clock::{Clock, TimeSource, Timer};
 pub use domain::code::{CheckoutCode, CodeSuffix};
 pub use domain::error::{BackendError, SharedError};
@@ -46,5 +48,7 @@ pub use selling::browse::{MAX_PAGE, Page, SaleStatus};
 pub use selling::checkout::Checkout;
 pub use selling::purchase::{NoOrder, Order, ShownCart};
 pub use selling::served_sale::ServedSale;
-pub use selling::service::{BackendUrls, Backends, Pinged, SellingOptions, SellingService};
+pub use selling::service::{
+    BackendUrls, Backends, Pinged, RedisPing, SellingOptions, SellingService,
+};
 pub use system::{SystemClock, SystemRandom};

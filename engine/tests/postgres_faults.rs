@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use support::{LIMITS, Service, Stack, eventually, fill, request_id};
 
 /// How long after Postgres takes writes a purchase may still fail.
-const RECOVERY: Duration = Duration::from_secs(1);
+const RECOVERY: Duration = Duration::from_secs(5);
 
 const BUYERS: usize = 20;
 

@@ -23,6 +23,7 @@
 //! ```
 
 mod account;
+mod certificates;
 mod error;
 mod go_programs;
 mod guard;
@@ -38,6 +39,7 @@ mod redis_node;
 mod suspended_postgres;
 mod wait;
 
+pub use certificates::{CertificateFiles, TestCertificates};
 pub use error::ServersError;
 pub use go_programs::{cache_folder, go_program};
 pub use guard::Guard;

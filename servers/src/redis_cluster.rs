@@ -6,7 +6,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
-    Guard, ServersError,
+    Guard, ServersError, TestCertificates,
     process::Signal,
     programs::redis_server,
     redis_node::{HeldPorts, Node},
@@ -23,6 +23,7 @@ pub struct RedisCluster {
     // Before the nodes: fields are dropped in order, and the guard stops all at once.
     guard: Guard,
     nodes: Vec<Node>,
+    certificates: Option<TestCertificates>,
 }
 
 impl RedisCluster {
@@ -36,19 +37,45 @@ impl RedisCluster {
     /// # Panics
     /// Where `masters` is 0.
     pub fn start(masters: usize, replicas: usize) -> Result<Self, ServersError> {
+        Self::start_in(Guard::new()?, None, masters, replicas)
+    }
+
+    /// The same with TLS on a port of its own beside the other: clients and nodes show
+    /// certificates of [`RedisCluster::certificates`].
+    ///
+    /// # Errors
+    /// As [`RedisCluster::start`], and where OpenSSL makes no certificates.
+    pub fn start_with_tls(masters: usize, replicas: usize) -> Result<Self, ServersError> {
+        let guard = Guard::new()?;
+        let certificates = TestCertificates::generate(guard.folder())?;
+        Self::start_in(guard, Some(certificates), masters, replicas)
+    }
+
+    fn start_in(
+        guard: Guard,
+        certificates: Option<TestCertificates>,
+        masters: usize,
+        replicas: usize,
+    ) -> Result<Self, ServersError> {
         assert!(masters > 0, "a cluster has at least one master");
         let program = redis_server()?;
-        let guard = Guard::new()?;
+        let launch = |(index, ports)| {
+            Node::launch(&guard, program.clone(), index, ports, certificates.clone())
+        };
         let mut nodes = HeldPorts::of_nodes(masters + replicas)?
             .into_iter()
             .enumerate()
-            .map(|(index, ports)| Node::launch(&guard, program.clone(), index, ports))
+            .map(launch)
             .collect::<Result<Vec<_>, _>>()?;
         for node in &mut nodes {
             node.await_first_ready(&guard)?;
         }
         form(&nodes, masters)?;
-        let mut cluster = Self { guard, nodes };
+        let mut cluster = Self {
+            guard,
+            nodes,
+            certificates,
+        };
         cluster.await_ok(FORM_LIMIT)?;
         Ok(cluster)
     }
@@ -65,6 +92,29 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let urls: Vec<String> = self.nodes.iter().map(Node::url).collect();
         urls.join(",")
+    }
+
+    /// URLs of all nodes for TLS, separated by commas; `login` is `user:password@` or empty.
+    /// Empty where the cluster speaks no TLS.
+    pub fn tls_url(&self, login: &str) -> String {
+        let ports = self.nodes.iter().filter_map(Node::tls_port);
+        let urls: Vec<String> = ports
+            .map(|port| format!("rediss://{login}127.0.0.1:{port}"))
+            .collect();
+        urls.join(",")
+    }
+
+    /// The certificates of a cluster with TLS.
+    pub fn certificates(&self) -> Option<&TestCertificates> {
+        self.certificates.as_ref()
+    }
+
+    /// The port of node `index`, without TLS.
+    ///
+    /// # Panics
+    /// Where there is no such node.
+    pub fn port(&self, index: usize) -> u16 {
+        self.nodes[index].port()
     }
 
     /// How many nodes there are, running or not.
@@ -242,7 +292,10 @@ fn form(nodes: &[Node], masters: usize) -> Result<(), ServersError> {
     // Everyone meets everyone: gossip alone takes seconds to make all acquainted.
     for (index, node) in nodes.iter().enumerate() {
         for other in &nodes[index + 1..] {
-            let (port, bus) = (other.port().to_string(), other.bus_port().to_string());
+            let (port, bus) = (
+                other.cluster_port().to_string(),
+                other.bus_port().to_string(),
+            );
             node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
     }

@@ -3,7 +3,7 @@
 use std::{fs, net::TcpListener, path::PathBuf, time::Duration};
 
 use crate::{
-    Guard, ServersError, ports,
+    Guard, ServersError, TestCertificates, ports,
     process::{Launch, Process, Signal},
     redis_call::call,
 };
@@ -22,6 +22,8 @@ pub(crate) struct Node {
     program: PathBuf,
     folder: PathBuf,
     ports: Ports,
+    /// Those that it speaks TLS with, on a port beside the other.
+    certificates: Option<TestCertificates>,
     process: Process,
 }
 
@@ -29,32 +31,36 @@ pub(crate) struct Node {
 struct Ports {
     clients: u16,
     bus: u16,
+    tls: u16,
 }
 
-/// Two ports that nobody else can take before the node starts.
+/// Three ports that nobody else can take before the node starts.
 #[derive(Debug)]
 pub(crate) struct HeldPorts {
     clients: TcpListener,
     bus: TcpListener,
+    tls: TcpListener,
 }
 
 impl HeldPorts {
     /// Those of `count` nodes, held all at once, so that no two nodes share one.
     pub(crate) fn of_nodes(count: usize) -> Result<Vec<Self>, ServersError> {
-        let mut held = ports::hold(2 * count)?.into_iter();
-        let pair = || {
+        let mut held = ports::hold(3 * count)?.into_iter();
+        let of_node = || {
             Some(Self {
                 clients: held.next()?,
                 bus: held.next()?,
+                tls: held.next()?,
             })
         };
-        Ok(std::iter::from_fn(pair).collect())
+        Ok(std::iter::from_fn(of_node).collect())
     }
 
     fn release(self) -> Ports {
         Ports {
             clients: ports::release(self.clients),
             bus: ports::release(self.bus),
+            tls: ports::release(self.tls),
         }
     }
 }
@@ -66,15 +72,17 @@ impl Node {
         program: PathBuf,
         index: usize,
         ports: HeldPorts,
+        certificates: Option<TestCertificates>,
     ) -> Result<Self, ServersError> {
         let folder = guard.folder().join(format!("redis-{index}"));
         fs::create_dir(&folder).map_err(ServersError::io("make a Redis node's folder"))?;
         let ports = ports.release();
-        let process = guard.launch(&server(&program, &folder, ports))?;
+        let process = guard.launch(&server(&program, &folder, ports, certificates.as_ref()))?;
         Ok(Self {
             program,
             folder,
             ports,
+            certificates,
             process,
         })
     }
@@ -91,8 +99,7 @@ impl Node {
                     if let Some(free) = HeldPorts::of_nodes(1)?.pop() {
                         self.ports = free.release();
                     }
-                    self.process =
-                        guard.launch(&server(&self.program, &self.folder, self.ports))?;
+                    self.process = guard.launch(&self.server())?;
                 }
                 result => return result,
             }
@@ -102,8 +109,13 @@ impl Node {
     /// Kills it if it runs, starts it again on its ports, and waits until it answers.
     pub(crate) fn restart(&mut self, guard: &Guard) -> Result<(), ServersError> {
         self.kill();
-        self.process = guard.launch(&server(&self.program, &self.folder, self.ports))?;
+        self.process = guard.launch(&self.server())?;
         self.await_ready()
+    }
+
+    fn server(&self) -> Launch {
+        let certificates = self.certificates.as_ref();
+        server(&self.program, &self.folder, self.ports, certificates)
     }
 
     fn await_ready(&mut self) -> Result<(), ServersError> {
@@ -137,6 +149,19 @@ impl Node {
         self.ports.clients
     }
 
+    /// The port that the nodes know each other by.
+    pub(crate) fn cluster_port(&self) -> u16 {
+        match self.certificates {
+            Some(_) => self.ports.tls,
+            None => self.ports.clients,
+        }
+    }
+
+    /// The port for TLS; none where it speaks none.
+    pub(crate) fn tls_port(&self) -> Option<u16> {
+        self.certificates.as_ref().map(|_| self.ports.tls)
+    }
+
     pub(crate) fn bus_port(&self) -> u16 {
         self.ports.bus
     }
@@ -154,7 +179,12 @@ impl Node {
     }
 }
 
-fn server(program: &PathBuf, folder: &PathBuf, ports: Ports) -> Launch {
+fn server(
+    program: &PathBuf,
+    folder: &PathBuf,
+    ports: Ports,
+    certificates: Option<&TestCertificates>,
+) -> Launch {
     let name = folder
         .file_name()
         .unwrap_or_default()
@@ -169,6 +199,8 @@ fn server(program: &PathBuf, folder: &PathBuf, ports: Ports) -> Launch {
         ("cluster-enabled", "yes".into()),
         ("cluster-config-file", "nodes.conf".into()),
         ("cluster-node-timeout", NODE_TIMEOUT_MS.to_string()),
+        // A shard without a master costs its own slots alone.
+        ("cluster-require-full-coverage", "no".into()),
         ("maxmemory-policy", "noeviction".into()),
         ("save", String::new()),
         ("appendonly", "no".into()),
@@ -177,6 +209,20 @@ fn server(program: &PathBuf, folder: &PathBuf, ports: Ports) -> Launch {
         ("daemonize", "no".into()),
     ] {
         launch = launch.arg(format!("--{setting}")).arg(value);
+    }
+    if let Some(certificates) = certificates {
+        let tls_port = ports.tls.to_string();
+        for setting in ["tls-cluster", "tls-replication", "tls-auth-clients"] {
+            launch = launch.arg(format!("--{setting}")).arg("yes");
+        }
+        launch = launch.arg("--tls-port").arg(tls_port);
+        for (setting, file) in [
+            ("tls-ca-cert-file", &certificates.authority),
+            ("tls-cert-file", &certificates.server.certificate),
+            ("tls-key-file", &certificates.server.key),
+        ] {
+            launch = launch.arg(format!("--{setting}")).arg(file);
+        }
     }
     launch
 }
@@ -191,7 +237,8 @@ mod tests {
     fn a_node_that_another_redis_keeps_from_its_port_is_not_taken_for_it() {
         let guard = Guard::new().unwrap();
         let program = redis_server().unwrap();
-        let node = |index, ports| Node::launch(&guard, program.clone(), index, ports).unwrap();
+        let node =
+            |index, ports| Node::launch(&guard, program.clone(), index, ports, None).unwrap();
         let mut held = HeldPorts::of_nodes(2).unwrap().into_iter();
         let mut first = node(0, held.next().unwrap());
         first.await_ready().unwrap();
@@ -200,9 +247,7 @@ mod tests {
         let mut second = node(1, held.next().unwrap());
         second.kill();
         second.ports = first.ports;
-        second.process = guard
-            .launch(&server(&second.program, &second.folder, second.ports))
-            .unwrap();
+        second.process = guard.launch(&second.server()).unwrap();
         let refused = second.await_ready().unwrap_err().to_string();
         assert!(refused.contains("Address already in use"), "{refused}");
 

@@ -165,6 +165,7 @@ fn node(guard: &Guard, index: usize) -> (Ipv4Addr, Process) {
         .args(["--cluster-enabled", "yes"])
         .args(["--cluster-config-file", "nodes.conf"])
         .args(["--cluster-node-timeout", "2000"])
+        .args(["--cluster-require-full-coverage", "no"])
         .args(["--cluster-announce-ip", &address.to_string()])
         .args([
             "--protected-mode",

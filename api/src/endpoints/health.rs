@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use flashsale_engine::{BackendError, CALL_TIMEOUT, RequestId};
+use flashsale_engine::redis::commands::NodeState;
+use flashsale_engine::{BackendError, CALL_TIMEOUT, RedisPing, RequestId};
 use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Enum, Object};
 
@@ -17,12 +18,15 @@ const PING_LIMIT: Duration = Duration::from_millis(1_900);
 // Redis calls end before the limit, so that a ping beyond it is one of Postgres.
 const _: () = assert!(CALL_TIMEOUT.as_millis() < PING_LIMIT.as_millis());
 
-/// Up or down.
+/// Up, down, or in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub enum State {
     /// The dependency responds.
     Up,
+    /// A part of the dependency responds: some nodes of the Redis Cluster are away. What needs
+    /// them fails, and the rest works.
+    Degraded,
     /// The dependency does not respond.
     Down,
     /// The other dependency does not respond, which left no time to check this one.
@@ -41,14 +45,45 @@ pub struct Dependency {
     error: Option<String>,
 }
 
+/// A Redis Cluster.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct RedisHealth {
+    /// Whether the masters respond.
+    status: State,
+    /// Time until all masters had responded or failed, in milliseconds.
+    latency_ms: Option<f64>,
+    /// Why it is down.
+    error: Option<String>,
+    /// The masters, and the replicas that are away.
+    nodes: Vec<RedisNode>,
+    /// A setting of the cluster that makes a fault worse than it has to be; absent where there is
+    /// none, or where the user may not read the settings.
+    warning: Option<String>,
+}
+
+/// A node of a Redis Cluster.
+#[derive(Debug, Object)]
+#[oai(skip_serializing_if_is_none)]
+pub struct RedisNode {
+    /// Its id in `CLUSTER NODES`; absent where it is not known yet.
+    id: Option<String>,
+    /// The slots that it owns, as `0-5460,7000`; absent for a replica.
+    slots: Option<String>,
+    /// Up or down.
+    status: State,
+    /// Since when it is down.
+    since: Option<String>,
+}
+
 /// The process and its dependencies.
 #[derive(Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub struct HealthBody {
-    /// Up where all dependencies are up, else down.
+    /// The worst state of a dependency: up, degraded or down.
     status: State,
     /// Redis Cluster.
-    redis: Dependency,
+    redis: RedisHealth,
     /// Postgres.
     postgres: Dependency,
     /// Why this process should get no requests; absent where it is ready.
@@ -62,7 +97,7 @@ pub struct HealthBody {
 /// Responses of GET /health.
 #[derive(Debug, ApiResponse)]
 pub enum HealthResponse {
-    /// All dependencies respond.
+    /// All dependencies respond, or a part of Redis does.
     #[oai(status = 200)]
     Up(Json<HealthBody>),
     /// invalid_request: a malformed body.
@@ -113,19 +148,67 @@ impl Dependency {
     }
 }
 
+impl RedisHealth {
+    fn new(dependency: Dependency, nodes: Vec<RedisNode>) -> Self {
+        let Dependency {
+            status,
+            latency_ms,
+            error,
+        } = dependency;
+        Self {
+            status,
+            latency_ms,
+            error,
+            nodes,
+            warning: None,
+        }
+    }
+
+    fn from_ping(ping: RedisPing, request_id: &RequestId) -> Self {
+        let nodes = ping.nodes.into_iter();
+        let nodes = nodes.filter(|node| !node.slots.is_empty() || node.away.is_some());
+        let mut redis = Self::new(
+            Dependency::from_ping(ping.answer, request_id),
+            nodes.map(RedisNode::from).collect(),
+        );
+        if redis.status == State::Up && !ping.is_whole {
+            redis.status = State::Degraded;
+        }
+        redis.warning = ping.warning;
+        redis
+    }
+}
+
+impl From<NodeState> for RedisNode {
+    /// Without the address, which is in the log and in the metrics alone.
+    fn from(node: NodeState) -> Self {
+        let status = match node.away {
+            None => State::Up,
+            Some(_) => State::Down,
+        };
+        Self {
+            id: node.id,
+            slots: (!node.slots.is_empty()).then(|| NodeState::show_slots(&node.slots)),
+            status,
+            since: node.away.map(|away| away.since.to_string()),
+        }
+    }
+}
+
 /// The state of Redis and of Postgres.
-async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Dependency, Dependency) {
+async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (RedisHealth, Dependency) {
+    let redis = |dependency| RedisHealth::new(dependency, Vec::new());
     let Some(selling) = readiness.selling() else {
         // No warning here: each failed attempt to connect is in the log.
         return match readiness.unreachable_backend() {
-            Some(Backend::Redis) => (Dependency::down(), Dependency::unknown()),
-            Some(Backend::Postgres) => (Dependency::unknown(), Dependency::down()),
-            None => (Dependency::unknown(), Dependency::unknown()),
+            Some(Backend::Redis) => (redis(Dependency::down()), Dependency::unknown()),
+            Some(Backend::Postgres) => (redis(Dependency::unknown()), Dependency::down()),
+            None => (redis(Dependency::unknown()), Dependency::unknown()),
         };
     };
     match tokio::time::timeout(PING_LIMIT, selling.ping()).await {
         Ok((redis, postgres)) => (
-            Dependency::from_ping(redis, request_id),
+            RedisHealth::from_ping(redis, request_id),
             Dependency::from_ping(postgres, request_id),
         ),
         Err(_) => {
@@ -133,7 +216,7 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Depende
                 request_id = request_id.as_str(),
                 "dependency down: no response of Postgres within {PING_LIMIT:?}"
             );
-            (Dependency::unknown(), Dependency::down())
+            (redis(Dependency::unknown()), Dependency::down())
         }
     }
 }
@@ -141,19 +224,21 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (Depende
 /// Serves GET /health.
 pub async fn health(readiness: &Readiness, request_id: &RequestId) -> HealthResponse {
     let (redis, postgres) = dependencies(readiness, request_id).await;
-    let up = redis.status == State::Up && postgres.status == State::Up;
+    let status = match (redis.status, postgres.status) {
+        (redis @ (State::Up | State::Degraded), State::Up) => redis,
+        _ => State::Down,
+    };
     let active = readiness.selling().and_then(|selling| selling.active());
     let body = Json(HealthBody {
-        status: if up { State::Up } else { State::Down },
+        status,
         redis,
         postgres,
         not_ready: readiness.not_ready(),
         active_sale: active.map(|served| served.sale.id.to_string()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    if up {
-        HealthResponse::Up(body)
-    } else {
-        HealthResponse::Down(body, RETRY_AFTER_SECONDS)
+    match status {
+        State::Down => HealthResponse::Down(body, RETRY_AFTER_SECONDS),
+        _ => HealthResponse::Up(body),
     }
 }

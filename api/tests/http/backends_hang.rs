@@ -100,13 +100,15 @@ async fn a_postgres_that_hangs() {
 
 /// Redis hangs longer than process `i`, with a limit of one second, lets a request take.
 async fn the_deadline_ends_requests(stack: &Stack, i: usize, waiting: &str) {
+    // Both wait for the same call: later ones fail before their deadline.
+    let (checkout, purchase) = tokio::join!(
+        timed(stack.checkout(i, "cid", stack.item(3))),
+        timed(stack.purchase(i, waiting)),
+    );
     for ((answer, took), expected_detail) in [
+        (checkout, "no response in time"),
         (
-            timed(stack.checkout(i, "cid", stack.item(3))).await,
-            "no response in time",
-        ),
-        (
-            timed(stack.purchase(i, waiting)).await,
+            purchase,
             "in time: send the request again with the same code",
         ),
     ] {
@@ -183,4 +185,39 @@ async fn a_redis_master_that_hangs() {
     .await;
     let sold: i64 = stack.sql("SELECT count(*) FROM purchases").await;
     assert_eq!(sold, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_three_redis_masters_that_hangs_degrades_health() {
+    let mut stack = Stack::start_on(3, 0, 50, limits(50), 1).await;
+    stack.redis.pause(0);
+    eventually("health has the slots that are away", || async {
+        let (health, took) = timed(stack.get(0, "/health")).await;
+        assert_eq!(health.status, 200, "{health:?}");
+        assert!(took < HEALTH_LIMIT, "{took:?}");
+        let text = health.text();
+        assert!(!text.contains("127.0.0.1"), "{text}");
+        let body = health.json();
+        let nodes = body["redis"]["nodes"].as_array().unwrap().iter();
+        let mut away = nodes.filter(|node| node["status"] == "down");
+        body["status"] == "degraded"
+            && away.next().is_some_and(|node| {
+                node["slots"] == "0-5460"
+                    && node["id"].as_str().unwrap().len() == 40
+                    && node["since"].as_str().unwrap().ends_with('Z')
+            })
+            && away.next().is_none()
+    })
+    .await;
+    assert_eq!(stack.metric(0, "redis_node_away_total").await, 1.0);
+    // Of the other slots nothing waits.
+    let (health, took) = timed(stack.get(0, "/health")).await;
+    assert_eq!(health.json()["redis"]["status"], "degraded", "{health:?}");
+    assert!(took < Duration::from_millis(500), "{took:?}");
+
+    stack.redis.resume(0);
+    eventually("all masters are up", || async {
+        stack.get(0, "/health").await.json()["status"] == "up"
+    })
+    .await;
 }

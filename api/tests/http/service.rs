@@ -1,6 +1,6 @@
 //! Health, the document and its page, and the probes.
 
-use super::support::{Stack, limits};
+use super::support::{Stack, eventually, limits};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_has_health_documents_and_probes() {
@@ -117,4 +117,25 @@ async fn answers_probes_on_the_internal_port_alone(stack: &Stack) {
 fn tags_are_found_outside_scripts() {
     let page = "<head><script src=a.js>if (a < b) '<x href=\"http://x\">'</script></head>";
     assert_eq!(tags(page), ["head", "script src=a.js", "/script", "/head"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_warns_about_a_redis_that_needs_all_of_its_slots() {
+    let mut stack = Stack::start(20, limits(20), 1).await;
+    let health = stack.get(0, "/health").await.json();
+    assert_eq!(health["redis"].get("warning"), None, "{health}");
+
+    let set = "CONFIG SET cluster-require-full-coverage yes";
+    let words: Vec<&str> = set.split(' ').collect();
+    stack.redis.ask_node(0, &words).unwrap();
+    let other = stack.start_api().await;
+    eventually("the other process warns", || async {
+        let health = stack.get(other, "/health").await;
+        assert_eq!(health.status, 200, "{health:?}");
+        let warning = health.json()["redis"]["warning"].clone();
+        warning
+            .as_str()
+            .is_some_and(|text| text.contains(set.trim_end_matches(" yes")))
+    })
+    .await;
 }

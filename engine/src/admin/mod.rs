@@ -78,7 +78,7 @@ impl Admin<RedisCluster, PostgresPool> {
         let postgres =
             PostgresPool::connect(postgres_url, CONNECTIONS, metrics.clone(), clock.clone());
         let postgres = postgres.await?;
-        let redis = RedisCluster::connect(redis_url, metrics, clock).await?;
+        let redis = RedisCluster::connect(redis_url, None, metrics, clock).await?;
         Ok(Self::new(redis, postgres, ambient))
     }
 }

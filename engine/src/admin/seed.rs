@@ -38,7 +38,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         let format = self.format.of(&record.sale)?;
         let is_whole = !is_new && sale_state::is_whole(&self.redis, &record.sale, format).await?;
         if !is_whole {
-            scripts::load_all(&self.redis).await?;
+            scripts::load_all(&self.redis).await;
             self.restorer.restore(&*self.postgres, &record).await?;
         }
         self.postgres

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// A backend did not do what it was asked. A later call may succeed, except after
 /// [`BackendError::Url`] and [`BackendError::Unexpected`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +40,18 @@ pub enum BackendError {
         operation: &'static str,
         /// How long the engine waited.
         after: Duration,
+    },
+    /// A node of the Redis Cluster does not answer; its slots wait for it, or for its replica.
+    #[error("Redis, {operation}: the node {node} is away since {since}: {why}")]
+    NodeAway {
+        /// The script or command.
+        operation: &'static str,
+        /// The address of the node, `host:port`.
+        node: String,
+        /// Since when.
+        since: Timestamp,
+        /// What the last call or connection failed with.
+        why: String,
     },
     /// Redis does not hold the sale (yet, or any more); it is restored from Postgres.
     #[error("Redis does not hold the sale: it is being restored from Postgres, ask again")]

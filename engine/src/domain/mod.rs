@@ -8,6 +8,7 @@
 pub mod attempt;
 pub mod cart;
 pub mod catalog;
+pub mod certificates;
 pub mod clock;
 pub mod code;
 pub mod error;

@@ -14,6 +14,7 @@ use prometheus::{
 
 use crate::domain::attempt::Refusal;
 use crate::domain::outcome::NothingSold;
+use crate::observability::redis_nodes::RedisNodeMetrics;
 
 /// Redis scripts and commands that are timed, each a value of the label `command`.
 pub(crate) const REDIS_COMMANDS: [&str; 12] = [
@@ -152,6 +153,8 @@ pub struct Metrics {
     /// `db_connections_idle`.
     pub db_idle: IntGauge,
     redis_command: HashMap<&'static str, Histogram>,
+    /// What the router of Redis counts.
+    pub redis_nodes: RedisNodeMetrics,
     /// `purchase_commit_batch_size`: claims that shared one commit.
     pub commit_batch_size: Histogram,
     /// `purchase_commit_wait_seconds`: from the claim to its commit.
@@ -204,6 +207,7 @@ impl Metrics {
                 "command",
                 &REDIS_COMMANDS,
             )?,
+            redis_nodes: RedisNodeMetrics::new(&registry)?,
             commit_batch_size: build.histogram(
                 "purchase_commit_batch_size",
                 "Claims that shared one commit",

@@ -4,6 +4,7 @@
 
 pub mod logging;
 pub mod metrics;
+pub mod redis_nodes;
 
 use std::sync::Arc;
 

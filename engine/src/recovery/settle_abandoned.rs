@@ -163,7 +163,8 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
     }
 
     /// Settles attempts older than `grace` of every stream that the sale uses. Returns how many
-    /// entries it took.
+    /// entries it took. A stream that cannot be read keeps no other from being settled; its error
+    /// is returned at the end.
     pub(crate) async fn settle_attempts(
         &self,
         sale: &Sale,
@@ -171,13 +172,14 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
     ) -> Result<usize, BackendError> {
         let format = self.newest_format.of(sale)?;
         let id = Arc::new(sale.id.clone());
-        let mut taken = self.settle_refusals(sale.id.flash_sale(), grace).await?;
+        let mut taken = self.settle_refusals(sale.id.flash_sale(), grace).await;
         for partition in 0..sale.partitions {
             let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
             let kind = StreamKind::Partition(format, id.clone());
-            taken += self.settle_stream(&stream, grace, &kind).await?;
+            let settled = self.settle_stream(&stream, grace, &kind).await;
+            taken = taken.and_then(|taken| Ok(taken + settled?));
         }
-        Ok(taken)
+        taken
     }
 
     /// Settles refused attempts older than `grace`.

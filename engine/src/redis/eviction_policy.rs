@@ -31,22 +31,31 @@ impl Eviction {
     }
 }
 
-/// Asks every master for its policy; the answer is that of the worst.
+/// Asks every master for its policy; the answer is that of the worst. Masters that do not answer are
+/// left out; it is an error where none answers.
 pub async fn read_eviction(redis: &impl Redis) -> Result<Eviction, BackendError> {
     let mut command = redis::cmd("INFO");
     command.arg("memory");
-    let answers = match redis.call_all_masters("INFO memory", &command).await {
-        Ok(answers) => answers,
-        // Managed servers keep INFO from users.
-        Err(error) if error.has_redis_code("NOPERM") => return Ok(Eviction::Unknown),
-        Err(error) => return Err(error),
-    };
-    let mut worst = Eviction::Off;
-    for answer in answers {
-        let info: String = convert("INFO memory", answer)?;
-        worst = worst.max(of_master(&info));
+    let masters = redis.call_all_masters("INFO memory", &command).await;
+    let mut worst: Option<Eviction> = None;
+    let mut failure = None;
+    for master in masters {
+        let found = match master.answer {
+            Ok(answer) => of_master(&convert::<String>("INFO memory", answer)?),
+            // Managed servers keep INFO from users.
+            Err(error) if error.has_redis_code("NOPERM") => Eviction::Unknown,
+            Err(error) => {
+                failure = Some(error);
+                continue;
+            }
+        };
+        worst = worst.max(Some(found));
     }
-    Ok(worst)
+    match (worst, failure) {
+        (Some(worst), _) => Ok(worst),
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(Eviction::Unknown),
+    }
 }
 
 /// What the memory section of a master's INFO says.

@@ -1,4 +1,4 @@
-//! Redis: the seam ([`commands::Redis`]) that everything else uses, the adapter to a Redis Cluster,
+//! Redis: the seam ([`commands::Redis`]) that everything else uses, the router to a Redis Cluster,
 //! the names of keys, the codec, the streams, and one Rust file for each script.
 //!
 //! Guarantees: every command names the key that it is addressed by, and all keys of one script
@@ -6,10 +6,11 @@
 //! Redis passes through [`codec`].
 
 pub(crate) mod carts;
-pub(crate) mod cluster;
+pub mod cluster;
 pub(crate) mod codec;
 pub mod commands;
 pub mod eviction_policy;
+pub(crate) mod full_coverage;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod sale_state;

@@ -49,6 +49,7 @@ impl Harness {
     async fn backends(&self, ambient: &Ambient) -> Backends<RedisCluster, PostgresPool> {
         let urls = BackendUrls {
             redis: self.redis.url(),
+            redis_certificates: None,
             postgres: self.postgres.url(),
             postgres_connections: 8,
         };

@@ -11,6 +11,7 @@ mod cart_lanes;
 pub(crate) mod checkout;
 mod claim_lane;
 mod context;
+mod coverage_check;
 mod eviction_check;
 mod group_commit;
 mod lane;

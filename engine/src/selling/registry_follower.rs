@@ -68,13 +68,24 @@ impl<R: Redis, P: Postgres> RegistryFollower<R, P> {
 
     /// Reads the registry once, and with `compare` Postgres too, which has what the registry lost.
     async fn follow_once(&self, compare: bool) -> Result<(), BackendError> {
-        let mut desired = registry::read(&self.context.redis, &self.flash_sale).await?;
-        let registered: HashSet<SaleId> = desired.iter().map(|sale| sale.id.clone()).collect();
+        let registry = registry::read(&self.context.redis, &self.flash_sale).await;
         let unfinished = match compare {
             // The registry alone serves while Postgres is away.
             true => self.read_unfinished().await.ok(),
             false => None,
         };
+        let mut desired = match (registry, unfinished.clone()) {
+            (Ok(sales), _) => sales,
+            (Err(error), Some(unfinished)) => {
+                // Postgres alone serves while the registry's node is away: the nodes of the sale
+                // may be well.
+                self.load(unfinished).await;
+                self.sales.set_complete();
+                return Err(error);
+            }
+            (Err(error), None) => return Err(error),
+        };
+        let registered: HashSet<SaleId> = desired.iter().map(|sale| sale.id.clone()).collect();
         for sale in unfinished.iter().flatten() {
             if !registered.contains(&sale.id) {
                 restore(&self.context, sale).await;

@@ -138,9 +138,17 @@ impl<R: Redis> ServedSale<R> {
     async fn settle_once<P: Postgres>(&self, settler: &Settler<R, P>) -> Result<(), BackendError> {
         // A step that returns less than a full page has taken all there was; what has come since
         // waits for the next turn. Without that, a settler would chase every single event.
-        while settler.settle_claims(&self.sale, CLAIM_GRACE).await? >= ENTRIES {}
-        while settler.settle_attempts(&self.sale, ATTEMPT_GRACE).await? > 0 {}
-        Ok(())
+        // The slot of the sale and those of its carts may be on different nodes: one that is away
+        // keeps nothing of the others from being settled.
+        let claims = async {
+            while settler.settle_claims(&self.sale, CLAIM_GRACE).await? >= ENTRIES {}
+            Ok::<_, BackendError>(())
+        };
+        let attempts = async {
+            while settler.settle_attempts(&self.sale, ATTEMPT_GRACE).await? > 0 {}
+            Ok::<_, BackendError>(())
+        };
+        claims.await.and(attempts.await)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct ServedSales<R> {
     served: ArcSwap<Vec<Arc<ServedSale<R>>>>,
     /// Sales of the registry whose catalogue could not be loaded yet.
     missing: ArcSwap<Vec<Sale>>,
-    /// Whether the registry has been read.
+    /// Whether the registry, or Postgres in its place, has been read.
     is_complete: AtomicBool,
 }
 
@@ -66,7 +66,7 @@ impl<R> ServedSales<R> {
         self.missing.store(Arc::new(missing));
     }
 
-    /// Notes that the registry has been read.
+    /// Notes that the registry, or Postgres in its place, has been read.
     pub(crate) fn set_complete(&self) {
         self.is_complete.store(true, Ordering::Relaxed);
     }

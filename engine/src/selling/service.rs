@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::domain::certificates::Certificates;
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
 use crate::domain::random::Random;
@@ -17,10 +18,11 @@ use crate::postgres::pool::PostgresPool;
 use crate::recovery::settle_abandoned::ATTEMPT_GRACE;
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
-use crate::redis::commands::{self, Redis};
+use crate::redis::commands::{self, NodeState, Redis};
 use crate::redis::scripts;
 use crate::selling::attempt_log::AttemptLog;
 use crate::selling::context::Context;
+use crate::selling::coverage_check::CoverageCheck;
 use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
 use crate::selling::refusal_lane::RefusalLane;
@@ -43,6 +45,8 @@ pub struct SellingOptions {
 pub struct BackendUrls {
     /// Nodes of the Redis Cluster, comma separated.
     pub redis: String,
+    /// What connections to Redis over TLS are verified with.
+    pub redis_certificates: Option<Certificates>,
     /// The database.
     pub postgres: String,
     /// Connections to Postgres at the most.
@@ -78,8 +82,9 @@ impl Backends<RedisCluster, PostgresPool> {
         };
         let (postgres, lookups) = (pool(for_commits).await?, pool(for_lookups).await?);
         let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
+        let certificates = urls.redis_certificates.as_ref();
         Ok(Self {
-            redis: RedisCluster::connect(&urls.redis, metrics, clock).await?,
+            redis: RedisCluster::connect(&urls.redis, certificates, metrics, clock).await?,
             postgres,
             lookups,
         })
@@ -96,6 +101,7 @@ pub struct SellingService<R, P> {
     pub(crate) commits: GroupCommit,
     pub(crate) refusals: RefusalLane,
     eviction: Arc<EvictionCheck>,
+    coverage: Arc<CoverageCheck>,
     following: CancellationToken,
     serving: CancellationToken,
 }
@@ -116,7 +122,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         ambient: &Ambient,
         newest_format: Format,
     ) -> Result<Arc<Self>, BackendError> {
-        scripts::load_all(&backends.redis).await?;
+        scripts::load_all(&backends.redis).await;
         let context = Arc::new(Context {
             redis: backends.redis,
             postgres: Arc::new(backends.postgres),
@@ -136,6 +142,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             commits: GroupCommit::start(&context, &serving),
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
             eviction: Arc::default(),
+            coverage: Arc::default(),
             following: CancellationToken::new(),
             log,
             context,
@@ -158,6 +165,9 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         let service = self.clone();
         tasks.spawn(async move { service.settle_refusals().await });
         let (check, redis) = (self.eviction.clone(), self.context.redis.clone());
+        let stop = self.following.clone();
+        tasks.spawn(async move { check.run(&redis, &stop).await });
+        let (check, redis) = (self.coverage.clone(), self.context.redis.clone());
         let stop = self.following.clone();
         tasks.spawn(async move { check.run(&redis, &stop).await });
     }
@@ -208,18 +218,34 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
     }
 
     /// Asks both backends for a sign of life; the time each took, or what was wrong.
-    pub async fn ping(&self) -> (Pinged, Pinged) {
-        let redis = async {
-            let timer = self.context.clock.start_timer();
-            let answer = commands::ping(&self.context.redis).await;
-            answer.map(|()| timer.elapsed())
-        };
+    pub async fn ping(&self) -> (RedisPing, Pinged) {
+        let redis = self.ping_redis();
         let postgres = async {
             let timer = self.context.clock.start_timer();
             let answer = self.context.lookups.ping().await;
             answer.map(|()| timer.elapsed())
         };
         tokio::join!(redis, postgres)
+    }
+
+    async fn ping_redis(&self) -> RedisPing {
+        let timer = self.context.clock.start_timer();
+        let masters = commands::ping(&self.context.redis).await;
+        let took = timer.elapsed();
+        let failed = masters
+            .iter()
+            .filter_map(|master| master.answer.clone().err());
+        let mut failed: Vec<BackendError> = failed.collect();
+        let is_whole = failed.is_empty();
+        RedisPing {
+            answer: match failed.pop() {
+                Some(error) if failed.len() + 1 == masters.len() => Err(error),
+                _ => Ok(took),
+            },
+            is_whole,
+            nodes: self.context.redis.nodes(),
+            warning: self.coverage.warning(),
+        }
     }
 
     /// The process's metrics, with its gauges brought up to date.
@@ -276,3 +302,16 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
 /// The time that a sign of life took, or what was wrong.
 pub type Pinged = Result<Duration, BackendError>;
+
+/// The signs of life of the masters of Redis.
+#[derive(Debug)]
+pub struct RedisPing {
+    /// The time until all had answered or failed; an error where none answered.
+    pub answer: Pinged,
+    /// Whether all answered.
+    pub is_whole: bool,
+    /// The state of every node.
+    pub nodes: Vec<NodeState>,
+    /// A setting of the cluster that makes a fault worse than it has to be.
+    pub warning: Option<String>,
+}

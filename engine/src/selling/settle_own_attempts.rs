@@ -86,10 +86,13 @@ impl<R: Redis, P: Postgres> Settling<R, P> {
             let entries = by_stream.entry(&answered.stream).or_default();
             entries.push(&answered.entry);
         }
+        let mut deleted = Ok(());
         for (stream, entries) in by_stream {
             let entries = entries.into_iter();
-            streams::delete(&self.context.redis, "log", stream, entries).await?;
+            // A node that is away keeps its entries; those of the other nodes go.
+            let this = streams::delete(&self.context.redis, "log", stream, entries).await;
+            deleted = deleted.and(this);
         }
-        Ok(())
+        deleted
     }
 }

@@ -29,17 +29,24 @@ pub struct Stack {
 impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
-        Self::start_with(|_| None).await
+        Self::start_with(1, |_| None).await
+    }
+
+    /// The same with the slots spread over some masters, without replicas.
+    pub async fn start_on(masters: usize) -> Self {
+        Self::start_with(masters, |_| None).await
     }
 
     /// The same, and a pooler in front of the database, where there is one.
     pub async fn start_with(
+        masters: usize,
         pooler: impl FnOnce(&PostgresServer) -> Option<PgBouncer> + Send + 'static,
     ) -> Self {
-        let (redis, postgres, pooler) = tokio::task::spawn_blocking(|| {
+        let (redis, postgres, pooler) = tokio::task::spawn_blocking(move || {
             let postgres = PostgresServer::start().unwrap();
             let pooler = pooler(&postgres);
-            (RedisServer::single().unwrap(), postgres, pooler)
+            let redis = RedisServer::start(masters, 0).unwrap();
+            (redis, postgres, pooler)
         })
         .await
         .unwrap();
@@ -96,6 +103,7 @@ impl Stack {
     pub async fn service_not_ready(&self) -> Arc<Service> {
         let urls = BackendUrls {
             redis: self.redis.url(),
+            redis_certificates: None,
             postgres: self.postgres_url.clone(),
             postgres_connections: 8,
         };

@@ -26,7 +26,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::redis::commands::{MasterAnswer, Redis};
 use flashsale_engine::{BackendError, Clock};
 use redis::cluster_routing::Slot;
 use redis::{Arg, Cmd, Value};
@@ -216,14 +216,12 @@ impl Redis for FakeRedis {
         reply.map_err(|error| error.into_backend_error(operation))
     }
 
-    async fn call_all_masters(
-        &self,
-        operation: &'static str,
-        command: &Cmd,
-    ) -> Result<Vec<Value>, BackendError> {
+    async fn call_all_masters(&self, operation: &'static str, command: &Cmd) -> Vec<MasterAnswer> {
         let reply = self.call_words(words(command)).await;
-        let reply = reply.map_err(|error| error.into_backend_error(operation))?;
-        Ok(vec![reply])
+        vec![MasterAnswer {
+            node: "fake".to_owned(),
+            answer: reply.map_err(|error| error.into_backend_error(operation)),
+        }]
     }
 
     fn stream_reader(&self) -> impl Future<Output = Result<Self, BackendError>> + Send {

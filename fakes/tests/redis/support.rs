@@ -23,7 +23,7 @@ pub async fn real() -> RedisCluster {
     let servers = tokio::task::spawn_blocking(|| SHARED.get_or_init(|| Servers::single().unwrap()));
     let url = servers.await.unwrap().url();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let connected = RedisCluster::connect(&url, metrics, SystemClock::clock()).await;
+    let connected = RedisCluster::connect(&url, None, metrics, SystemClock::clock()).await;
     connected.unwrap()
 }
 

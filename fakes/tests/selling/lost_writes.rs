@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::redis::commands::{MasterAnswer, Redis};
 use flashsale_engine::{BackendError, Checkout, ItemId, Refusal, UserId};
 use flashsale_fakes::FakeRedis;
 use redis::{Cmd, Value, cmd};
@@ -216,11 +216,7 @@ impl Redis for HungCorrections {
         self.0.call(operation, key, command).await
     }
 
-    async fn call_all_masters(
-        &self,
-        operation: &'static str,
-        command: &Cmd,
-    ) -> Result<Vec<Value>, BackendError> {
+    async fn call_all_masters(&self, operation: &'static str, command: &Cmd) -> Vec<MasterAnswer> {
         self.0.call_all_masters(operation, command).await
     }
 

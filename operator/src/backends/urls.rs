@@ -1,8 +1,7 @@
 //! The URLs of Redis and Postgres, checked.
 
-use flashsale_engine::PostgresAddress;
+use flashsale_engine::{PostgresAddress, RedisCluster};
 use redis::IntoConnectionInfo;
-use redis::cluster::ClusterClient;
 
 use crate::planner::FieldError;
 
@@ -61,12 +60,11 @@ impl RedisUrl {
                 }
             }
         }
-        ClusterClient::builder(nodes.iter().copied())
-            .build()
-            .map_err(|_| {
-                fail("addresses of Redis that differ in user, password or TLS".to_owned())
-            })?;
-        Ok(Self(nodes.join(",")))
+        let urls = nodes.join(",");
+        RedisCluster::check_url(&urls).map_err(|_| {
+            fail("addresses of Redis that differ in user, password or TLS".to_owned())
+        })?;
+        Ok(Self(urls))
     }
 
     /// The URL. It holds a password.

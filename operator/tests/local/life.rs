@@ -135,6 +135,7 @@ data:
 async fn buy(world: &World, items: &[&str]) -> Vec<String> {
     let urls = BackendUrls {
         redis: world.redis.clone(),
+        redis_certificates: None,
         postgres: world.postgres.clone(),
         postgres_connections: 2,
     };

@@ -109,7 +109,9 @@ impl Harness {
 async fn set(redis: &FakeRedis, parameter: &str, value: &str) {
     let mut command = redis::cmd("CONFIG");
     command.arg("SET").arg(parameter).arg(value);
-    redis.call_all_masters("test", &command).await.unwrap();
+    for master in redis.call_all_masters("test", &command).await {
+        master.answer.unwrap();
+    }
 }
 
 fn reason_of_redis(harness: &Harness) -> (String, String) {

@@ -191,7 +191,7 @@ return {
 async fn scripts_write_and_read_every_text_as_the_golden_file_has_it() {
     let server = Server::single().unwrap();
     let Ambient { metrics, clock, .. } = Ambient::system().unwrap();
-    let redis = RedisCluster::connect(&server.url(), metrics, clock)
+    let redis = RedisCluster::connect(&server.url(), None, metrics, clock)
         .await
         .unwrap();
     let mut command = redis::cmd("EVAL");

@@ -131,12 +131,16 @@ scripts! {
     }
 }
 
-/// Loads every script into every master, so that no first call of a script pays for it.
-pub(crate) async fn load_all(redis: &impl Redis) -> Result<(), BackendError> {
+/// Loads every script into every master that answers, so that no first call of a script pays for
+/// it. A master that is away gets each script with its first call.
+pub(crate) async fn load_all(redis: &impl Redis) {
     for script in all() {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(&script.source);
-        redis.call_all_masters("seed", &command).await?;
+        for master in redis.call_all_masters("seed", &command).await {
+            if let Err(error) = master.answer {
+                tracing::debug!(node = master.node, %error, "script not loaded");
+            }
+        }
     }
-    Ok(())
 }

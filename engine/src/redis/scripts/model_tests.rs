@@ -323,7 +323,7 @@ fn the_scripts_do_what_the_model_does() {
         .unwrap();
     let Ambient { metrics, clock, .. } = Ambient::system().unwrap();
     let redis = runtime
-        .block_on(RedisCluster::connect(&server.url(), metrics, clock))
+        .block_on(RedisCluster::connect(&server.url(), None, metrics, clock))
         .unwrap();
     let config = ProptestConfig {
         cases: 96,
