@@ -13,10 +13,10 @@ use support::{LIMITS, Stack, request_id, user};
 const MASTERS: usize = 3;
 
 /// What a process may take until it is ready: a few calls to the hung master.
-const START_LIMIT: Duration = Duration::from_secs(15);
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a call that does not need the hung master stays below.
-const CALL_LIMIT: Duration = Duration::from_millis(250);
+const CALL_LIMIT: Duration = Duration::from_millis(750);
 
 /// The master that owns the slot of a hash tag.
 fn master_of(stack: &Stack, tag: &str) -> usize {
