@@ -31,6 +31,7 @@ mod kube_api;
 mod pgbouncer;
 mod ports;
 mod postgres;
+mod postgres_tls;
 mod process;
 mod programs;
 mod redis_call;

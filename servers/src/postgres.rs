@@ -13,9 +13,9 @@ use std::{
 };
 
 use crate::{
-    Guard, ServersError,
+    Guard, ServersError, TestCertificates,
     account::{self, Account},
-    ports,
+    ports, postgres_tls,
     process::{Launch, Process, Signal},
     programs::postgres_programs,
 };
@@ -63,6 +63,7 @@ pub struct Postgres {
     data: PathBuf,
     account: Option<Account>,
     settings: PostgresSettings,
+    certificates: Option<TestCertificates>,
     port: u16,
 }
 
@@ -80,10 +81,32 @@ impl Postgres {
     /// # Errors
     /// Where the programs are missing or it does not start.
     pub fn start_with(settings: PostgresSettings) -> Result<Self, ServersError> {
+        Self::start_in(settings, |_, _| Ok(None))
+    }
+
+    /// Starts a server that asks every client over TLS for one of its
+    /// [`Postgres::certificates`], and takes clients without TLS as it otherwise does.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and where OpenSSL makes no certificates.
+    pub fn start_with_tls() -> Result<Self, ServersError> {
+        Self::start_in(PostgresSettings::default(), |data, account| {
+            postgres_tls::set_up(data, account).map(Some)
+        })
+    }
+
+    fn start_in(
+        settings: PostgresSettings,
+        set_up_tls: impl FnOnce(
+            &Path,
+            Option<Account>,
+        ) -> Result<Option<TestCertificates>, ServersError>,
+    ) -> Result<Self, ServersError> {
         let programs = postgres_programs()?;
         let guard = Guard::new()?;
         let account = account::unprivileged();
         let data = init(&guard, &programs, account)?;
+        let certificates = set_up_tls(&data, account)?;
         let (process, port) = start_on_free_port(&guard, &programs, &data, account, settings)?;
         let postgres = Self {
             guard,
@@ -92,6 +115,7 @@ impl Postgres {
             data,
             account,
             settings,
+            certificates,
             port,
         };
         postgres.create_database(USER)?;
@@ -156,6 +180,11 @@ impl Postgres {
 
     fn query_in(&self, database: &str, statement: &str) -> Result<String, ServersError> {
         run_psql(&self.programs, &self.url_of(database), statement)
+    }
+
+    /// The certificates of a server with TLS.
+    pub fn certificates(&self) -> Option<&TestCertificates> {
+        self.certificates.as_ref()
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -348,6 +377,8 @@ fn run_psql(programs: &Path, url: &str, statement: &str) -> Result<String, Serve
 fn printed(client: &mut Command, name: String) -> Result<String, ServersError> {
     let output = client
         .env("PGCONNECT_TIMEOUT", "10")
+        // A server with TLS would ask for a certificate.
+        .env("PGSSLMODE", "disable")
         .output()
         .map_err(ServersError::io(format!("run {name}")))?;
     if !output.status.success() {

@@ -20,10 +20,9 @@ const POLL_PAUSE: Duration = Duration::from_millis(100);
 pub enum Needs {
     /// Postgres and Redis.
     Servers,
-    /// Those, PgBouncer, and the Rust tools that check sources.
+    /// Those, PgBouncer, OpenSSL for certificates, and the Rust tools that check sources.
     QuickTests,
-    /// Those, PgBouncer, OpenSSL for the API server, Python for the contract test, and the Rust
-    /// tools that check sources.
+    /// Those, and Python for the contract test.
     Tests,
 }
 
@@ -62,7 +61,7 @@ fn missing_packages(needs: Needs) -> Vec<&'static str> {
     if needs != Needs::Servers && pgbouncer().is_err() {
         missing.push("pgbouncer");
     }
-    if needs == Needs::Tests && openssl().is_err() {
+    if needs != Needs::Servers && openssl().is_err() {
         missing.push("openssl");
     }
     if needs == Needs::Tests && !python_makes_venvs() {
