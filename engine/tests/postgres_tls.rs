@@ -4,7 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flashsale_engine::{BackendError, Metrics, PostgresAddress, PostgresPool, SystemClock};
+use flashsale_engine::{
+    BackendError, Certificates, ClientCertificate, Metrics, PostgresAddress, PostgresPool,
+    SystemClock,
+};
 use flashsale_servers::{Postgres, TestCertificates};
 
 fn read(file: &Path) -> String {
@@ -30,23 +33,31 @@ async fn both_sides_show_certificates_of_a_private_authority() {
     };
     let (postgres, others) = tokio::task::spawn_blocking(servers).await.unwrap();
     let own = postgres.certificates().unwrap();
-    let authority = read(&own.authority);
-    let client = (read(&own.client.certificate), read(&own.client.key));
-    let client = Some((client.0.as_str(), client.1.as_str()));
-    let address = PostgresAddress::parse(&postgres.url()).unwrap();
+    let authority = Some(read(&own.authority));
+    let client = Some(ClientCertificate {
+        certificate: read(&own.client.certificate),
+        key: read(&own.client.key),
+    });
+    let other = Some(read(&others.authority));
+    let connect = async |authority: &Option<String>, client: &Option<ClientCertificate>| {
+        let address = PostgresAddress::parse(&postgres.url()).unwrap();
+        connect(address.with_certificates(&Certificates {
+            authority: authority.clone(),
+            client: client.clone(),
+        }))
+        .await
+    };
 
-    let pool = connect(address.clone().with_certificates(Some(&authority), client)).await;
+    let pool = connect(&authority, &client).await.unwrap();
     let sessions = "SELECT count(*) FROM pg_stat_ssl WHERE ssl AND client_dn = '/CN=flashsale'";
     assert_eq!(postgres.query(sessions).unwrap(), "1");
-    drop(pool.unwrap());
+    drop(pool);
 
-    let other = read(&others.authority);
     for (authority, client, found) in [
-        (other.as_str(), client, "invalid peer certificate"),
-        (authority.as_str(), None, "certificate"),
+        (&other, &client, "invalid peer certificate"),
+        (&authority, &None, "certificate"),
     ] {
-        let refused = connect(address.clone().with_certificates(Some(authority), client)).await;
-        let error = refused.unwrap_err().to_string();
+        let error = connect(authority, client).await.unwrap_err().to_string();
         assert!(error.contains(found), "{error}");
     }
 }

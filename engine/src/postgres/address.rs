@@ -9,6 +9,8 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use crate::domain::certificates::Certificates;
+
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
 /// What such a URL looks like.
@@ -108,28 +110,23 @@ impl PostgresAddress {
         })
     }
 
-    /// The same with certificates, as texts in PEM: the authority of the servers, and what this
-    /// program shows of itself with its private key. With an authority the certificate and the
-    /// name of a server are checked (`sslmode=verify-full`), unless the URL has
-    /// `sslmode=verify-ca`, `allow` or `disable`.
+    /// The same with certificates. With an authority the certificate and the name of a server are
+    /// checked (`sslmode=verify-full`), unless the URL has `sslmode=verify-ca`, `allow` or
+    /// `disable`.
     #[must_use]
-    pub fn with_certificates(
-        mut self,
-        authority: Option<&str>,
-        client: Option<(&str, &str)>,
-    ) -> Self {
+    pub fn with_certificates(mut self, certificates: &Certificates) -> Self {
         for host in &mut self.hosts {
             let mut options = host.clone();
-            if let Some(authority) = authority {
+            if let Some(authority) = &certificates.authority {
                 options = options.ssl_root_cert_from_pem(authority.as_bytes().to_vec());
                 if let PgSslMode::Prefer | PgSslMode::Require = options.get_ssl_mode() {
                     options = options.ssl_mode(PgSslMode::VerifyFull);
                 }
             }
-            if let Some((certificate, key)) = client {
+            if let Some(client) = &certificates.client {
                 options = options
-                    .ssl_client_cert_from_pem(certificate)
-                    .ssl_client_key_from_pem(key);
+                    .ssl_client_cert_from_pem(&client.certificate)
+                    .ssl_client_key_from_pem(&client.key);
             }
             *host = options;
         }

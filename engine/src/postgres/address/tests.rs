@@ -122,7 +122,10 @@ fn no_value_of_a_parameter_is_logged() {
 fn a_private_authority_makes_the_server_prove_its_name() {
     let mode = |url: &str| {
         let address = PostgresAddress::parse(url).unwrap();
-        let address = address.with_certificates(Some("-----BEGIN CERTIFICATE-----"), None);
+        let address = address.with_certificates(&Certificates {
+            authority: Some("-----BEGIN CERTIFICATE-----".to_owned()),
+            client: None,
+        });
         format!("{:?}", address.hosts()[0].get_ssl_mode())
     };
     assert_eq!(mode("postgres://u@h/d"), "VerifyFull");
