@@ -104,6 +104,11 @@ impl GroupCommit {
         self.backlog.load(Ordering::Relaxed) < BACKLOG_LIMIT
     }
 
+    /// The codes whose claims wait for Postgres.
+    pub(crate) fn waiting(&self) -> &WaitingCodes {
+        &self.waiting
+    }
+
     /// Waits until the claim is in Postgres, or until Postgres failed once: the claim is then
     /// kept and tried again, and the caller may answer "ask again". While Postgres is known to
     /// be away the claim is kept, once for each code, and the caller does not wait.

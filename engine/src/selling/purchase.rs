@@ -15,7 +15,9 @@ use crate::domain::catalog::Item;
 use crate::domain::code::CheckoutCode;
 use crate::domain::error::{BackendError, SharedError};
 use crate::domain::ids::RequestId;
-use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome};
+use crate::domain::outcome::{
+    Claim, ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome,
+};
 use crate::domain::sale::SaleId;
 use crate::observability::metrics::FailureReason;
 use crate::postgres::commit::CommitOutcome;
@@ -148,22 +150,38 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             }
         };
         let (replayed, decided_by) = (claim.replayed, claim.outcome.request_id.clone());
-        let commit = self.commits.commit(claim, &served.keys);
-        let committed = tokio::time::timeout(COMMIT_WAIT, commit).await;
-        let late = BackendError::TimedOut {
-            backend: "Postgres",
-            operation: "commit",
-            after: COMMIT_WAIT,
-        };
-        let committed = match committed.unwrap_or(Err(late)) {
+        let was_waiting = self.commits.waiting().contains(code);
+        let committed = match self.commit(claim, &served).await {
             Ok(CommitOutcome::Committed(committed)) => committed,
-            Ok(_) => return Err(NoOrder::SaleNotActive),
+            Ok(CommitOutcome::SaleSettled) => return Err(NoOrder::SaleNotActive),
+            // The order was read in vain when the claim began to wait: thousands of users who ask
+            // again must not keep a Postgres that comes back busy with reads.
+            Err(error) if was_waiting => return Err(error.into()),
             // An earlier purchase of this code may have been committed before writes failed.
-            Err(error) => return self.bought_or(code, error.into()).await,
+            Err(error) => {
+                let order = self.bought_or(code, error.into()).await?;
+                self.commits.waiting().remove(code);
+                return Ok(order);
+            }
         };
         let replayed = replayed || committed.outcome.request_id != decided_by;
         self.order(&served.sale.id, code, committed.outcome, replayed)
             .await
+    }
+
+    /// Waits for the commit of a claim, for at most [`COMMIT_WAIT`].
+    async fn commit(
+        &self,
+        claim: Claim,
+        served: &ServedSale<R>,
+    ) -> Result<CommitOutcome, BackendError> {
+        let commit = self.commits.commit(claim, &served.keys);
+        let committed = tokio::time::timeout(COMMIT_WAIT, commit).await;
+        committed.unwrap_or(Err(BackendError::TimedOut {
+            backend: "Postgres",
+            operation: "commit",
+            after: COMMIT_WAIT,
+        }))
     }
 
     /// The outcome of a code, if it was bought.

@@ -18,6 +18,11 @@ impl WaitingCodes {
         self.lock().insert(code.clone())
     }
 
+    /// Whether a code is in it.
+    pub(crate) fn contains(&self, code: &CheckoutCode) -> bool {
+        self.lock().contains(code)
+    }
+
     /// Takes a code out.
     pub(crate) fn remove(&self, code: &CheckoutCode) {
         self.lock().remove(code);
