@@ -20,6 +20,9 @@ use crate::{
     programs::postgres_programs,
 };
 
+mod standby;
+mod suspend;
+
 const USER: &str = "flashsale";
 /// The database that every server has from its start.
 const MAINTENANCE: &str = "postgres";
@@ -37,6 +40,8 @@ pub struct PostgresSettings {
     pub fsync: bool,
     /// How many connections it accepts.
     pub max_connections: u16,
+    /// Record when each transaction was committed (`pg_xact_commit_timestamp`).
+    pub commit_timestamps: bool,
     /// Count statements, where the extension pg_stat_statements is installed; it costs some
     /// microseconds for each.
     pub count_statements: bool,
@@ -47,6 +52,7 @@ impl Default for PostgresSettings {
         Self {
             fsync: true,
             max_connections: 200,
+            commit_timestamps: false,
             count_statements: false,
         }
     }
@@ -102,6 +108,11 @@ impl Postgres {
             )?;
         }
         Ok(postgres)
+    }
+
+    /// The port at which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// URL of the database `flashsale`.
@@ -214,30 +225,40 @@ impl Postgres {
 }
 
 fn init(guard: &Guard, programs: &Path, account: Option<Account>) -> Result<PathBuf, ServersError> {
-    let home = guard.folder().join("postgres");
-    let data = home.join("data");
-    fs::create_dir(&home).map_err(ServersError::io("make Postgres's folder"))?;
-    if let Some(Account { uid, gid }) = account {
-        chown(&home, Some(uid), Some(gid)).map_err(ServersError::io("hand over its folder"))?;
-    }
+    let data = new_home(guard, account)?.join("data");
     let launch = Launch::new("initdb", programs.join("initdb"))
         .args(["--no-sync", "--no-instructions", "--auth=trust"])
         .args(["--encoding=UTF8", "--locale=C.UTF-8"])
         .arg(format!("--username={USER}"))
         .arg("-D")
         .arg(&data)
-        .folder(&home)
         .account(account);
-    let mut process = guard.launch(&launch)?;
+    run_to_end(guard, "initdb", &launch)?;
+    Ok(data)
+}
+
+/// Makes the folder of a server, which belongs to the user that it runs as.
+fn new_home(guard: &Guard, account: Option<Account>) -> Result<PathBuf, ServersError> {
+    let home = guard.folder().join("postgres");
+    fs::create_dir(&home).map_err(ServersError::io("make Postgres's folder"))?;
+    if let Some(Account { uid, gid }) = account {
+        chown(&home, Some(uid), Some(gid)).map_err(ServersError::io("hand over its folder"))?;
+    }
+    Ok(home)
+}
+
+/// Runs a program that sets a server up.
+fn run_to_end(guard: &Guard, name: &str, launch: &Launch) -> Result<(), ServersError> {
+    let mut process = guard.launch(launch)?;
     match process.wait(START_LIMIT) {
-        Some(status) if status.success() => Ok(data),
+        Some(status) if status.success() => Ok(()),
         Some(status) => Err(ServersError::Ended {
-            name: "initdb".into(),
+            name: name.into(),
             status: status.to_string(),
             log: process.log_tail(20),
         }),
         None => Err(ServersError::TimedOut {
-            name: "initdb".into(),
+            name: name.into(),
             expected: "end",
             limit: START_LIMIT,
             found: "it still runs".into(),
@@ -287,6 +308,10 @@ fn server(
         "unix_socket_directories=".into(),
         format!("max_connections={}", settings.max_connections),
         format!("fsync={}", on_off(settings.fsync)),
+        format!(
+            "track_commit_timestamp={}",
+            on_off(settings.commit_timestamps)
+        ),
         // Files below the data folder instead of /dev/shm, where they could be left.
         "dynamic_shared_memory_type=mmap".into(),
         "log_line_prefix=%m [%p] ".into(),

@@ -1,7 +1,8 @@
 //! A Redis Cluster of several processes.
 //!
-//! Nothing is persisted: a node that is killed and restarted comes back empty,
-//! with its place in the cluster. A silent master is failed over after two seconds.
+//! Nothing is persisted unless a snapshot is asked for: a node that is killed and restarted comes
+//! back empty, with its place in the cluster. A silent master is failed over after two seconds. The
+//! slots of other masters are served meanwhile (`cluster-require-full-coverage no`).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -9,7 +10,7 @@ use crate::{
     Guard, ServersError,
     process::Signal,
     programs::redis_server,
-    redis_node::{HeldPorts, Node},
+    redis_node::{HeldPorts, Node, RestartData},
     wait::poll,
 };
 
@@ -36,6 +37,23 @@ impl RedisCluster {
     /// # Panics
     /// Where `masters` is 0.
     pub fn start(masters: usize, replicas: usize) -> Result<Self, ServersError> {
+        Self::start_announcing(masters, replicas, |ports| ports.to_vec())
+    }
+
+    /// The same behind something that stands in front of the nodes: `announce` gets the ports at
+    /// which they listen, and returns those under which clients and other nodes are to find them,
+    /// in the same order.
+    ///
+    /// # Errors
+    /// As [`RedisCluster::start`].
+    ///
+    /// # Panics
+    /// Where `masters` is 0.
+    pub fn start_announcing(
+        masters: usize,
+        replicas: usize,
+        announce: impl FnOnce(&[u16]) -> Vec<u16>,
+    ) -> Result<Self, ServersError> {
         assert!(masters > 0, "a cluster has at least one master");
         let program = redis_server()?;
         let guard = Guard::new()?;
@@ -46,6 +64,10 @@ impl RedisCluster {
             .collect::<Result<Vec<_>, _>>()?;
         for node in &mut nodes {
             node.await_first_ready(&guard)?;
+        }
+        let ports: Vec<u16> = nodes.iter().map(Node::port).collect();
+        for (node, port) in nodes.iter_mut().zip(announce(&ports)) {
+            node.announce(port)?;
         }
         form(&nodes, masters)?;
         let mut cluster = Self { guard, nodes };
@@ -65,6 +87,11 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let urls: Vec<String> = self.nodes.iter().map(Node::url).collect();
         urls.join(",")
+    }
+
+    /// The ports at which the nodes themselves listen, whatever they announce.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(Node::port).collect()
     }
 
     /// How many nodes there are, running or not.
@@ -186,6 +213,42 @@ impl RedisCluster {
         self.nodes[index].restart(&self.guard)
     }
 
+    /// Has every node write a snapshot of what it holds now.
+    ///
+    /// # Errors
+    /// Where a node does not run or cannot write it.
+    pub fn save_snapshots(&self) -> Result<(), ServersError> {
+        for node in &self.nodes {
+            node.ask(&["SAVE"])?;
+        }
+        Ok(())
+    }
+
+    /// Kills all nodes at once.
+    pub fn kill_all(&mut self) {
+        for node in &mut self.nodes {
+            node.process().signal(Signal::Kill);
+        }
+        for node in &mut self.nodes {
+            node.kill();
+        }
+    }
+
+    /// Starts all killed nodes again on their ports and waits until they answer, each with its
+    /// last snapshot where it wrote one, or without data.
+    ///
+    /// # Errors
+    /// Where one does not start.
+    pub fn restart_all(&mut self, data: RestartData) -> Result<(), ServersError> {
+        for node in &mut self.nodes {
+            node.relaunch(&self.guard, data)?;
+        }
+        for node in &mut self.nodes {
+            node.await_ready()?;
+        }
+        Ok(())
+    }
+
     /// Waits until every node runs, agrees with the others that the cluster is ok,
     /// and every replica follows its master.
     ///
@@ -242,7 +305,8 @@ fn form(nodes: &[Node], masters: usize) -> Result<(), ServersError> {
     // Everyone meets everyone: gossip alone takes seconds to make all acquainted.
     for (index, node) in nodes.iter().enumerate() {
         for other in &nodes[index + 1..] {
-            let (port, bus) = (other.port().to_string(), other.bus_port().to_string());
+            let port = other.announced_port().to_string();
+            let bus = other.bus_port().to_string();
             node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
         }
     }

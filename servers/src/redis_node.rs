@@ -15,6 +15,17 @@ const PORT_TRIES: u32 = 5;
 /// A node silent for this long is failed over. Short for tests; still twice what a
 /// busy two-core machine keeps a healthy process waiting.
 const NODE_TIMEOUT_MS: u32 = 2_000;
+/// The file of a snapshot, in the folder of its node.
+const SNAPSHOT: &str = "dump.rdb";
+
+/// What a node that starts again holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartData {
+    /// Nothing.
+    None,
+    /// What its last snapshot holds; nothing where it has none.
+    Snapshot,
+}
 
 /// A node, running or not.
 #[derive(Debug)]
@@ -22,6 +33,7 @@ pub(crate) struct Node {
     program: PathBuf,
     folder: PathBuf,
     ports: Ports,
+    announced: Option<u16>,
     process: Process,
 }
 
@@ -75,6 +87,7 @@ impl Node {
             program,
             folder,
             ports,
+            announced: None,
             process,
         })
     }
@@ -91,22 +104,65 @@ impl Node {
                     if let Some(free) = HeldPorts::of_nodes(1)?.pop() {
                         self.ports = free.release();
                     }
-                    self.process =
-                        guard.launch(&server(&self.program, &self.folder, self.ports))?;
+                    self.process = guard.launch(&self.server())?;
                 }
                 result => return result,
             }
         }
     }
 
-    /// Kills it if it runs, starts it again on its ports, and waits until it answers.
+    /// Kills it if it runs, starts it again on its ports without data, and waits until it answers.
     pub(crate) fn restart(&mut self, guard: &Guard) -> Result<(), ServersError> {
-        self.kill();
-        self.process = guard.launch(&server(&self.program, &self.folder, self.ports))?;
+        self.relaunch(guard, RestartData::None)?;
         self.await_ready()
     }
 
-    fn await_ready(&mut self) -> Result<(), ServersError> {
+    /// Kills it if it runs and starts it again on its ports.
+    pub(crate) fn relaunch(
+        &mut self,
+        guard: &Guard,
+        data: RestartData,
+    ) -> Result<(), ServersError> {
+        self.kill();
+        let snapshot = self.folder.join(SNAPSHOT);
+        // A replica keeps the copy that its master sent as a snapshot.
+        if data == RestartData::None && snapshot.exists() {
+            fs::remove_file(&snapshot).map_err(ServersError::io("remove a snapshot of Redis"))?;
+        }
+        self.process = guard.launch(&self.server())?;
+        Ok(())
+    }
+
+    fn server(&self) -> Launch {
+        let mut launch = server(&self.program, &self.folder, self.ports);
+        for (setting, value) in self.announcement() {
+            launch = launch.arg(format!("--{setting}")).arg(value);
+        }
+        launch
+    }
+
+    /// Announces another port than its own, from now on and when it starts again.
+    pub(crate) fn announce(&mut self, port: u16) -> Result<(), ServersError> {
+        self.announced = (port != self.ports.clients).then_some(port);
+        for (setting, value) in self.announcement() {
+            self.ask(&["CONFIG", "SET", setting, &value])?;
+        }
+        Ok(())
+    }
+
+    /// The settings of what it announces; none where that is its own.
+    fn announcement(&self) -> Vec<(&'static str, String)> {
+        let Some(port) = self.announced else {
+            return Vec::new();
+        };
+        vec![
+            ("cluster-announce-ip", "127.0.0.1".to_owned()),
+            ("cluster-announce-port", port.to_string()),
+            ("cluster-announce-bus-port", self.ports.bus.to_string()),
+        ]
+    }
+
+    pub(crate) fn await_ready(&mut self) -> Result<(), ServersError> {
         let port = self.ports.clients;
         let mine = format!("process_id:{}", self.process.pid());
         self.process.await_state("answer", START_LIMIT, || {
@@ -130,7 +186,11 @@ impl Node {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.ports.clients)
+        format!("redis://127.0.0.1:{}", self.announced_port())
+    }
+
+    pub(crate) fn announced_port(&self) -> u16 {
+        self.announced.unwrap_or(self.ports.clients)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -169,8 +229,11 @@ fn server(program: &PathBuf, folder: &PathBuf, ports: Ports) -> Launch {
         ("cluster-enabled", "yes".into()),
         ("cluster-config-file", "nodes.conf".into()),
         ("cluster-node-timeout", NODE_TIMEOUT_MS.to_string()),
+        // A master that is away costs its own slots alone.
+        ("cluster-require-full-coverage", "no".into()),
         ("maxmemory-policy", "noeviction".into()),
         ("save", String::new()),
+        ("dbfilename", SNAPSHOT.into()),
         ("appendonly", "no".into()),
         // The default waits five seconds for more replicas before it sends a copy.
         ("repl-diskless-sync-delay", "0".into()),
@@ -200,9 +263,7 @@ mod tests {
         let mut second = node(1, held.next().unwrap());
         second.kill();
         second.ports = first.ports;
-        second.process = guard
-            .launch(&server(&second.program, &second.folder, second.ports))
-            .unwrap();
+        second.process = guard.launch(&second.server()).unwrap();
         let refused = second.await_ready().unwrap_err().to_string();
         assert!(refused.contains("Address already in use"), "{refused}");
 

@@ -1,0 +1,220 @@
+//! The goals of the scenarios: how long an outage may be, and what it may cost.
+
+use std::collections::HashSet;
+
+use flashsale_load::client::answer::Answer;
+use flashsale_load::client::call::{Call, Endpoint};
+use serde::Serialize;
+
+use super::Evidence;
+use super::outage::{Calls, Class, serves_by_us};
+use crate::history::{FaultRecord, RunHistory};
+use crate::plan::Kind;
+
+/// What a fault may still cost after its end, in microseconds.
+const AFTERMATH_US: i64 = 10_000_000;
+/// Claims of a killed process that may have been without a commit at its end, in microseconds.
+const UNSETTLED_US: i64 = 2_000_000;
+/// A catalogue above this may take the longer restoration.
+const SMALL_CATALOGUE: u32 = 10_000;
+const SECOND_US: f64 = 1_000_000.0;
+const SALES: [Endpoint; 2] = [Endpoint::Checkout, Endpoint::Purchase];
+
+/// A figure of a run, and what it may be at most.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Goal {
+    /// The fault.
+    pub fault: String,
+    /// What was measured.
+    pub name: &'static str,
+    /// The figure; `None`: the run did not show it.
+    pub value: Option<f64>,
+    /// `s`, `ms`, `%` or empty.
+    pub unit: &'static str,
+    /// The highest value that is good; `None`: a figure without a goal.
+    pub limit: Option<f64>,
+}
+
+impl Goal {
+    /// Whether it is reached; `None` without a figure or a limit.
+    #[must_use]
+    pub fn is_met(&self) -> Option<bool> {
+        Some(self.value? <= self.limit?)
+    }
+}
+
+/// The figures of every fault of a run.
+#[must_use]
+pub fn goals(history: &RunHistory, evidence: &Evidence) -> Vec<Goal> {
+    let faults = history.faults.iter();
+    faults
+        .flat_map(|fault| of_fault(history, evidence, fault))
+        .collect()
+}
+
+fn of_fault(history: &RunHistory, evidence: &Evidence, fault: &FaultRecord) -> Vec<Goal> {
+    let figures = Figures { history, fault };
+    match fault.fault.kind() {
+        Kind::HungMaster | Kind::KilledMaster | Kind::LostTail => figures.of_master(),
+        Kind::FlushAll | Kind::KilledAllRedis => {
+            let is_small = history.catalogue.count() <= SMALL_CATALOGUE;
+            let limit = if is_small { 2.0 } else { 5.0 };
+            vec![figures.since_service("selling after Redis answers", &SALES, limit)]
+        }
+        Kind::HungPostgres | Kind::KilledPostgres | Kind::ReadOnlyPostgres => {
+            vec![
+                figures.since_service(PURCHASES_AGAIN, &[Endpoint::Purchase], 1.0),
+                figures.backlog(evidence),
+            ]
+        }
+        Kind::LaggingStandbyPromoted => {
+            let again = figures.since_service(PURCHASES_AGAIN, &[Endpoint::Purchase], 1.0);
+            vec![again, figures.lost_purchases(evidence)]
+        }
+        Kind::KilledApi => vec![figures.taken_claims(evidence)],
+        _ => vec![figures.longest_stop()],
+    }
+}
+
+const PURCHASES_AGAIN: &str = "purchases after Postgres accepts writes";
+
+struct Figures<'a> {
+    history: &'a RunHistory,
+    fault: &'a FaultRecord,
+}
+
+impl Figures<'_> {
+    fn goal(
+        &self,
+        name: &'static str,
+        value: Option<f64>,
+        unit: &'static str,
+        limit: Option<f64>,
+    ) -> Goal {
+        Goal {
+            fault: self.fault.fault.to_string(),
+            name,
+            value,
+            unit,
+            limit,
+        }
+    }
+
+    fn aftermath(&self) -> (i64, i64) {
+        let (from_us, to_us) = (self.fault.began_us, self.fault.ended_us + AFTERMATH_US);
+        (from_us, to_us.min(self.history.ends_us))
+    }
+
+    fn serves_by(&self, class: Class, endpoints: &[Endpoint]) -> Option<i64> {
+        serves_by_us(self.history, self.fault, class, endpoints, self.aftermath())
+    }
+
+    fn of_master(&self) -> Vec<Goal> {
+        let began_us = self.fault.began_us;
+        let own = self.serves_by(Class::OwnSlots, &SALES);
+        let seconds_since =
+            |from_us: i64| own.map(|by_us| (by_us - from_us).max(0) as f64 / SECOND_US);
+        let after_report = self.fault.serves_again_us.and_then(seconds_since);
+        // From the fault to shortly behind its end: what comes back may cost others as well.
+        let span = (began_us, self.fault.ended_us.saturating_add(2_000_000));
+        let span = (span.0, span.1.min(self.history.ends_us));
+        let others = Calls::due_in(self.history, self.fault, Class::OtherSlots, span);
+        let p99_ms = others.p99_us().map(|us| us as f64 / 1_000.0);
+        let failed = (others.count > 0).then(|| others.failed_share() * 100.0);
+        vec![
+            self.goal(
+                "own slots: selling after the new master is reported",
+                after_report,
+                "s",
+                Some(1.0),
+            ),
+            self.goal(
+                "own slots: selling after the fault began",
+                seconds_since(began_us),
+                "s",
+                Some(6.0),
+            ),
+            self.goal(
+                "other slots: p99 of successful calls",
+                p99_ms,
+                "ms",
+                Some(50.0),
+            ),
+            self.goal("other slots: calls that failed", failed, "%", Some(0.1)),
+        ]
+    }
+
+    /// How long after the backend serves again the product does.
+    fn since_service(&self, name: &'static str, endpoints: &[Endpoint], limit: f64) -> Goal {
+        let by_us = self.serves_by(Class::All, endpoints);
+        let value = by_us.zip(self.fault.serves_again_us);
+        let value = value.map(|(by_us, from_us)| (by_us - from_us).max(0) as f64 / SECOND_US);
+        self.goal(name, value, "s", Some(limit))
+    }
+
+    /// How long after Postgres accepts writes the last claim from before is committed.
+    fn backlog(&self, evidence: &Evidence) -> Goal {
+        let value = self.fault.serves_again_us.map(|again_us| {
+            let waiting = evidence
+                .commits
+                .iter()
+                .filter(|commit| (self.fault.began_us..again_us).contains(&commit.claimed_us));
+            let last_us = waiting.filter_map(|commit| commit.committed_us).max();
+            (last_us.unwrap_or(again_us) - again_us).max(0) as f64 / SECOND_US
+        });
+        self.goal(
+            "backlog drained after Postgres accepts writes",
+            value,
+            "s",
+            Some(5.0),
+        )
+    }
+
+    /// Answered purchases that the promoted standby misses: what asynchronous replication does not
+    /// promise.
+    fn lost_purchases(&self, evidence: &Evidence) -> Goal {
+        let orders: HashSet<&str> = evidence
+            .stored
+            .sales
+            .iter()
+            .flat_map(|sale| sale.orders.iter().map(|order| &*order.code))
+            .collect();
+        let calls = self.history.calls.iter();
+        let lost: HashSet<&str> = calls
+            .filter_map(|record| match (&record.call, &record.answer) {
+                (Call::Purchase { code, .. }, Answer::Outcome(_)) => Some(&**code),
+                _ => None,
+            })
+            .filter(|code| !orders.contains(code))
+            .collect();
+        self.goal(
+            "answered purchases that are lost (not promised)",
+            Some(lost.len() as f64),
+            "",
+            None,
+        )
+    }
+
+    /// The longest wait for its commit of a claim from shortly before the end of the process.
+    fn taken_claims(&self, evidence: &Evidence) -> Goal {
+        let killed_us = self.fault.began_us;
+        let near = evidence
+            .commits
+            .iter()
+            .filter(|commit| (killed_us - UNSETTLED_US..killed_us).contains(&commit.claimed_us));
+        let waits = near.filter_map(|commit| Some(commit.committed_us? - killed_us));
+        let value = waits.max().map(|wait_us| wait_us.max(0) as f64 / SECOND_US);
+        self.goal(
+            "unsettled claims committed by another process",
+            value,
+            "s",
+            Some(5.0),
+        )
+    }
+
+    fn longest_stop(&self) -> Goal {
+        let by_us = self.serves_by(Class::All, &SALES);
+        let value = by_us.map(|by_us| (by_us - self.fault.began_us).max(0) as f64 / SECOND_US);
+        self.goal("selling after the fault began", value, "s", None)
+    }
+}
