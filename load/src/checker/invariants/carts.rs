@@ -1,13 +1,15 @@
-//! Whether a code that a checkout answered stays known, and its cart keeps every item that was
-//! answered as added.
+//! Whether a code that a checkout answered stays known and stays the user's until it is bought, and
+//! its cart keeps every item that was answered as added.
 
 use std::collections::HashMap;
 
 use super::Case;
 use crate::checker::history::{Asked, Exchange};
+use crate::checker::stored_rows::sale_of_code;
 use crate::checker::verdict::{Offenders, Scope, Verdict};
 use crate::client::answer::{Answer, Outcome, Problem};
 use crate::client::catalogue::ItemNo;
+use crate::client::run_id::UserNo;
 
 impl Case<'_> {
     pub(super) fn carts_keep_answered_items(&self) -> Verdict {
@@ -17,10 +19,17 @@ impl Case<'_> {
         for exchange in self.history.exchanges() {
             let code = match &exchange.asked {
                 Asked::Checkout { item } => {
-                    carts.add(&exchange.answer, *item);
+                    if let Some((old, new)) = carts.add(exchange, *item) {
+                        offenders.add(|| format!("{old} was not bought and {new} took its place"));
+                    }
                     continue;
                 }
-                Asked::Purchase { code } | Asked::Cart { code } => code,
+                Asked::Purchase { code } => {
+                    // From now on the user's next checkout opens another cart.
+                    carts.open.remove(&exchange.user);
+                    code
+                }
+                Asked::Cart { code } => code,
             };
             let Some(added) = carts.items.get(&**code) else {
                 continue;
@@ -69,20 +78,30 @@ impl Case<'_> {
     }
 }
 
-/// The items that checkouts answered as added, by code.
+/// What checkouts answered.
 #[derive(Default)]
 struct AnsweredCarts<'a> {
+    /// The items that were added, by code.
     items: HashMap<&'a str, Vec<ItemNo>>,
+    /// The code of each user's cart that was not asked to be bought.
+    open: HashMap<UserNo, &'a str>,
 }
 
 impl<'a> AnsweredCarts<'a> {
-    fn add(&mut self, answer: &'a Answer, item: ItemNo) {
-        if let Answer::Added { code } = answer {
-            let items = self.items.entry(code).or_default();
-            if !items.contains(&item) {
-                items.push(item);
-            }
+    /// Keeps what a checkout answered; returns the code that the user had and the one that took its
+    /// place, where that may not be.
+    fn add(&mut self, exchange: &'a Exchange, item: ItemNo) -> Option<(&'a str, &'a str)> {
+        let Answer::Added { code } = &exchange.answer else {
+            return None;
+        };
+        let items = self.items.entry(code).or_default();
+        if !items.contains(&item) {
+            items.push(item);
         }
+        let old = self.open.insert(exchange.user, code)?;
+        // A cart ends with its sale.
+        let is_replaced = old != &**code && sale_of_code(old) == sale_of_code(code);
+        is_replaced.then_some((old, code))
     }
 }
 

@@ -195,6 +195,7 @@ fn nothing_is_called_held_that_was_not_looked_at() {
     fixture.history = History::default();
     fixture.stored_rows.attempts.clear();
     fixture.sale().purchases.clear();
+    fixture.sale().orders.clear();
     let findings = |fixture: &Fixture| -> Vec<Finding> {
         fixture
             .judged()

@@ -69,3 +69,25 @@ fn an_order_whose_code_was_refused_is_an_outcome_that_was_not_answered() {
     fixture.sale().purchases.push(purchase_row(3, "r-u1", "C"));
     fixture.breaks(&[ONE], "C has an outcome and was answered 400");
 }
+
+#[test]
+fn a_user_who_gets_another_code_before_the_first_one_is_bought_has_lost_a_cart() {
+    let adds = |fixture: &mut Fixture, request, item, code: &str| {
+        fixture.checkout(request, 5, item, added(code));
+        let row = attempt(request, "r-u5", item, Some(code), "added");
+        fixture.stored_rows.attempts.push(row);
+    };
+    let mut fixture = Fixture::right();
+    adds(&mut fixture, 9, 2, "E");
+    adds(&mut fixture, 10, 3, "E");
+    fixture.holds();
+    adds(&mut fixture, 11, 0, "F");
+    fixture.breaks(&[CARTS], "E was not bought and F took its place");
+
+    // Behind a purchase, also one whose answer never came, a new code is right.
+    let mut fixture = Fixture::right();
+    adds(&mut fixture, 9, 2, "E");
+    fixture.purchase(10, 5, "E", Answer::None);
+    adds(&mut fixture, 11, 3, "F");
+    fixture.holds();
+}
