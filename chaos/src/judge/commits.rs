@@ -12,10 +12,3 @@ pub struct Commit {
     /// When Postgres committed it; `None`: Postgres did not record it.
     pub committed_us: Option<i64>,
 }
-
-impl Commit {
-    /// How long it waited, where both moments are recorded.
-    pub(super) fn wait_us(&self) -> Option<i64> {
-        Some((self.committed_us? - self.claimed_us).max(0))
-    }
-}

@@ -7,7 +7,7 @@ use flashsale_load::client::call::{Call, Endpoint};
 use serde::Serialize;
 
 use super::Evidence;
-use super::outage::{Calls, Class, serves_by_us};
+use super::outage::{Calls, Class, Outage, last_end_us, outages_of};
 use crate::history::{FaultRecord, RunHistory};
 use crate::plan::Kind;
 
@@ -105,8 +105,13 @@ impl Figures<'_> {
         (from_us, to_us.min(self.history.ends_us))
     }
 
+    fn outages(&self, class: Class, endpoints: &[Endpoint]) -> Option<Vec<Outage>> {
+        outages_of(self.history, self.fault, class, endpoints, self.aftermath())
+    }
+
     fn serves_by(&self, class: Class, endpoints: &[Endpoint]) -> Option<i64> {
-        serves_by_us(self.history, self.fault, class, endpoints, self.aftermath())
+        let outages = self.outages(class, endpoints)?;
+        Some(last_end_us(&outages, self.fault.began_us))
     }
 
     fn of_master(&self) -> Vec<Goal> {
@@ -213,8 +218,9 @@ impl Figures<'_> {
     }
 
     fn longest_stop(&self) -> Goal {
-        let by_us = self.serves_by(Class::All, &SALES);
-        let value = by_us.map(|by_us| (by_us - self.fault.began_us).max(0) as f64 / SECOND_US);
-        self.goal("selling after the fault began", value, "s", None)
+        let outages = self.outages(Class::All, &SALES);
+        let lengths = outages.map(|outages| outages.iter().map(Outage::length_us).max());
+        let value = lengths.map(|longest_us| longest_us.unwrap_or(0) as f64 / SECOND_US);
+        self.goal("longest span without a success", value, "s", None)
     }
 }

@@ -6,7 +6,7 @@ use flashsale_load::checker::check;
 use flashsale_load::checker::verdict::Verdict;
 
 use super::Evidence;
-use super::excused::excused_checkouts;
+use super::excused::Excused;
 use super::refusals::unsold_items_are_not_refused;
 use super::undersell::nothing_is_undersold;
 use super::window::opens_and_closes_on_time;
@@ -22,6 +22,7 @@ const NUMBERS: [(&str, &str); 7] = [
     ("every answered attempt is logged once", "7"),
     ("carts keep answered items", "carts"),
 ];
+const PURCHASES: &str = "4";
 const ATTEMPTS: &str = "7";
 
 /// A verdict with the number of its invariant.
@@ -36,17 +37,22 @@ pub struct NumberedVerdict {
 /// Judges all invariants: 1 to 9 in their order, then carts.
 #[must_use]
 pub fn judge(history: &RunHistory, evidence: &Evidence) -> Vec<NumberedVerdict> {
-    let mut verdicts = checked(history, evidence, &HashSet::new());
-    let (excused, losses) = excused_checkouts(history);
-    if !excused.is_empty() {
-        let without = checked(history, &evidence_without(evidence, &excused), &excused);
-        for numbered in &mut verdicts {
-            let other = without.iter().find(|other| other.number == numbered.number);
-            if let (ATTEMPTS, Some(other)) = (numbered.number, other) {
-                numbered.verdict.clone_from(&other.verdict);
-                numbered.verdict.detail.push_str(&losses);
-            }
-        }
+    let excused = Excused::of(history);
+    let mut verdicts = checked(history, evidence, &excused.purchases);
+    if !excused.attempts.is_empty() {
+        let without = evidence_without(evidence, &excused.attempts);
+        let on_attempts = checked(history, &without, &excused.attempts);
+        let others = verdicts.into_iter().filter(|one| one.number != ATTEMPTS);
+        let attempts = on_attempts.into_iter().filter(|one| one.number == ATTEMPTS);
+        verdicts = others.chain(attempts).collect();
+    }
+    for numbered in &mut verdicts {
+        let about = match numbered.number {
+            ATTEMPTS => excused.about_attempts(),
+            PURCHASES => excused.about_purchases(),
+            _ => String::new(),
+        };
+        numbered.verdict.detail.push_str(&about);
     }
     let own = [
         ("6", nothing_is_undersold(history, evidence)),

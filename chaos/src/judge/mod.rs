@@ -25,9 +25,6 @@ use flashsale_load::client::call::Call;
 
 use crate::history::RunHistory;
 
-/// A run with fewer answered purchases shows little.
-pub const FEWEST_PURCHASES: usize = 2_000;
-
 /// How many different codes were answered as bought.
 #[must_use]
 pub fn answered_purchases(history: &RunHistory) -> usize {

@@ -4,9 +4,10 @@ use flashsale_load::client::call::Endpoint;
 
 use crate::history::{CallRecord, FaultRecord, RunHistory};
 
-/// A shorter span without a success is chance: at the rate of a run some calls a process and kind
-/// are due in it.
+/// A shorter span without a success is no outage.
 const SHORTEST_US: i64 = 250_000;
+/// Nor is one in which fewer calls than this are due: users come in bursts.
+const FEWEST_DUE: i64 = 12;
 
 /// Calls that a fault hits alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub(super) enum Class {
 pub(super) struct Outage {
     pub(super) from_us: i64,
     pub(super) to_us: i64,
+}
+
+impl Outage {
+    pub(super) fn length_us(&self) -> i64 {
+        self.to_us - self.from_us
+    }
 }
 
 impl Class {
@@ -45,20 +52,20 @@ impl Class {
     }
 }
 
-/// The end of the last outage of a class that overlaps the span from `from_us` to `to_us`, over the
-/// kinds of calls in `endpoints` and over the API processes that the fault does not hit: the slowest
-/// of them counts. `from_us` where there was no outage; `None` where no call of the class was due.
-pub(super) fn serves_by_us(
+/// The outages of a class that overlap the span from `from_us` to `to_us`, of each kind of calls in
+/// `endpoints` at each API process that the fault does not hit; `None` where no call of one of them
+/// was due.
+pub(super) fn outages_of(
     history: &RunHistory,
     fault: &FaultRecord,
     class: Class,
     endpoints: &[Endpoint],
     (from_us, to_us): (i64, i64),
-) -> Option<i64> {
+) -> Option<Vec<Outage>> {
     let hit = fault.fault.api_process();
-    let targets = history.calls.iter().map(|record| record.target + 1).max();
-    let mut latest = None;
-    for target in (0..targets.unwrap_or(0)).filter(|target| Some(*target) != hit) {
+    let targets = history.calls.iter().map(|record| record.target + 1).max()?;
+    let mut found = Vec::new();
+    for target in (0..targets).filter(|target| Some(*target) != hit) {
         for endpoint in endpoints {
             let records: Vec<&CallRecord> = history
                 .calls
@@ -66,19 +73,26 @@ pub(super) fn serves_by_us(
                 .filter(|record| record.target == target && record.endpoint() == *endpoint)
                 .filter(|record| class.has(record, history, fault))
                 .collect();
-            let outages = outages(&records, from_us, to_us)?;
-            let end_us = outages.iter().map(|outage| outage.to_us).max();
-            latest = latest.max(Some(end_us.unwrap_or(from_us)));
+            found.extend(outages(&records, from_us, to_us)?);
         }
     }
-    latest
+    Some(found)
+}
+
+/// The end of the last of some outages; `from_us` where there was none.
+pub(super) fn last_end_us(outages: &[Outage], from_us: i64) -> i64 {
+    let ends = outages.iter().map(|outage| outage.to_us);
+    ends.max().unwrap_or(from_us)
 }
 
 /// Spans without a success that overlap the one from `from_us` to `to_us`; `None` where no call was
 /// due in it. A class that never succeeds again is out until the last call.
 fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outage>> {
     let is_due = |record: &&&CallRecord| (from_us..to_us).contains(&record.due_us);
-    let first_due_us = records.iter().find(is_due)?.due_us;
+    let due = records.iter().filter(is_due);
+    let first_due_us = due.clone().map(|record| record.due_us).min()?;
+    let count = i64::try_from(due.count()).unwrap_or(i64::MAX);
+    let shortest_us = ((to_us - from_us) / count * FEWEST_DUE).max(SHORTEST_US);
     let mut successes: Vec<i64> = records
         .iter()
         .filter(|record| record.is_success())
@@ -94,7 +108,7 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
         if since_us > to_us {
             break;
         }
-        if end_us - since_us >= SHORTEST_US {
+        if end_us - since_us >= shortest_us {
             found.push(Outage {
                 from_us: since_us,
                 to_us: end_us,
@@ -186,7 +200,8 @@ mod tests {
     fn serves_by(history: &RunHistory) -> Option<i64> {
         let span = (2 * SECOND, 8 * SECOND);
         let fault = &history.faults[0];
-        serves_by_us(history, fault, Class::All, &CHECKOUT, span)
+        let outages = outages_of(history, fault, Class::All, &CHECKOUT, span)?;
+        Some(last_end_us(&outages, span.0))
     }
 
     #[test]
@@ -203,7 +218,7 @@ mod tests {
         assert_eq!(serves_by(&history), Some(2 * SECOND));
         let fault = &history.faults[0];
         let late = (60 * SECOND, 61 * SECOND);
-        let found = serves_by_us(&history, fault, Class::All, &CHECKOUT, late);
+        let found = outages_of(&history, fault, Class::All, &CHECKOUT, late);
         assert_eq!(found, None);
     }
 

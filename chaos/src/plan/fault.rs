@@ -100,6 +100,9 @@ pub enum Fault {
     KillApi {
         /// Which, from 0.
         process: usize,
+        /// For how long Postgres stands still before, so that the process has claims without a
+        /// commit.
+        holding_ms: u64,
     },
     /// SIGKILL of the operator, which starts again at the end.
     KillOperator,
@@ -242,7 +245,7 @@ impl Fault {
     pub fn api_process(&self) -> Option<usize> {
         match self {
             Self::PauseApi { process }
-            | Self::KillApi { process }
+            | Self::KillApi { process, .. }
             | Self::SkewClock { process, .. } => Some(*process),
             _ => None,
         }
@@ -261,7 +264,7 @@ impl fmt::Display for Fault {
                 snapshot_age_ms: Some(age_ms),
             } => write!(f, "{kind} (snapshot of {age_ms} ms before)"),
             Self::PromoteLaggingStandby { lag_ms } => write!(f, "{kind} ({lag_ms} ms behind)"),
-            Self::PauseApi { process } | Self::KillApi { process } => {
+            Self::PauseApi { process } | Self::KillApi { process, .. } => {
                 write!(f, "{kind} {}", process + 1)
             }
             Self::SkewClock { process, by_ms } => {

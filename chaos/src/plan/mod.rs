@@ -47,6 +47,8 @@ pub struct Plan {
     pub items: Option<u32>,
     /// Items that are sold, to other users, before the sale opens.
     pub sold_before: u32,
+    /// A run with fewer answered purchases shows too little.
+    pub fewest_purchases: usize,
     /// The faults in the order of their moments.
     pub faults: Vec<PlannedFault>,
 }

@@ -27,6 +27,9 @@ pub enum Scenario {
     FullRedis,
 }
 
+/// Scenarios are short.
+const FEWEST_PURCHASES: usize = 500;
+
 /// The name of each on the command line, and what it does, in the order of [`Scenario::ALL`].
 const WORDS: [(&str, &str); 16] = [
     (
@@ -127,6 +130,7 @@ impl Scenario {
             sale_seconds,
             items: None,
             sold_before: 0,
+            fewest_purchases: FEWEST_PURCHASES,
             faults: faults.collect(),
         }
     }
@@ -153,7 +157,13 @@ impl Scenario {
                 let pause = Fault::PauseApi { process: 0 };
                 (30, vec![(7_000, 6_000, pause), (28_000, 6_000, pause)])
             }
-            Self::KilledApi => (30, vec![(8_000, 8_000, Fault::KillApi { process: 0 })]),
+            Self::KilledApi => {
+                let kill = Fault::KillApi {
+                    process: 0,
+                    holding_ms: 800,
+                };
+                (30, vec![(8_000, 8_000, kill)])
+            }
             Self::KilledOperator => (20, vec![(-1_500, 24_000, Fault::KillOperator)]),
             Self::ClockSkew => {
                 let skew = |by_ms| Fault::SkewClock { process: 0, by_ms };

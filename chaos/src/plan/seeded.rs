@@ -15,6 +15,7 @@ const LAST_FAULT_MS: u64 = 4_000;
 /// Between the end of a fault and the begin of the next one.
 const PAUSE_MS: u64 = 1_500;
 const LONGEST_FAULT_MS: u64 = 5_000;
+const FEWEST_PURCHASES: usize = 2_000;
 
 /// The plan of a seed for a sale that is open for `seconds`, at least [`SHORTEST_SEED_SECONDS`].
 /// Over 30 seeds in a row of 60 seconds or more, each kind of [`Kind::OF_SEEDS`] occurs ten times
@@ -41,6 +42,7 @@ pub fn plan_of_seed(seed: u64, seconds: u32) -> Plan {
         sale_seconds: seconds,
         items: None,
         sold_before: 0,
+        fewest_purchases: FEWEST_PURCHASES,
         faults: faults.collect(),
     }
 }
@@ -86,7 +88,10 @@ fn fault(kind: Kind, rng: &mut SplitMix64) -> Fault {
         Kind::KilledPostgres => Fault::KillPostgres,
         Kind::ReadOnlyPostgres => Fault::ReadOnlyPostgres,
         Kind::PausedApi => Fault::PauseApi { process },
-        Kind::KilledApi => Fault::KillApi { process },
+        Kind::KilledApi => Fault::KillApi {
+            process,
+            holding_ms: rng.pick(&[0, 600]),
+        },
         Kind::KilledOperator => Fault::KillOperator,
         Kind::HungNetwork => network(LinkFault::Hang),
         Kind::CutNetwork => network(LinkFault::Cut),

@@ -78,6 +78,7 @@ impl Faults<'_> {
                 snapshot_age_ms: Some(age_ms),
             } => age_ms,
             Fault::LoseTail { lag_ms, .. } | Fault::PromoteLaggingStandby { lag_ms } => lag_ms,
+            Fault::KillApi { holding_ms, .. } => holding_ms,
             _ => 0,
         };
         let at_ms = planned.at_ms.saturating_sub_unsigned(lead_ms);
@@ -98,14 +99,14 @@ impl Faults<'_> {
             Fault::Network { link, fault } => self.network(link, fault, span),
             Fault::HangPostgres => self.postgres(
                 span,
-                |testbed| done(testbed.database.pause()),
-                |testbed| done(testbed.database.resume()),
+                always(|testbed| testbed.database.pause()),
+                always(|testbed| testbed.database.resume()),
             ),
-            Fault::KillPostgres => self.postgres(
-                span,
-                |testbed| done(testbed.database.kill()),
-                |testbed| testbed.database.start_again(),
-            ),
+            Fault::KillPostgres => {
+                self.postgres(span, always(|testbed| testbed.database.kill()), |testbed| {
+                    testbed.database.start_again()
+                })
+            }
             Fault::ReadOnlyPostgres => self.postgres(
                 span,
                 |testbed| testbed.database.make_read_only(),
@@ -123,14 +124,13 @@ impl Faults<'_> {
         match fault {
             Fault::PauseApi { process } => self.during(
                 span,
-                |testbed| done(testbed.api.pause(process)),
-                |testbed| done(testbed.api.resume(process)),
+                always(|testbed| testbed.api.pause(process)),
+                always(|testbed| testbed.api.resume(process)),
             ),
-            Fault::KillApi { process } => self.during(
-                span,
-                |testbed| done(testbed.api.kill(process)),
-                |testbed| testbed.restart_api(process),
-            ),
+            Fault::KillApi {
+                process,
+                holding_ms,
+            } => self.kill_api(process, Duration::from_millis(holding_ms), span),
             Fault::SkewClock { process, by_ms } => self.during(
                 span,
                 |testbed| testbed.api.skew(process, by_ms),
@@ -138,10 +138,26 @@ impl Faults<'_> {
             ),
             _ => self.during(
                 span,
-                |testbed| done(testbed.operator.kill()),
+                always(|testbed| testbed.operator.kill()),
                 Testbed::restart_operator,
             ),
         }
+    }
+
+    fn kill_api(&mut self, process: usize, holding: Duration, span: Duration) -> Result<Effects> {
+        if !holding.is_zero() {
+            self.testbed.database.pause();
+            thread::sleep(holding);
+        }
+        self.during(
+            span,
+            |testbed| {
+                testbed.api.kill(process);
+                testbed.database.resume();
+                Ok(())
+            },
+            |testbed| testbed.restart_api(process),
+        )
     }
 
     /// Begins a fault, waits for `span`, and ends it.
@@ -214,9 +230,12 @@ impl Faults<'_> {
     }
 }
 
-/// For steps that cannot fail.
-fn done((): ()) -> Result<()> {
-    Ok(())
+/// A step that cannot fail.
+fn always(step: impl FnOnce(&mut Testbed)) -> impl FnOnce(&mut Testbed) -> Result<()> {
+    move |testbed: &mut Testbed| {
+        step(testbed);
+        Ok(())
+    }
 }
 
 fn print_end(record: &FaultRecord, ends_us: i64) {

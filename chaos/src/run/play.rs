@@ -20,9 +20,7 @@ use super::evidence;
 use super::faults::{Faults, PARTITIONS};
 use super::presold::sell_before;
 use crate::history::{CallRecord, FaultRecord, Placement, RunHistory};
-use crate::judge::{
-    Evidence, FEWEST_PURCHASES, Goal, NumberedVerdict, answered_purchases, goals, judge,
-};
+use crate::judge::{Evidence, Goal, NumberedVerdict, answered_purchases, goals, judge};
 use crate::moments::Moments;
 use crate::plan::Plan;
 use crate::report::{svg, verdicts};
@@ -92,7 +90,7 @@ pub fn play(run: &Run<'_>) -> Result<Outcome> {
         run.plan.name
     );
     let items = run.plan.items.unwrap_or_else(|| items_for(run));
-    let mut testbed = Testbed::start(&Settings {
+    let testbed = Testbed::start(&Settings {
         plan: run.plan,
         items,
         programs: run.programs,
@@ -117,7 +115,7 @@ pub fn play(run: &Run<'_>) -> Result<Outcome> {
     fs::write(run.folder.join("history.jsonl"), history.to_json_lines()).context("the history")?;
     fs::write(run.folder.join("run.svg"), svg(&run.plan.name, &history)).context("the plot")?;
     let evidence = read_evidence(&history, &testbed, &runtime, began, clock)?;
-    let outcome = outcome(&history, &evidence);
+    let outcome = outcome(run.plan, &history, &evidence);
     print!("{}", verdicts(&outcome.verdicts, &outcome.goals));
     for problem in &outcome.problems {
         println!("    PROBLEM: {problem}");
@@ -246,15 +244,16 @@ fn read_evidence(
     runtime.block_on(evidence::read(history, testbed, is_settled, began, clock))
 }
 
-fn outcome(history: &RunHistory, evidence: &Evidence) -> Outcome {
+fn outcome(plan: &Plan, history: &RunHistory, evidence: &Evidence) -> Outcome {
     let purchases = answered_purchases(history);
     let faults = history.faults.iter();
     let mut problems: Vec<String> = faults
         .filter_map(|record| Some(format!("{}: {}", record.fault, record.problem.as_ref()?)))
         .collect();
-    if purchases < FEWEST_PURCHASES {
+    let fewest = plan.fewest_purchases;
+    if purchases < fewest {
         problems.push(format!(
-            "expected {FEWEST_PURCHASES} answered purchases or more, found {purchases}: \
+            "expected {fewest} answered purchases or more, found {purchases}: \
              a longer sale or a higher --rate has more"
         ));
     }

@@ -61,6 +61,7 @@ fn measure(folder: &Path, programs: &Programs) -> Result<Measured> {
         sale_seconds: SALE_SECONDS,
         items: Some(ITEMS),
         sold_before: 0,
+        fewest_purchases: 0,
         faults: Vec::new(),
     };
     let logs = folder.join("rate");

@@ -276,10 +276,10 @@ fn with_fake_time(launch: Launch, file: &Path) -> Result<Launch> {
 
 fn fake_time_library() -> Result<PathBuf> {
     let folders = fs::read_dir("/usr/lib").context("the folder /usr/lib")?;
-    let library = |folder: PathBuf| folder.join("faketime/libfaketime.so.1");
+    let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
     let mut found = folders.flatten().map(|entry| library(entry.path()));
     found.find(|file| file.is_file()).context(
-        "expected libfaketime.so.1, found none; install Debian's package `faketime`, \
+        "expected libfaketimeMT.so.1, found none; install Debian's package `faketime`, \
          or run `cargo xtask chaos`, which does",
     )
 }

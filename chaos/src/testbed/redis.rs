@@ -131,14 +131,12 @@ impl RedisNodes {
     /// Where it has none.
     pub fn replica_of(&self, master: usize) -> Result<usize> {
         let nodes = self.view()?;
-        let id = &nodes.iter().find(|node| node.index == master);
-        let id = &id.context("the master is not listed")?.id;
-        let replica = nodes
-            .iter()
-            .find(|node| node.master.as_deref() == Some(id) && !node.has_failed);
-        Ok(replica
-            .with_context(|| format!("master {master} has no replica"))?
-            .index)
+        let of_master = nodes.iter().find(|node| node.index == master);
+        let id = of_master.context("the master is not listed")?.id.as_str();
+        let follows = |node: &&ViewedNode| node.master.as_deref() == Some(id) && !node.has_failed;
+        let replica = nodes.iter().find(follows);
+        let replica = replica.with_context(|| format!("master {master} has no replica"))?;
+        Ok(replica.index)
     }
 
     /// Waits until a reachable node reports another master than `old` for a slot; whether one did
@@ -368,12 +366,4 @@ fn poll(limit: Duration, mut check: impl FnMut() -> Option<()>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_bit_of_a_byte_is_its_highest() {
-        assert_eq!(bits(&[0b1000_0001, 0, 0b0100_0000]), [0, 7, 17].into());
-        assert_eq!(bits(&[]), [].into());
-    }
-}
+mod tests;

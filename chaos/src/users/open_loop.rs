@@ -197,7 +197,10 @@ impl OpenLoop {
     async fn queue(&self, shopper: Shopper, next: Next) {
         match next {
             Next::Leave => {}
-            Next::Continue => self.inner.borrow_mut().ready.push_back(shopper),
+            Next::Think(pause) => {
+                tokio::time::sleep(pause).await;
+                self.inner.borrow_mut().ready.push_back(shopper);
+            }
             Next::Retry(wait) => {
                 tokio::time::sleep(wait).await;
                 self.inner.borrow_mut().retries.push_back(shopper);

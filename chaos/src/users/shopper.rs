@@ -15,6 +15,8 @@ use super::recheck::Refused;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// Carts are open for a while, so that faults meet them.
+const LONGEST_THINK: Duration = Duration::from_secs(2);
 const LARGEST_CART: u8 = 3;
 /// Items that were gone, in a row, before a user gives up.
 const PATIENCE: u8 = 3;
@@ -23,14 +25,16 @@ const READS_CART: f64 = 0.1;
 const BUYS_AGAIN: f64 = 0.05;
 const RETURNS: f64 = 0.25;
 const RECHECKS: f64 = 0.05;
+/// Of a purchase without an answer: what it claimed is left to the product.
+const GIVES_UP: f64 = 0.2;
 /// How strongly the front of the catalogue is preferred, so that users compete for items.
 const SKEW: f64 = 1.3;
 
 /// What a user does after an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Makes its next call when its turn comes.
-    Continue,
+    /// Makes its next call after so long, when its turn comes.
+    Think(Duration),
     /// Sends the same call again after so long.
     Retry(Duration),
     /// Goes.
@@ -122,6 +126,9 @@ impl Shopper {
 
     /// What it does after the answer to its call.
     pub(super) fn decide(&mut self, answer: &Answer) -> Next {
+        if *answer == Answer::None && self.gives_up() {
+            return Next::Leave;
+        }
         if answer.is_failure() {
             let doublings = self.failures.min(5);
             self.failures += 1;
@@ -137,9 +144,13 @@ impl Shopper {
         }
     }
 
+    fn gives_up(&mut self) -> bool {
+        self.intent == Intent::Buy && self.rng.random_bool(GIVES_UP)
+    }
+
     fn then(&mut self, intent: Intent) -> Next {
         self.intent = intent;
-        Next::Continue
+        Next::Think(LONGEST_THINK.mul_f64(self.rng.random()))
     }
 
     fn after_adding(&mut self, answer: &Answer) -> Next {
@@ -180,6 +191,7 @@ impl Shopper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng;
 
     fn added() -> Answer {
         Answer::Added { code: "C".into() }
@@ -218,7 +230,7 @@ mod tests {
         fn fill(&mut self) {
             while self.shopper.intent == Intent::Add {
                 self.call();
-                assert_eq!(self.shopper.decide(&added()), Next::Continue);
+                assert!(matches!(self.shopper.decide(&added()), Next::Think(_)));
             }
         }
     }
@@ -246,7 +258,7 @@ mod tests {
         assert_eq!(waits[0], FIRST_BACKOFF);
         assert!(waits.is_sorted() && waits[8] == LONGEST_BACKOFF);
         assert_eq!(fixture.shopper.failures(), 9);
-        assert_eq!(fixture.shopper.decide(&added()), Next::Continue);
+        assert!(matches!(fixture.shopper.decide(&added()), Next::Think(_)));
         assert_eq!(fixture.shopper.failures(), 0);
     }
 
@@ -266,8 +278,26 @@ mod tests {
                 code: "C".into()
             }
         );
-        fixture.shopper.decide(&Answer::None);
+        let unavailable = Answer::Refused {
+            status: 503,
+            problem: Problem::Unavailable,
+        };
+        fixture.shopper.decide(&unavailable);
         assert_eq!(fixture.call(), purchase);
+    }
+
+    #[test]
+    fn some_users_give_up_where_a_purchase_has_no_answer() {
+        let gives_up = |number: &u32| {
+            let mut fixture = Fixture::new();
+            fixture.shopper.rng = SmallRng::seed_from_u64(u64::from(*number));
+            fixture.shopper.intent = Intent::Buy;
+            fixture.shopper.code = Some("C".into());
+            fixture.call();
+            fixture.shopper.decide(&Answer::None) == Next::Leave
+        };
+        let count = (0..500).filter(gives_up).count();
+        assert!((40..180).contains(&count), "{count}");
     }
 
     #[test]
@@ -280,7 +310,7 @@ mod tests {
         fixture.call();
         fixture.shopper.decide(&added());
         fixture.call();
-        assert_eq!(fixture.shopper.decide(&closed()), Next::Continue);
+        assert!(matches!(fixture.shopper.decide(&closed()), Next::Think(_)));
         assert!(matches!(fixture.call(), Call::Purchase { .. }));
     }
 

@@ -107,7 +107,10 @@ fn claims_wait_for_postgres_and_for_another_process() {
         ..hung_sale_master(9 * SECOND, 12 * SECOND)
     };
     let killed = FaultRecord {
-        fault: Fault::KillApi { process: 0 },
+        fault: Fault::KillApi {
+            process: 0,
+            holding_ms: 0,
+        },
         ..away.clone()
     };
     fixture.history.faults = vec![
