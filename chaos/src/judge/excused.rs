@@ -80,7 +80,7 @@ impl Excused {
         self.attempts.extend(lost.map(|record| record.request));
     }
 
-    /// All calls of each code that was answered in the span.
+    /// All calls about each code whose outcome was answered in the span.
     fn excuse_purchases(&mut self, history: &RunHistory, from_us: i64, fault: &FaultRecord) {
         let answered: HashSet<&str> = history
             .calls
@@ -97,9 +97,12 @@ impl Excused {
     }
 }
 
+/// The code that a call is about, or that it was answered.
 fn code(record: &CallRecord) -> Option<&str> {
-    match &record.call {
-        Call::Purchase { code, .. } | Call::Cart { code } => Some(code),
+    match (&record.call, &record.answer) {
+        (Call::Purchase { code, .. } | Call::Cart { code }, _) | (_, Answer::Added { code }) => {
+            Some(code)
+        }
         _ => None,
     }
 }

@@ -13,6 +13,8 @@ use crate::plan::Kind;
 
 /// What a fault may still cost after its end, in microseconds.
 const AFTERMATH_US: i64 = 10_000_000;
+/// How long the return of what a fault hit is watched, in microseconds.
+const RETURN_US: i64 = 2_000_000;
 /// Claims of a killed process that may have been without a commit at its end, in microseconds.
 const UNSETTLED_US: i64 = 2_000_000;
 /// A catalogue above this may take the longer restoration.
@@ -100,13 +102,26 @@ impl Figures<'_> {
         }
     }
 
-    fn aftermath(&self) -> (i64, i64) {
-        let (from_us, to_us) = (self.fault.began_us, self.fault.ended_us + AFTERMATH_US);
-        (from_us, to_us.min(self.history.ends_us))
+    /// From the begin of the fault until so long after its end; not into the next fault.
+    fn span(&self, after_us: i64) -> (i64, i64) {
+        let began_us = self.fault.began_us;
+        let faults = self.history.faults.iter();
+        let next_us = faults
+            .map(|other| other.began_us)
+            .filter(|other_us| *other_us > began_us)
+            .min();
+        let to_us = (self.fault.ended_us + after_us).min(self.history.ends_us);
+        (began_us, to_us.min(next_us.unwrap_or(to_us)))
     }
 
     fn outages(&self, class: Class, endpoints: &[Endpoint]) -> Option<Vec<Outage>> {
-        outages_of(self.history, self.fault, class, endpoints, self.aftermath())
+        outages_of(
+            self.history,
+            self.fault,
+            class,
+            endpoints,
+            self.span(AFTERMATH_US),
+        )
     }
 
     fn serves_by(&self, class: Class, endpoints: &[Endpoint]) -> Option<i64> {
@@ -120,9 +135,8 @@ impl Figures<'_> {
         let seconds_since =
             |from_us: i64| own.map(|by_us| (by_us - from_us).max(0) as f64 / SECOND_US);
         let after_report = self.fault.serves_again_us.and_then(seconds_since);
-        // From the fault to shortly behind its end: what comes back may cost others as well.
-        let span = (began_us, self.fault.ended_us.saturating_add(2_000_000));
-        let span = (span.0, span.1.min(self.history.ends_us));
+        // What comes back may cost others as well.
+        let span = self.span(RETURN_US);
         let others = Calls::due_in(self.history, self.fault, Class::OtherSlots, span);
         let p99_ms = others.p99_us().map(|us| us as f64 / 1_000.0);
         let failed = (others.count > 0).then(|| others.failed_share() * 100.0);

@@ -39,7 +39,7 @@ pub struct NumberedVerdict {
 pub fn judge(history: &RunHistory, evidence: &Evidence) -> Vec<NumberedVerdict> {
     let excused = Excused::of(history);
     let mut verdicts = checked(history, evidence, &excused.purchases);
-    if !excused.attempts.is_empty() {
+    if !(excused.attempts.is_empty() && excused.purchases.is_empty()) {
         let without = evidence_without(evidence, &excused.attempts);
         let on_attempts = checked(history, &without, &excused.attempts);
         let others = verdicts.into_iter().filter(|one| one.number != ATTEMPTS);

@@ -30,7 +30,7 @@ use crate::users::{Drive, OpenLoop};
 /// Users call so long before the opening, so that it is seen.
 const BEFORE_OPENING_MS: i64 = -1_500;
 /// And so long after the close and the last fault: what they ask for gets its definitive answer.
-const AFTER_CLOSE_MS: i64 = 8_000;
+const AFTER_CLOSE_MS: i64 = 6_000;
 /// The settling of a sale waits for what is in the streams.
 const SETTLED_LIMIT: Duration = Duration::from_secs(60);
 /// Items for each call that is due: more than users buy, so that purchases go on to the close.

@@ -292,8 +292,12 @@ impl RedisNodes {
                 .query::<()>(&mut connection)?;
             thread::sleep(BETWEEN_KEYS);
         }
+        // The new master first, so that the slot is never without one. The others get it at once:
+        // until gossip reaches them they would send clients to the old master.
         set(to, &["NODE", &to.id])?;
-        set(from, &["NODE", &to.id])?;
+        for node in nodes.iter().filter(|node| !node.slots.is_empty()) {
+            set(node, &["NODE", &to.id])?;
+        }
         Ok(())
     }
 

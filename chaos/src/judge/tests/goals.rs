@@ -85,6 +85,26 @@ fn a_call_of_another_slot_that_fails_counts_against_the_goal() {
 }
 
 #[test]
+fn the_figures_of_a_fault_end_where_the_next_one_begins() {
+    let evidence = Fixture::right().evidence;
+    let mut history = history_back_at(4 * SECOND);
+    let [_, other, _] = users();
+    let is_hit = |record: &&mut crate::history::CallRecord| {
+        record.user == other && record.due_us >= 6 * SECOND
+    };
+    let record = history.calls.iter_mut().find(is_hit).unwrap();
+    record.answer = Answer::None;
+    let failed = |history: &RunHistory| find(&goals(history, &evidence), "failed").value;
+    assert!(failed(&history) > Some(0.0));
+    history.faults[0].ended_us = 5 * SECOND;
+    history.faults.push(FaultRecord {
+        fault: Fault::FlushAll,
+        ..hung_sale_master(5_500_000, 5_500_000)
+    });
+    assert_eq!(failed(&history), Some(0.0));
+}
+
+#[test]
 fn what_a_run_did_not_show_has_no_figure() {
     let evidence = Fixture::right().evidence;
     let history = history_of(Vec::new(), vec![hung_sale_master(2 * SECOND, 9 * SECOND)]);

@@ -224,6 +224,16 @@ fn a_sale_that_sells_outside_its_window_or_refuses_inside() {
     fixture.breaks(&["9"], "was answered 200 at -999 ms before the opening");
 
     let mut fixture = Fixture::right();
+    let last = fixture
+        .history
+        .calls
+        .iter_mut()
+        .rfind(|record| matches!(record.call, Call::Checkout { .. }));
+    let last = last.unwrap();
+    (last.began_us, last.ended_us) = (61 * SECOND, 61 * SECOND + 1_000);
+    fixture.breaks(&["9"], "was answered 200 at 61001 ms after the close");
+
+    let mut fixture = Fixture::right();
     let closed = || refused(400, Problem::SaleNotActive);
     fixture.add(999, purchase(999), 30 * SECOND, closed());
     fixture.breaks(
