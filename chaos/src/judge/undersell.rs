@@ -36,6 +36,10 @@ pub(super) fn nothing_is_undersold(history: &RunHistory, evidence: &Evidence) ->
     for item in stored.difference(&redis.sold) {
         offenders.add(|| format!("{} is sold in Postgres and not in Redis", id(item)));
     }
+    let without_order = redis.outcomes.saturating_sub(sale.orders.len());
+    if without_order > 0 && !lost_orders(&history.faults) {
+        offenders.add(|| format!("{without_order} claims in Redis have no order in Postgres"));
+    }
     for commit in &evidence.commits {
         let wait_us = unexplained_wait_us(commit, &history.faults);
         if wait_us > LONGEST_COMMIT_US {
@@ -47,7 +51,6 @@ pub(super) fn nothing_is_undersold(history: &RunHistory, evidence: &Evidence) ->
         compared: stored.len() + redis.sold.len() + redis.outcomes,
         due: true,
     };
-    // An outcome without an order whose items were released at the close is not undersold.
     let checked = format!(
         "{} items sold in Postgres, {} in Redis; {} orders, {} outcomes",
         stored.len(),
@@ -56,6 +59,12 @@ pub(super) fn nothing_is_undersold(history: &RunHistory, evidence: &Evidence) ->
         redis.outcomes
     );
     offenders.verdict(INVARIANT, scope, checked)
+}
+
+/// Whether Postgres lost orders that it had: Redis still has their outcomes.
+fn lost_orders(faults: &[FaultRecord]) -> bool {
+    let mut kinds = faults.iter().map(|record| record.fault.kind());
+    kinds.any(|kind| kind == Kind::LaggingStandbyPromoted)
 }
 
 /// How long a claim waited since the last moment at which Postgres was away.

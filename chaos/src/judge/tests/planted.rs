@@ -99,6 +99,13 @@ fn items_that_only_one_backend_has_sold() {
 }
 
 #[test]
+fn a_claim_that_never_became_an_order() {
+    let mut fixture = Fixture::right();
+    fixture.redis().outcomes += 2;
+    fixture.breaks(&["6"], "2 claims in Redis have no order in Postgres");
+}
+
+#[test]
 fn a_claim_that_waited_long_for_its_commit_unless_postgres_was_away() {
     let mut fixture = Fixture::right();
     let commit = &mut fixture.evidence.commits[30];
