@@ -172,7 +172,8 @@ async fn a_code_that_nobody_knows_and_one_of_a_closed_sale() {
     let unbought = fill(&service, "bob", &[&catalog.get(1).unwrap().id]).await;
     service.purchase(&bought, &request_id()).await.unwrap();
     let mut unknown = bought.clone();
-    unknown.suffix = CodeSuffix::generate(bought.suffix.partition(), &SystemRandom::random());
+    let (partition, now) = (bought.suffix.partition(), jiff::Timestamp::now());
+    unknown.suffix = CodeSuffix::generate(partition, now, &SystemRandom::random());
     let answer = service.purchase(&unknown, &request_id()).await;
     assert!(matches!(answer, Err(NoOrder::UnknownCode)), "{answer:?}");
 

@@ -17,5 +17,6 @@ pub(crate) mod pool;
 mod read_outcomes;
 mod read_purchases;
 mod sales;
+mod watermarks;
 
 pub use migrate::migrate;

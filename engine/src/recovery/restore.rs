@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use crate::domain::cart::LoggedCart;
 use crate::domain::error::BackendError;
 use crate::domain::lifecycle::SaleRecord;
 use crate::domain::random::Random;
@@ -133,13 +132,8 @@ impl<R: Redis> Restorer<R> {
         sale: &Sale,
         format: Format,
     ) -> Result<(), BackendError> {
-        let mut by_partition: Vec<Vec<LoggedCart>> = vec![Vec::new(); usize::from(sale.partitions)];
-        for cart in postgres.read_carts(sale).await? {
-            if let Some(partition) = by_partition.get_mut(usize::from(cart.suffix.partition())) {
-                partition.push(cart);
-            }
-        }
-        for (partition, carts) in (0..).zip(&by_partition) {
+        for partition in 0..sale.partitions {
+            let carts = postgres.read_carts(sale, partition).await?;
             let keys = PartitionKeys::new(&sale.id, partition, format);
             for chunk in carts.chunks(CHUNK) {
                 restore_carts_script(&self.redis, &keys, chunk).await?;

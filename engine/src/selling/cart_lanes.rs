@@ -139,6 +139,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
     async fn add(&self, batch: Vec<AddRequest>) -> Result<Vec<Added>, BackendError> {
         let mut requests = Vec::with_capacity(batch.len());
         let mut suffixes = Vec::with_capacity(batch.len());
+        let now = self.context.clock.now();
         for AddRequest {
             user,
             item,
@@ -148,7 +149,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
         {
             let request = self.log.draw(Some(user), Some(item), request_id);
             requests.push(request);
-            suffixes.push(CodeSuffix::generate(self.number, &self.context.random));
+            suffixes.push(CodeSuffix::generate(self.number, now, &self.context.random));
         }
         let is_dropped = self.best_effort && !self.log.has_room();
         let text = if is_dropped {

@@ -129,7 +129,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         });
         let serving = CancellationToken::new();
         let log = AttemptLog::new(&context, options.attempts_backlog, SETTLE_LIMIT);
-        spawn_settling(&log, &context, &serving);
+        spawn_settling(&options.flash_sale, &log, &context, &serving);
         let service = Arc::new(Self {
             flash_sale: options.flash_sale.clone(),
             sales: Arc::default(),

@@ -25,9 +25,14 @@ pub struct Stack {
 impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
-        let (redis, postgres) = tokio::task::spawn_blocking(|| {
+        Self::start_on(1, 0).await
+    }
+
+    /// A Redis Cluster of so many nodes, and a migrated database.
+    pub async fn start_on(masters: usize, replicas: usize) -> Self {
+        let (redis, postgres) = tokio::task::spawn_blocking(move || {
             (
-                RedisServer::single().unwrap(),
+                RedisServer::start(masters, replicas).unwrap(),
                 PostgresServer::start().unwrap(),
             )
         })
@@ -67,6 +72,12 @@ impl Stack {
         let catalog = Catalog::generate(sale.items, sale.id.starts_label()).unwrap();
         self.admin.seed(sale, &catalog).await.unwrap();
         catalog
+    }
+
+    /// Creates and drops partitions of attempts.
+    pub async fn housekeeping(&self, keep_days: u32) {
+        let housekeeping = self.admin.attempts_housekeeping(&self.name, keep_days);
+        housekeeping.await.unwrap();
     }
 
     pub async fn service(&self) -> Arc<Service> {
