@@ -161,7 +161,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         }
         let sale = &record.sale.id;
         tracing::warn!(%sale, "Redis lost the sale: it is restored from Postgres");
-        self.restorer.restore(&*self.postgres, record).await?;
+        self.restorer.restore_lost(&*self.postgres, record).await?;
         Ok(true)
     }
 

@@ -20,6 +20,7 @@ use crate::recovery::correct::correct;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 use crate::selling::context::Context;
+use crate::selling::open_calls::OpenCall;
 
 /// Claims that may wait for Postgres; beyond them purchases are refused before they claim.
 const BACKLOG_LIMIT: usize = 20_000;
@@ -45,6 +46,8 @@ struct Pending {
     claim: Claim,
     keys: Arc<SaleKeys>,
     wait: Timer,
+    /// The purchase; it stays open until Postgres has the claim.
+    _call: OpenCall,
     answer: Option<oneshot::Sender<Result<CommitOutcome, BackendError>>>,
 }
 
@@ -106,6 +109,7 @@ impl GroupCommit {
         &self,
         claim: Claim,
         keys: &Arc<SaleKeys>,
+        call: OpenCall,
     ) -> Result<CommitOutcome, BackendError> {
         let (answer, outcome) = oneshot::channel();
         let away = self.away.load(Ordering::Relaxed);
@@ -113,6 +117,7 @@ impl GroupCommit {
             claim,
             keys: keys.clone(),
             wait: self.clock.start_timer(),
+            _call: call,
             answer: (!away).then_some(answer),
         };
         self.backlog.fetch_add(1, Ordering::Relaxed);

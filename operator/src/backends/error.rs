@@ -30,7 +30,9 @@ impl ActionError {
     /// `Redis` or `Postgres`, if one of them failed.
     pub fn backend(&self) -> Option<&'static str> {
         match self.backend_error()? {
-            BackendError::Redis { .. } | BackendError::Unseeded => Some("Redis"),
+            BackendError::Redis { .. } | BackendError::Unseeded | BackendError::Promoted => {
+                Some("Redis")
+            }
             BackendError::Postgres { .. } => Some("Postgres"),
             BackendError::TimedOut { backend, .. } | BackendError::Url { backend, .. } => {
                 Some(backend)
