@@ -36,6 +36,7 @@ pub use domain::random::{Random, RandomSource};
 pub use domain::sale::{
     CURRENT_FORMAT, DEFAULT_PARTITIONS, FlashSaleName, Limits, NameError, Sale, SaleId, Window,
 };
+pub use domain::watermark::{Watermark, Watermarks};
 pub use observability::Ambient;
 pub use observability::logging::{Logging, LoggingError};
 pub use observability::metrics::{FailureReason, Metrics};

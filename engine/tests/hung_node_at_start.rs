@@ -54,7 +54,7 @@ fn spread_sale(stack: &Stack, registry: usize) -> Sale {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_starts_while_a_master_hangs_and_sells_what_the_others_hold() {
-    let mut stack = Stack::start_on(MASTERS).await;
+    let mut stack = Stack::start_on(MASTERS, 0).await;
     let hung = master_of(&stack, &stack.name.to_string());
     let sale = spread_sale(&stack, hung);
     let catalog = stack.seed(&sale).await;

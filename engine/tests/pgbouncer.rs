@@ -13,7 +13,10 @@ const USERS: usize = 40;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_sale_takes_place_behind_a_pooler() {
-    let stack = Stack::start_with(1, |postgres| Some(PgBouncer::start(postgres, 2).unwrap())).await;
+    let stack = Stack::start_with((1, 0), |postgres| {
+        Some(PgBouncer::start(postgres, 2).unwrap())
+    })
+    .await;
     // A second program migrates, and two at once.
     let migrations = (0..2).map(|_| flashsale_engine::migrate(&stack.postgres_url));
     for migrated in join_all(migrations).await {

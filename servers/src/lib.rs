@@ -50,4 +50,5 @@ pub use postgres::{Postgres, PostgresSettings, query};
 pub use process::{Launch, Process, Signal};
 pub use programs::{in_path, openssl, pgbouncer, postgres_programs, redis_server};
 pub use redis_cluster::RedisCluster;
+pub use redis_node::RestartData;
 pub use suspended_postgres::SuspendedPostgres;

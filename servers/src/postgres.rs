@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -19,6 +18,11 @@ use crate::{
     process::{Launch, Process, Signal},
     programs::postgres_programs,
 };
+
+mod data_folder;
+mod standby;
+
+use data_folder::init;
 
 /// The user, and the database that is used.
 pub(crate) const USER: &str = "flashsale";
@@ -38,6 +42,8 @@ pub struct PostgresSettings {
     pub fsync: bool,
     /// How many connections it accepts.
     pub max_connections: u16,
+    /// Record when each transaction was committed (`pg_xact_commit_timestamp`).
+    pub commit_timestamps: bool,
     /// Count statements, where the extension pg_stat_statements is installed; it costs some
     /// microseconds for each.
     pub count_statements: bool,
@@ -48,6 +54,7 @@ impl Default for PostgresSettings {
         Self {
             fsync: true,
             max_connections: 200,
+            commit_timestamps: false,
             count_statements: false,
         }
     }
@@ -129,6 +136,11 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// The port at which it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// URL of the database `flashsale`.
     pub fn url(&self) -> String {
         self.url_of(USER)
@@ -187,10 +199,6 @@ impl Postgres {
         self.certificates.as_ref()
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Process id of the postmaster.
     pub fn pid(&self) -> u32 {
         self.process.pid()
@@ -247,39 +255,6 @@ impl Postgres {
     }
 }
 
-fn init(guard: &Guard, programs: &Path, account: Option<Account>) -> Result<PathBuf, ServersError> {
-    let home = guard.folder().join("postgres");
-    let data = home.join("data");
-    fs::create_dir(&home).map_err(ServersError::io("make Postgres's folder"))?;
-    if let Some(Account { uid, gid }) = account {
-        chown(&home, Some(uid), Some(gid)).map_err(ServersError::io("hand over its folder"))?;
-    }
-    let launch = Launch::new("initdb", programs.join("initdb"))
-        .args(["--no-sync", "--no-instructions", "--auth=trust"])
-        .args(["--encoding=UTF8", "--locale=C.UTF-8"])
-        .arg(format!("--username={USER}"))
-        .arg("-D")
-        .arg(&data)
-        .folder(&home)
-        .account(account);
-    let mut process = guard.launch(&launch)?;
-    match process.wait(START_LIMIT) {
-        Some(status) if status.success() => Ok(data),
-        Some(status) => Err(ServersError::Ended {
-            name: "initdb".into(),
-            status: status.to_string(),
-            log: process.log_tail(20),
-        }),
-        None => Err(ServersError::TimedOut {
-            name: "initdb".into(),
-            expected: "end",
-            limit: START_LIMIT,
-            found: "it still runs".into(),
-            log: process.log_tail(20),
-        }),
-    }
-}
-
 fn start_on_free_port(
     guard: &Guard,
     programs: &Path,
@@ -321,6 +296,10 @@ fn server(
         "unix_socket_directories=".into(),
         format!("max_connections={}", settings.max_connections),
         format!("fsync={}", on_off(settings.fsync)),
+        format!(
+            "track_commit_timestamp={}",
+            on_off(settings.commit_timestamps)
+        ),
         // Files below the data folder instead of /dev/shm, where they could be left.
         "dynamic_shared_memory_type=mmap".into(),
         "log_line_prefix=%m [%p] ".into(),

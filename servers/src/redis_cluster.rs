@@ -1,17 +1,22 @@
 //! A Redis Cluster of several processes.
 //!
-//! Nothing is persisted: a node that is killed and restarted comes back empty,
-//! with its place in the cluster. A silent master is failed over after two seconds.
+//! Nothing is persisted unless a snapshot is asked for: a node that is killed and restarted comes
+//! back empty, with its place in the cluster. A silent master is failed over after two seconds. The
+//! slots of other masters are served meanwhile (`cluster-require-full-coverage no`).
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
     Guard, ServersError, TestCertificates,
     process::Signal,
     programs::redis_server,
-    redis_node::{HeldPorts, Node},
+    redis_node::{HeldPorts, Node, RestartData},
     wait::poll,
 };
+
+mod form;
+
+use form::{fields, form, settled};
 
 const SLOTS: usize = 16_384;
 const FORM_LIMIT: Duration = Duration::from_secs(30);
@@ -37,7 +42,7 @@ impl RedisCluster {
     /// # Panics
     /// Where `masters` is 0.
     pub fn start(masters: usize, replicas: usize) -> Result<Self, ServersError> {
-        Self::start_in(Guard::new()?, None, masters, replicas)
+        Self::start_announcing(masters, replicas, |ports| ports.to_vec())
     }
 
     /// The same with TLS on a port of its own beside the other: clients and nodes show
@@ -48,14 +53,33 @@ impl RedisCluster {
     pub fn start_with_tls(masters: usize, replicas: usize) -> Result<Self, ServersError> {
         let guard = Guard::new()?;
         let certificates = TestCertificates::generate(guard.folder())?;
-        Self::start_in(guard, Some(certificates), masters, replicas)
+        Self::start_in(guard, Some(certificates), (masters, replicas), |ports| {
+            ports.to_vec()
+        })
+    }
+
+    /// The same behind something that stands in front of the nodes: `announce` gets the ports at
+    /// which they listen, and returns those under which clients and other nodes are to find them,
+    /// in the same order.
+    ///
+    /// # Errors
+    /// As [`RedisCluster::start`].
+    ///
+    /// # Panics
+    /// Where `masters` is 0.
+    pub fn start_announcing(
+        masters: usize,
+        replicas: usize,
+        announce: impl FnOnce(&[u16]) -> Vec<u16>,
+    ) -> Result<Self, ServersError> {
+        Self::start_in(Guard::new()?, None, (masters, replicas), announce)
     }
 
     fn start_in(
         guard: Guard,
         certificates: Option<TestCertificates>,
-        masters: usize,
-        replicas: usize,
+        (masters, replicas): (usize, usize),
+        announce: impl FnOnce(&[u16]) -> Vec<u16>,
     ) -> Result<Self, ServersError> {
         assert!(masters > 0, "a cluster has at least one master");
         let program = redis_server()?;
@@ -69,6 +93,10 @@ impl RedisCluster {
             .collect::<Result<Vec<_>, _>>()?;
         for node in &mut nodes {
             node.await_first_ready(&guard)?;
+        }
+        let ports: Vec<u16> = nodes.iter().map(Node::port).collect();
+        for (node, port) in nodes.iter_mut().zip(announce(&ports)) {
+            node.announce(port)?;
         }
         form(&nodes, masters)?;
         let mut cluster = Self {
@@ -115,6 +143,11 @@ impl RedisCluster {
     /// Where there is no such node.
     pub fn port(&self, index: usize) -> u16 {
         self.nodes[index].port()
+    }
+
+    /// The ports at which the nodes themselves listen, whatever they announce.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(Node::port).collect()
     }
 
     /// How many nodes there are, running or not.
@@ -236,6 +269,42 @@ impl RedisCluster {
         self.nodes[index].restart(&self.guard)
     }
 
+    /// Has every node write a snapshot of what it holds now.
+    ///
+    /// # Errors
+    /// Where a node does not run or cannot write it.
+    pub fn save_snapshots(&self) -> Result<(), ServersError> {
+        for node in &self.nodes {
+            node.ask(&["SAVE"])?;
+        }
+        Ok(())
+    }
+
+    /// Kills all nodes at once.
+    pub fn kill_all(&mut self) {
+        for node in &mut self.nodes {
+            node.process().signal(Signal::Kill);
+        }
+        for node in &mut self.nodes {
+            node.kill();
+        }
+    }
+
+    /// Starts all killed nodes again on their ports and waits until they answer, each with its
+    /// last snapshot where it wrote one, or without data.
+    ///
+    /// # Errors
+    /// Where one does not start.
+    pub fn restart_all(&mut self, data: RestartData) -> Result<(), ServersError> {
+        for node in &mut self.nodes {
+            node.relaunch(&self.guard, data)?;
+        }
+        for node in &mut self.nodes {
+            node.await_ready()?;
+        }
+        Ok(())
+    }
+
     /// Waits until every node runs, agrees with the others that the cluster is ok,
     /// and every replica follows its master.
     ///
@@ -275,87 +344,4 @@ impl RedisCluster {
         }
         Ok(())
     }
-}
-
-/// What `redis-cli --cluster create` does, without its waits of whole seconds.
-fn form(nodes: &[Node], masters: usize) -> Result<(), ServersError> {
-    let mut first = 0;
-    for (index, node) in nodes[..masters].iter().enumerate() {
-        let end = SLOTS * (index + 1) / masters;
-        let (from, to) = (first.to_string(), (end - 1).to_string());
-        node.ask(&["CLUSTER", "ADDSLOTSRANGE", &from, &to])?;
-        // Distinct from the start, else the nodes sort it out by collisions.
-        let epoch = (index + 1).to_string();
-        node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch])?;
-        first = end;
-    }
-    // Everyone meets everyone: gossip alone takes seconds to make all acquainted.
-    for (index, node) in nodes.iter().enumerate() {
-        for other in &nodes[index + 1..] {
-            let (port, bus) = (
-                other.cluster_port().to_string(),
-                other.bus_port().to_string(),
-            );
-            node.ask(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
-        }
-    }
-    for (index, replica) in nodes[masters..].iter().enumerate() {
-        let master = nodes[index % masters].ask(&["CLUSTER", "MYID"])?;
-        let mut found = None;
-        let done = poll(FORM_LIMIT, || {
-            // Refused until the handshake with that master is over.
-            match replica.ask(&["CLUSTER", "REPLICATE", &master]) {
-                Ok(_) => Ok(Some(())),
-                Err(error) => {
-                    found = Some(error);
-                    Ok::<_, ServersError>(None)
-                }
-            }
-        })?;
-        if let (None, Some(error)) = (done, found) {
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Whether a node sees the whole cluster ok: `None`, or what is not so yet.
-fn settled(node: &Node, count: usize) -> Result<Option<String>, ServersError> {
-    let info = fields(&node.ask(&["CLUSTER", "INFO"])?);
-    for (field, expected) in [
-        ("cluster_state", "ok".to_owned()),
-        ("cluster_slots_ok", SLOTS.to_string()),
-        ("cluster_known_nodes", count.to_string()),
-    ] {
-        let found = info.get(field).map_or("nothing", String::as_str);
-        if found != expected {
-            return Ok(Some(format!("{field} is {found}, not {expected}")));
-        }
-    }
-    let nodes = node.ask(&["CLUSTER", "NODES"])?;
-    for line in nodes.lines() {
-        let flags = line.split(' ').nth(2).unwrap_or_default();
-        if flags
-            .split(',')
-            .any(|flag| matches!(flag, "handshake" | "fail" | "fail?" | "noaddr"))
-        {
-            return Ok(Some(format!("it sees a node as {flags}")));
-        }
-        // A master that owns nothing is a replica that this node does not know as such yet.
-        if flags.ends_with("master") && line.split(' ').nth(8).is_none() {
-            return Ok(Some("it sees a master without slots".into()));
-        }
-    }
-    let replication = fields(&node.ask(&["INFO", "replication"])?);
-    match replication.get("master_link_status").map(String::as_str) {
-        None | Some("up") => Ok(None),
-        Some(status) => Ok(Some(format!("its link to its master is {status}"))),
-    }
-}
-
-fn fields(info: &str) -> HashMap<String, String> {
-    info.lines()
-        .filter_map(|line| line.trim().split_once(':'))
-        .map(|(field, value)| (field.to_owned(), value.to_owned()))
-        .collect()
 }

@@ -15,6 +15,17 @@ const PORT_TRIES: u32 = 5;
 /// A node silent for this long is failed over. Short for tests; still twice what a
 /// busy two-core machine keeps a healthy process waiting.
 const NODE_TIMEOUT_MS: u32 = 2_000;
+/// The file of a snapshot, in the folder of its node.
+const SNAPSHOT: &str = "dump.rdb";
+
+/// What a node that starts again holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartData {
+    /// Nothing.
+    None,
+    /// What its last snapshot holds; nothing where it has none.
+    Snapshot,
+}
 
 /// A node, running or not.
 #[derive(Debug)]
@@ -24,6 +35,7 @@ pub(crate) struct Node {
     ports: Ports,
     /// Those that it speaks TLS with, on a port beside the other.
     certificates: Option<TestCertificates>,
+    announced: Option<u16>,
     process: Process,
 }
 
@@ -83,6 +95,7 @@ impl Node {
             folder,
             ports,
             certificates,
+            announced: None,
             process,
         })
     }
@@ -106,19 +119,59 @@ impl Node {
         }
     }
 
-    /// Kills it if it runs, starts it again on its ports, and waits until it answers.
+    /// Kills it if it runs, starts it again on its ports without data, and waits until it answers.
     pub(crate) fn restart(&mut self, guard: &Guard) -> Result<(), ServersError> {
-        self.kill();
-        self.process = guard.launch(&self.server())?;
+        self.relaunch(guard, RestartData::None)?;
         self.await_ready()
+    }
+
+    /// Kills it if it runs and starts it again on its ports.
+    pub(crate) fn relaunch(
+        &mut self,
+        guard: &Guard,
+        data: RestartData,
+    ) -> Result<(), ServersError> {
+        self.kill();
+        let snapshot = self.folder.join(SNAPSHOT);
+        // A replica keeps the copy that its master sent as a snapshot.
+        if data == RestartData::None && snapshot.exists() {
+            fs::remove_file(&snapshot).map_err(ServersError::io("remove a snapshot of Redis"))?;
+        }
+        self.process = guard.launch(&self.server())?;
+        Ok(())
     }
 
     fn server(&self) -> Launch {
         let certificates = self.certificates.as_ref();
-        server(&self.program, &self.folder, self.ports, certificates)
+        let mut launch = server(&self.program, &self.folder, self.ports, certificates);
+        for (setting, value) in self.announcement() {
+            launch = launch.arg(format!("--{setting}")).arg(value);
+        }
+        launch
     }
 
-    fn await_ready(&mut self) -> Result<(), ServersError> {
+    /// Announces another port than its own, from now on and when it starts again.
+    pub(crate) fn announce(&mut self, port: u16) -> Result<(), ServersError> {
+        self.announced = (port != self.ports.clients).then_some(port);
+        for (setting, value) in self.announcement() {
+            self.ask(&["CONFIG", "SET", setting, &value])?;
+        }
+        Ok(())
+    }
+
+    /// The settings of what it announces; none where that is its own.
+    fn announcement(&self) -> Vec<(&'static str, String)> {
+        let Some(port) = self.announced else {
+            return Vec::new();
+        };
+        vec![
+            ("cluster-announce-ip", "127.0.0.1".to_owned()),
+            ("cluster-announce-port", port.to_string()),
+            ("cluster-announce-bus-port", self.ports.bus.to_string()),
+        ]
+    }
+
+    pub(crate) fn await_ready(&mut self) -> Result<(), ServersError> {
         let port = self.ports.clients;
         let mine = format!("process_id:{}", self.process.pid());
         self.process.await_state("answer", START_LIMIT, || {
@@ -142,7 +195,11 @@ impl Node {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.ports.clients)
+        format!("redis://127.0.0.1:{}", self.announced_port())
+    }
+
+    pub(crate) fn announced_port(&self) -> u16 {
+        self.announced.unwrap_or(self.ports.clients)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -153,7 +210,7 @@ impl Node {
     pub(crate) fn cluster_port(&self) -> u16 {
         match self.certificates {
             Some(_) => self.ports.tls,
-            None => self.ports.clients,
+            None => self.announced_port(),
         }
     }
 
@@ -203,6 +260,7 @@ fn server(
         ("cluster-require-full-coverage", "no".into()),
         ("maxmemory-policy", "noeviction".into()),
         ("save", String::new()),
+        ("dbfilename", SNAPSHOT.into()),
         ("appendonly", "no".into()),
         // The default waits five seconds for more replicas before it sends a copy.
         ("repl-diskless-sync-delay", "0".into()),

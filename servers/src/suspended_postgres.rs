@@ -1,4 +1,5 @@
-//! A Postgres that hangs: its connections stay open and get no answer.
+//! A Postgres that hangs: its processes are stopped with SIGSTOP, its connections stay open and get
+//! no answer.
 
 use std::{fs, io::ErrorKind};
 
@@ -6,48 +7,60 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Postgres, ServersError};
 
+impl Postgres {
+    /// Stops all processes, until [`Postgres::resume`].
+    pub fn pause(&self) {
+        signal_all(self.pid(), Signal::STOP);
+    }
+
+    /// Lets the paused processes go on.
+    pub fn resume(&self) {
+        signal_all(self.pid(), Signal::CONT);
+    }
+}
+
 /// All processes of a Postgres, stopped until the drop of this value.
 #[derive(Debug)]
 pub struct SuspendedPostgres {
-    pids: Vec<Pid>,
+    postmaster: u32,
 }
 
 impl SuspendedPostgres {
-    /// Stops all processes. The postmaster is first, so that it starts no more.
+    /// Stops all processes.
     ///
     /// # Errors
     /// Where the server does not run.
     pub fn suspend(postgres: &Postgres) -> Result<Self, ServersError> {
-        let mut suspended = Self { pids: Vec::new() };
         let postmaster = postgres.pid();
-        suspended.stop(postmaster);
-        // Backends lead process groups of their own: a signal to that of their parent would not
-        // reach them.
-        for child in children_of(postmaster) {
-            suspended.stop(child);
-        }
         // A running Postgres has children.
-        if suspended.pids.len() < 2 {
+        if signal_all(postmaster, Signal::STOP) < 2 {
+            signal_all(postmaster, Signal::CONT);
             let doing = "stop the processes of a Postgres";
             return Err(ServersError::io(doing)(ErrorKind::NotFound.into()));
         }
-        Ok(suspended)
-    }
-
-    fn stop(&mut self, pid: u32) {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        // A process that has just ended gives an error.
-        self.pids
-            .extend(pid.filter(|pid| kill_process(*pid, Signal::STOP).is_ok()));
+        Ok(Self { postmaster })
     }
 }
 
 impl Drop for SuspendedPostgres {
     fn drop(&mut self) {
-        for pid in &self.pids {
-            let _ = kill_process(*pid, Signal::CONT);
-        }
+        signal_all(self.postmaster, Signal::CONT);
     }
+}
+
+/// Signals the postmaster and all its children; returns how many processes got the signal. Backends
+/// lead process groups of their own: a signal to that of their parent would not reach them.
+fn signal_all(postmaster: u32, signal: Signal) -> usize {
+    // The postmaster is first, so that a stopped one starts no child that is missed.
+    let first = usize::from(send(postmaster, signal));
+    let children = children_of(postmaster).into_iter();
+    first + children.filter(|child| send(*child, signal)).count()
+}
+
+/// Whether the process got the signal; one that has just ended does not.
+fn send(pid: u32, signal: Signal) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 /// The processes that a process has started.

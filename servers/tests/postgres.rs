@@ -1,9 +1,15 @@
 //! A Postgres of one's own: it keeps what was committed, however it ended.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::process::Command;
+use std::{
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use flashsale_servers::{Postgres, PostgresSettings, postgres_programs};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn what_was_committed_outlives_a_stop_and_a_kill() {
@@ -66,6 +72,67 @@ fn statements_are_counted_where_that_was_asked_for() {
         "0",
         "it is an empty database"
     );
+}
+
+#[test]
+fn a_promoted_standby_holds_what_it_received_and_misses_what_came_later() {
+    let mut primary = Postgres::start().unwrap();
+    sql(&primary.url(), "CREATE TABLE bought (item integer)").unwrap();
+    let standby = primary.start_standby().unwrap();
+    sql(&primary.url(), "INSERT INTO bought VALUES (1)").unwrap();
+    let received = || standby.query("SELECT count(*) FROM bought").unwrap();
+    await_that("the standby has the row", || received() == "1");
+    let refused = sql(&standby.url(), "INSERT INTO bought VALUES (9)").unwrap_err();
+    assert!(refused.contains("read-only"), "{refused}");
+
+    standby.disconnect_from_primary().unwrap();
+    let connected = "SELECT count(*) FROM pg_stat_replication";
+    await_that("the standby is disconnected", || {
+        primary.query(connected).unwrap() == "0"
+    });
+    sql(&primary.url(), "INSERT INTO bought VALUES (2)").unwrap();
+    primary.kill();
+    standby.promote().unwrap();
+    sql(&standby.url(), "INSERT INTO bought VALUES (3)").unwrap();
+    assert_eq!(standby.query("SELECT sum(item) FROM bought").unwrap(), "4");
+}
+
+#[test]
+fn a_paused_server_stands_still_with_all_its_processes_and_goes_on_afterwards() {
+    let postgres = Postgres::start().unwrap();
+    assert!(states_of_family(postgres.pid()).len() > 1);
+    let all_stopped = || {
+        let states = states_of_family(postgres.pid());
+        states.iter().all(|state| state == "T")
+    };
+    assert!(!all_stopped());
+    postgres.pause();
+    await_that("all its processes stand still", all_stopped);
+    postgres.resume();
+    assert_eq!(postgres.query("SELECT 1").unwrap(), "1");
+}
+
+/// The states of a process and its children, a letter each.
+fn states_of_family(pid: u32) -> Vec<String> {
+    let pid = pid.to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let states = processes.filter_map(|entry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        let mut fields = rest.split_whitespace();
+        let (state, parent) = (fields.next()?, fields.next()?);
+        let is_of_family = parent == pid || entry.file_name().to_str() == Some(&pid);
+        is_of_family.then(|| state.to_owned())
+    });
+    states.collect()
+}
+
+fn await_that(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "expected that {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn sql(url: &str, statement: &str) -> Result<String, String> {

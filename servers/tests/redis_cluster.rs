@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use flashsale_servers::RedisCluster;
+use flashsale_servers::{RedisCluster, RestartData};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -76,6 +76,43 @@ fn a_paused_node_is_silent_and_goes_on_afterwards() {
     cluster.resume(0);
     cluster.await_ok(LIMIT).unwrap();
     assert_eq!(ask(&cluster, &["PING"]), "PONG");
+}
+
+#[test]
+fn nodes_start_again_with_a_snapshot_or_without_data() {
+    let mut cluster = RedisCluster::single().unwrap();
+    ask(&cluster, &["SET", "early", "here"]);
+    cluster.save_snapshots().unwrap();
+    ask(&cluster, &["SET", "late", "here"]);
+    cluster.kill_all();
+    assert_eq!(cluster.ended_nodes().len(), 1);
+    cluster.restart_all(RestartData::Snapshot).unwrap();
+    cluster.await_ok(LIMIT).unwrap();
+    assert_eq!(ask(&cluster, &["EXISTS", "early"]), "1");
+    assert_eq!(ask(&cluster, &["EXISTS", "late"]), "0");
+    cluster.kill_all();
+    cluster.restart_all(RestartData::None).unwrap();
+    cluster.await_ok(LIMIT).unwrap();
+    assert_eq!(ask(&cluster, &["DBSIZE"]), "0");
+}
+
+#[test]
+fn nodes_announce_the_ports_that_stand_in_front_of_them() {
+    // Nothing listens there, and no master needs it: they talk over their bus.
+    let announced = [15_001, 15_002, 15_003];
+    let mut listening = Vec::new();
+    let cluster = RedisCluster::start_announcing(3, 0, |ports| {
+        listening = ports.to_vec();
+        announced.to_vec()
+    })
+    .unwrap();
+    assert_eq!(cluster.ports(), listening);
+    let nodes = cluster.ask_node(0, &["CLUSTER", "NODES"]).unwrap();
+    for port in announced {
+        assert!(nodes.contains(&format!("127.0.0.1:{port}@")), "{nodes}");
+        assert!(cluster.url().contains(&format!(":{port}")));
+        assert!(!cluster.ports().contains(&port));
+    }
 }
 
 fn ask(cluster: &RedisCluster, words: &[&str]) -> String {

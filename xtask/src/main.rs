@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
 
 mod bench;
+mod chaos;
 mod chart;
 mod cluster;
 mod cluster_commands;
@@ -33,7 +34,7 @@ mod test_selection;
 mod tidy;
 mod versions;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 
@@ -93,6 +94,12 @@ enum Command {
     },
     /// Measure how fast it is, beside two reference programs.
     Bench(bench::Args),
+    /// Play faults on real processes under load; a verdict on each invariant. `--help` lists flags.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -133,5 +140,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Cluster { action } => cluster_commands::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench(args) => bench::run(&session, &args),
+        Command::Chaos { args } => chaos::run(&session, &args),
     }
 }

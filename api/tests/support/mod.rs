@@ -29,7 +29,7 @@ pub const FLASH_SALE: &str = "shop.hourly";
 
 /// A code suffix that no cart has.
 pub fn unknown_suffix(partition: u16) -> CodeSuffix {
-    CodeSuffix::generate(partition, &SystemRandom::random())
+    CodeSuffix::generate(partition, Timestamp::now(), &SystemRandom::random())
 }
 
 /// Ten for a user, ten for a cart; the total is the whole catalogue.

@@ -136,10 +136,16 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         Ok(read_eviction(&self.redis).await?)
     }
 
-    /// Creates the partitions of the coming days and drops those older than `keep_days`.
-    pub async fn attempts_housekeeping(&self, keep_days: u32) -> Result<(), AdminError> {
-        self.postgres.create_attempt_days(None, 3).await?;
-        Ok(self.postgres.drop_attempt_days(keep_days).await?)
+    /// Creates the partitions of a FlashSale's attempts for the coming days, and drops those older
+    /// than `keep_days`.
+    pub async fn attempts_housekeeping(
+        &self,
+        flash_sale: &FlashSaleName,
+        keep_days: u32,
+    ) -> Result<(), AdminError> {
+        let postgres = &self.postgres;
+        postgres.create_attempt_days(flash_sale, None, 3).await?;
+        Ok(postgres.drop_attempt_days(flash_sale, keep_days).await?)
     }
 
     async fn record(&self, id: &SaleId) -> Result<SaleRecord, AdminError> {
@@ -155,7 +161,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         }
         let sale = &record.sale.id;
         tracing::warn!(%sale, "Redis lost the sale: it is restored from Postgres");
-        self.restorer.restore(&*self.postgres, record).await?;
+        self.restorer.restore_lost(&*self.postgres, record).await?;
         Ok(true)
     }
 

@@ -31,7 +31,10 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
             ..sale.clone()
         };
         let first_day = Some(sale.window.starts_at);
-        self.postgres.create_attempt_days(first_day, 2).await?;
+        let flash_sale = sale.id.flash_sale();
+        self.postgres
+            .create_attempt_days(flash_sale, first_day, 2)
+            .await?;
         let is_new = self.postgres.insert_sale(&sale, catalog).await?;
         // What was seeded first is what is sold, whatever the resource says by now.
         let record = self.record(&sale.id).await?;

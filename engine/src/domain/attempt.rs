@@ -9,9 +9,11 @@ use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::domain::sale::SaleId;
 
-/// Declares an enum of reasons with the stable word of each, and the list of all of them.
+/// Declares an enum of reasons with the stable number and word of each, and the list of all of them.
 macro_rules! reasons {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident = ($number:literal, $word:literal),)*
+    }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum $name {
@@ -29,6 +31,13 @@ macro_rules! reasons {
                     $(Self::$variant => $word,)*
                 }
             }
+
+            /// The stable number of the outcome in the log of attempts.
+            const fn number(self) -> i16 {
+                match self {
+                    $(Self::$variant => $number,)*
+                }
+            }
         }
     };
 }
@@ -37,19 +46,19 @@ reasons! {
     /// Why a checkout is refused.
     Refusal {
         /// No sale is active.
-        SaleNotActive = "sale_not_active",
+        SaleNotActive = (10, "sale_not_active"),
         /// No sale has such an item.
-        UnknownItem = "unknown_item",
+        UnknownItem = (11, "unknown_item"),
         /// Another sale has it.
-        ItemOfAnotherSale = "item_of_another_sale",
+        ItemOfAnotherSale = (12, "item_of_another_sale"),
         /// It is sold.
-        AlreadySold = "already_sold",
+        AlreadySold = (13, "already_sold"),
         /// The sale has sold as many as it may.
-        SoldOut = "sold_out",
+        SoldOut = (14, "sold_out"),
         /// The user has bought as many as one may.
-        LimitReached = "limit_reached",
+        LimitReached = (15, "limit_reached"),
         /// The cart holds as many as it may.
-        CartFull = "cart_full",
+        CartFull = (16, "cart_full"),
     }
 }
 
@@ -57,15 +66,15 @@ reasons! {
     /// Why a request is no checkout.
     InvalidCheckout {
         /// The user id does not have the shape of one.
-        UserId = "invalid_user_id",
+        UserId = (30, "invalid_user_id"),
         /// The item id does not have the shape of one.
-        ItemId = "invalid_item_id",
+        ItemId = (31, "invalid_item_id"),
         /// The request's body is not one.
-        Body = "invalid_request",
+        Body = (32, "invalid_request"),
         /// The request's body is larger than is read.
-        BodyTooLarge = "body_too_large",
+        BodyTooLarge = (33, "body_too_large"),
         /// The request's body did not come in time.
-        RequestTimeout = "request_timeout",
+        RequestTimeout = (34, "request_timeout"),
     }
 }
 
@@ -91,6 +100,17 @@ impl AttemptOutcome {
             .into_iter()
             .chain(refused)
             .chain(invalid)
+    }
+
+    /// The number in `attempts.outcome`, which is stored: it never changes. A new outcome gets a new
+    /// number and, by a migration, a row in the table `attempt_outcomes`.
+    pub const fn number(self) -> i16 {
+        match self {
+            Self::Added => 0,
+            Self::InCart => 1,
+            Self::Refused(refusal) => refusal.number(),
+            Self::Invalid(invalid) => invalid.number(),
+        }
     }
 
     /// The word in `checkout_attempts.outcome`: `added`, `in_cart`, or the code of the HTTP answer.
@@ -168,12 +188,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_has_a_word_of_its_own() {
+    fn every_outcome_has_a_word_and_a_number_of_its_own() {
         let words: HashSet<&str> = AttemptOutcome::all().map(AttemptOutcome::as_str).collect();
-        assert_eq!(
-            words.len(),
-            Refusal::ALL.len() + InvalidCheckout::ALL.len() + 2
-        );
+        let numbers: HashSet<i16> = AttemptOutcome::all().map(AttemptOutcome::number).collect();
+        let all = Refusal::ALL.len() + InvalidCheckout::ALL.len() + 2;
+        assert_eq!((words.len(), numbers.len()), (all, all));
         assert!(words.contains("added") && words.contains("cart_full"));
     }
 }

@@ -56,6 +56,12 @@ pub enum BackendError {
     /// Redis does not hold the sale (yet, or any more); it is restored from Postgres.
     #[error("Redis does not hold the sale: it is being restored from Postgres, ask again")]
     Unseeded,
+    /// Another Redis master than before holds the cart partition, and may miss its last writes: its
+    /// carts are restored from Postgres.
+    #[error(
+        "Redis may have lost the newest carts: they are being restored from Postgres, ask again"
+    )]
+    Promoted,
     /// This process has not loaded the sale that is meant, or cannot tell yet whether there is one.
     #[error("this process has not loaded its sales yet: ask again")]
     NotLoaded,

@@ -18,3 +18,4 @@ pub mod lifecycle;
 pub mod outcome;
 pub mod random;
 pub mod sale;
+pub mod watermark;

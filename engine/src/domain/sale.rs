@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// How many cart partitions a sale has unless it says otherwise: enough to spread over the
@@ -150,6 +152,18 @@ impl SaleId {
         &self.full[self.full.len() - LABEL_LEN..]
     }
 
+    /// The start in minutes since the Unix epoch: the number of the sale within its FlashSale. None
+    /// for a label that is no time, which no sale that was seeded has.
+    pub fn start_minute(&self) -> Option<i32> {
+        let label = self.starts_label();
+        let year = label.get(..4)?.parse().ok()?;
+        let part = |from: usize| -> Option<i8> { label.get(from..from + 2)?.parse().ok() };
+        let (month, day, hour, minute) = (part(4)?, part(6)?, part(9)?, part(11)?);
+        let start = DateTime::new(year, month, day, hour, minute, 0, 0).ok()?;
+        let start = TimeZone::UTC.to_timestamp(start).ok()?;
+        i32::try_from(start.as_second() / 60).ok()
+    }
+
     /// The whole id.
     pub fn as_str(&self) -> &str {
         &self.full
@@ -284,6 +298,9 @@ mod tests {
         assert_eq!(read, id);
         assert_eq!(read.flash_sale().namespace(), "shop");
         assert_eq!(read.flash_sale().name(), "hourly.deals");
+        assert_eq!(read.start_minute(), Some((start.as_second() / 60) as i32));
+        let no_time: SaleId = "shop.hourly.20261323T0800Z".parse().unwrap();
+        assert_eq!(no_time.start_minute(), None);
     }
 
     #[test]

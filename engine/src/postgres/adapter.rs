@@ -13,9 +13,12 @@ use crate::domain::ids::ItemId;
 use crate::domain::lifecycle::{Milestone, SaleRecord};
 use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
+use crate::domain::watermark::Watermarks;
 use crate::postgres::operations::{Answer, CorrectionFacts, Postgres, Shown};
 use crate::postgres::pool::PostgresPool;
-use crate::postgres::{attempts, insert_orders, items, read_outcomes, read_purchases, sales};
+use crate::postgres::{
+    attempts, insert_orders, items, read_outcomes, read_purchases, sales, watermarks,
+};
 
 impl Postgres for PostgresPool {
     async fn ping(&self) -> Answer<()> {
@@ -131,20 +134,46 @@ impl Postgres for PostgresPool {
         read_purchases::read_correction_facts(self, sale, user, items, sale_slots).await
     }
 
-    async fn append_attempts(&self, attempts: &[&Attempt]) -> Answer<()> {
-        attempts::append(self, attempts).await
+    async fn append_attempts(
+        &self,
+        flash_sale: &FlashSaleName,
+        attempts: &[&Attempt],
+    ) -> Answer<()> {
+        attempts::append(self, flash_sale, attempts).await
     }
 
-    async fn read_carts(&self, sale: &Sale) -> Answer<Vec<LoggedCart>> {
-        attempts::read_carts(self, sale).await
+    async fn read_carts(&self, sale: &Sale, partition: u16) -> Answer<Vec<LoggedCart>> {
+        attempts::read_carts(self, sale, partition).await
     }
 
-    async fn create_attempt_days(&self, first: Option<Timestamp>, days: u32) -> Answer<()> {
-        attempts::create_days(self, first, days).await
+    async fn create_attempt_days(
+        &self,
+        flash_sale: &FlashSaleName,
+        first: Option<Timestamp>,
+        days: u32,
+    ) -> Answer<()> {
+        attempts::create_days(self, flash_sale, first, days).await
     }
 
-    async fn drop_attempt_days(&self, keep_days: u32) -> Answer<()> {
-        attempts::drop_days(self, keep_days).await
+    async fn drop_attempt_days(&self, flash_sale: &FlashSaleName, keep_days: u32) -> Answer<()> {
+        attempts::drop_days(self, flash_sale, keep_days).await
+    }
+
+    async fn publish_watermark(
+        &self,
+        flash_sale: &FlashSaleName,
+        process: u64,
+        settled_through_us: i64,
+    ) -> Answer<i64> {
+        watermarks::publish(self, flash_sale, process, settled_through_us).await
+    }
+
+    async fn delete_watermark(&self, process: u64) -> Answer<()> {
+        watermarks::delete(self, process).await
+    }
+
+    async fn read_watermarks(&self, flash_sale: &FlashSaleName) -> Answer<Watermarks> {
+        watermarks::read(self, flash_sale).await
     }
 
     fn connections(&self) -> (i64, i64) {

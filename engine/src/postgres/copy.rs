@@ -44,6 +44,16 @@ impl Rows {
         self.column(&(unix_us - EPOCH_US).to_be_bytes())
     }
 
+    /// A column of type `integer`.
+    pub fn integer(&mut self, number: i32) -> &mut Self {
+        self.column(&number.to_be_bytes())
+    }
+
+    /// A column of type `smallint`.
+    pub fn smallint(&mut self, number: i16) -> &mut Self {
+        self.column(&number.to_be_bytes())
+    }
+
     /// A column of type `text`.
     pub fn text(&mut self, text: &str) -> &mut Self {
         self.column(text.as_bytes())

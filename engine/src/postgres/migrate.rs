@@ -39,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "settled sales",
         include_str!("../../../migrations/0005_settled_sales.sql"),
     ),
+    (
+        6,
+        "attempts",
+        include_str!("../../../migrations/0006_attempts.sql"),
+    ),
 ];
 
 /// Brings the schema up to date, in one transaction, on a connection of its own. A lock of that

@@ -24,5 +24,6 @@ mod read_outcomes;
 mod read_purchases;
 mod sales;
 mod session;
+mod watermarks;
 
 pub use migrate::migrate;

@@ -18,6 +18,7 @@ use crate::domain::ids::ItemId;
 use crate::domain::lifecycle::{Milestone, SaleRecord};
 use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
+use crate::domain::watermark::Watermarks;
 
 /// Rows of one page of an operation that reads pages. A page that is not full is the last.
 pub const PAGE: usize = 10_000;
@@ -185,22 +186,55 @@ pub trait Postgres: Debug + Send + Sync + 'static {
         sale_slots: &[u32],
     ) -> impl Future<Output = Answer<CorrectionFacts>> + Send;
 
-    /// Appends attempts to the log; an attempt whose id is there stays as it is.
-    fn append_attempts(&self, attempts: &[&Attempt]) -> impl Future<Output = Answer<()>> + Send;
+    /// Appends attempts of a FlashSale to the log; an attempt that is there stays as it is.
+    fn append_attempts(
+        &self,
+        flash_sale: &FlashSaleName,
+        attempts: &[&Attempt],
+    ) -> impl Future<Output = Answer<()>> + Send;
 
-    /// The carts of a sale that have no order, from the log of attempts.
-    fn read_carts(&self, sale: &Sale) -> impl Future<Output = Answer<Vec<LoggedCart>>> + Send;
+    /// The carts of a sale in one cart partition that have no order, from the log of attempts. The
+    /// latest cart of a user is the latest of all, bought or not.
+    fn read_carts(
+        &self,
+        sale: &Sale,
+        partition: u16,
+    ) -> impl Future<Output = Answer<Vec<LoggedCart>>> + Send;
 
-    /// Creates the partitions of the log of attempts for the UTC days that `days` days from `first`
-    /// on cover; none for `first` is the server's present day.
+    /// Creates the partitions of the log of attempts of a FlashSale for the UTC days that `days` days
+    /// from `first` on cover; none for `first` is the server's present day.
     fn create_attempt_days(
         &self,
+        flash_sale: &FlashSaleName,
         first: Option<Timestamp>,
         days: u32,
     ) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Drops the partitions of the log of attempts that are older than `keep_days` days.
-    fn drop_attempt_days(&self, keep_days: u32) -> impl Future<Output = Answer<()>> + Send;
+    /// Drops the partitions of the log of attempts of a FlashSale that are older than `keep_days`
+    /// days.
+    fn drop_attempt_days(
+        &self,
+        flash_sale: &FlashSaleName,
+        keep_days: u32,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Publishes that a process has everything in Postgres that it answered before this time, Unix
+    /// time in microseconds by the server's clock. Returns the server's present time.
+    fn publish_watermark(
+        &self,
+        flash_sale: &FlashSaleName,
+        process: u64,
+        settled_through_us: i64,
+    ) -> impl Future<Output = Answer<i64>> + Send;
+
+    /// Deletes the watermark of a process that has settled everything and answers nothing more.
+    fn delete_watermark(&self, process: u64) -> impl Future<Output = Answer<()>> + Send;
+
+    /// What the processes of a FlashSale have published.
+    fn read_watermarks(
+        &self,
+        flash_sale: &FlashSaleName,
+    ) -> impl Future<Output = Answer<Watermarks>> + Send;
 
     /// How many connections are in use, and how many are idle.
     fn connections(&self) -> (i64, i64);

@@ -7,5 +7,6 @@
 pub(crate) mod audit;
 pub(crate) mod correct;
 pub(crate) mod restore;
+pub(crate) mod restore_carts;
 pub(crate) mod settle_abandoned;
 mod trim_events;

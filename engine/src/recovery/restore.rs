@@ -1,12 +1,15 @@
 //! Restores a sale in Redis from Postgres: the last part of seeding, and the whole of what follows
 //! a loss.
 //!
-//! Guarantees: only adds what Postgres has; makes the sale ready last, so that scripts refuse until
-//! it is whole.
+//! Guarantees: only adds what Postgres has; makes the sale ready once Redis has all that was sold, so
+//! that scripts refuse until then. The carts follow: until they are restored
+//! ([`crate::recovery::restore_carts`]) the scripts of a cart partition refuse. The outcomes of codes
+//! that were bought come last.
 
 use std::time::Duration;
 
-use crate::domain::cart::LoggedCart;
+use futures_util::future::try_join_all;
+
 use crate::domain::error::BackendError;
 use crate::domain::lifecycle::SaleRecord;
 use crate::domain::random::Random;
@@ -14,16 +17,21 @@ use crate::domain::sale::Sale;
 use crate::postgres::operations::{PAGE, Postgres};
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
-use crate::redis::keys::{PartitionKeys, SaleKeys};
+use crate::redis::keys::{self, PartitionKeys, SaleKeys};
+use crate::redis::scripts::check_carts::check_carts;
 use crate::redis::scripts::close::{CloseWhen, close as close_script};
-use crate::redis::scripts::mark_ready::{mark_partition_ready, mark_sale_ready};
-use crate::redis::scripts::restore_carts::restore_carts as restore_carts_script;
+use crate::redis::scripts::mark_ready::{Carts, mark_partition_ready, mark_sale_ready};
+use crate::redis::scripts::restore_outcomes::restore_outcomes as restore_outcomes_script;
 use crate::redis::scripts::restore_purchases::restore_purchases as restore_purchases_script;
 use crate::redis::{registry, sale_state, streams};
 
 /// Rows that one script call merges: some tens of thousands of Redis operations would hold
 /// the slot for too long.
 const CHUNK: usize = 500;
+
+/// Calls that are on their way at once: enough for Redis not to wait, few enough that the last is
+/// answered in time.
+const AT_ONCE: usize = 2;
 
 /// How long one process has to restore a sale before another one tries.
 const LEASE: Duration = Duration::from_secs(10);
@@ -38,7 +46,7 @@ pub(crate) struct Restorer<R> {
 }
 
 impl<R: Redis> Restorer<R> {
-    /// Merges everything that Postgres has of a sale into Redis and makes it ready.
+    /// Merges what Postgres has of a sale into Redis, but for its carts, and makes it ready.
     pub(crate) async fn restore(
         &self,
         postgres: &impl Postgres,
@@ -47,11 +55,26 @@ impl<R: Redis> Restorer<R> {
         let sale = &record.sale;
         let keys = SaleKeys::new(&sale.id, self.newest_format.of(sale)?);
         self.restore_purchases(postgres, sale, &keys).await?;
-        self.restore_outcomes(postgres, sale, &keys).await?;
-        self.restore_carts(postgres, sale, keys.format).await?;
         streams::create_group(&self.redis, &keys.events).await?;
-        self.mark_ready(record, &keys).await?;
-        registry::add(&self.redis, sale).await
+        let epoch = format!("{:016x}", self.random.next_u64());
+        mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
+        self.restore_partitions(record, &keys).await?;
+        // Nobody has to wait for these: a claim of a code that has an order gets the outcome of the
+        // order from Postgres, too.
+        self.restore_outcomes(postgres, sale, &keys).await
+    }
+
+    /// Restores of a sale what Redis lost: cart partitions alone where it holds the rest.
+    pub(crate) async fn restore_lost(
+        &self,
+        postgres: &impl Postgres,
+        record: &SaleRecord,
+    ) -> Result<(), BackendError> {
+        let keys = SaleKeys::new(&record.sale.id, self.newest_format.of(&record.sale)?);
+        match sale_state::is_ready(&self.redis, "restore", &keys.meta).await? {
+            true => self.restore_partitions(record, &keys).await,
+            false => self.restore(postgres, record).await,
+        }
     }
 
     /// Restores a sale that is to be sold, unless another process is at it. Returns whether it did.
@@ -60,11 +83,12 @@ impl<R: Redis> Restorer<R> {
         postgres: &impl Postgres,
         sale: &Sale,
     ) -> Result<bool, BackendError> {
-        if !sale_state::take_restore_lease(&self.redis, &sale.id, LEASE).await? {
+        let lease = keys::restore_lease(&sale.id);
+        if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
             return Ok(false);
         }
         let done = self.restore_if_for_sale(postgres, sale).await;
-        sale_state::release_restore_lease(&self.redis, &sale.id).await?;
+        sale_state::release_restore_lease(&self.redis, &lease).await?;
         done
     }
 
@@ -81,26 +105,33 @@ impl<R: Redis> Restorer<R> {
         let Some(record) = record.filter(is_for_sale) else {
             return Ok(false);
         };
-        self.restore(postgres, &record).await?;
+        self.restore_lost(postgres, &record).await?;
         Ok(true)
     }
 
+    /// Reads a page while the one before is written.
     async fn restore_purchases(
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
         keys: &SaleKeys,
     ) -> Result<(), BackendError> {
-        let mut from = 0;
+        let mut page = postgres.read_purchases(&sale.id, 0).await?;
         loop {
-            let page = postgres.read_purchases(&sale.id, from).await?;
-            for chunk in page.chunks(CHUNK) {
-                restore_purchases_script(&self.redis, keys, chunk).await?;
-            }
-            match page.last() {
-                Some(last) if page.len() == PAGE => from = last.idx + 1,
-                _ => return Ok(()),
-            }
+            let write = async {
+                for chunks in page.chunks(CHUNK * AT_ONCE) {
+                    let chunks = chunks.chunks(CHUNK);
+                    let calls = chunks.map(|c| restore_purchases_script(&self.redis, keys, c));
+                    try_join_all(calls).await?;
+                }
+                Ok(())
+            };
+            let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
+                return write.await;
+            };
+            let read = postgres.read_purchases(&sale.id, last.idx + 1);
+            let (next, ()) = tokio::try_join!(read, write)?;
+            page = next;
         }
     }
 
@@ -110,57 +141,67 @@ impl<R: Redis> Restorer<R> {
         sale: &Sale,
         keys: &SaleKeys,
     ) -> Result<(), BackendError> {
-        let mut after = None;
+        let mut page = postgres.read_sale_outcomes(&sale.id, None).await?;
         loop {
-            let page = postgres
-                .read_sale_outcomes(&sale.id, after.as_ref())
-                .await?;
-            for chunk in page.chunks(CHUNK) {
-                sale_state::write_outcomes(&self.redis, keys, chunk).await?;
-            }
-            match page.last() {
-                Some((suffix, _)) if page.len() == PAGE => after = Some(*suffix),
-                _ => return Ok(()),
-            }
+            let write = async {
+                for chunks in page.chunks(CHUNK * AT_ONCE) {
+                    let chunks = chunks.chunks(CHUNK);
+                    let calls = chunks.map(|c| restore_outcomes_script(&self.redis, keys, c));
+                    try_join_all(calls).await?;
+                }
+                Ok(())
+            };
+            let Some((last, _)) = page.last().filter(|_| page.len() == PAGE) else {
+                return write.await;
+            };
+            let read = postgres.read_sale_outcomes(&sale.id, Some(last));
+            let (next, ()) = tokio::try_join!(read, write)?;
+            page = next;
         }
     }
 
-    /// Carts are not durable, but nobody who holds a code should have to start again: the log of
-    /// attempts has what was added.
-    async fn restore_carts(
+    /// Makes the cart partitions ready that are not, and registers the sale. A node that is away
+    /// keeps no other partition from it.
+    async fn restore_partitions(
         &self,
-        postgres: &impl Postgres,
-        sale: &Sale,
-        format: Format,
+        record: &SaleRecord,
+        keys: &SaleKeys,
     ) -> Result<(), BackendError> {
-        let mut by_partition: Vec<Vec<LoggedCart>> = vec![Vec::new(); usize::from(sale.partitions)];
-        for cart in postgres.read_carts(sale).await? {
-            if let Some(partition) = by_partition.get_mut(usize::from(cart.suffix.partition())) {
-                partition.push(cart);
-            }
-        }
-        for (partition, carts) in (0..).zip(&by_partition) {
-            let keys = PartitionKeys::new(&sale.id, partition, format);
-            for chunk in carts.chunks(CHUNK) {
-                restore_carts_script(&self.redis, &keys, chunk).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn mark_ready(&self, record: &SaleRecord, keys: &SaleKeys) -> Result<(), BackendError> {
         let sale = &record.sale;
-        let epoch = format!("{:016x}", self.random.next_u64());
+        let mut failed = None;
         for partition in 0..sale.partitions {
             let keys = PartitionKeys::new(&sale.id, partition, keys.format);
-            streams::create_group(&self.redis, &keys.attempts).await?;
-            mark_partition_ready(&self.redis, &keys, sale, &epoch).await?;
+            if let Err(error) = self.restore_partition(record, &keys).await {
+                failed.get_or_insert(error);
+            }
         }
-        mark_sale_ready(&self.redis, keys, sale, &epoch).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
         if record.closed_at.is_some() {
             close(&self.redis, sale, keys.format, CloseWhen::Now).await?;
         }
-        Ok(())
+        registry::add(&self.redis, sale).await
+    }
+
+    async fn restore_partition(
+        &self,
+        record: &SaleRecord,
+        keys: &PartitionKeys,
+    ) -> Result<(), BackendError> {
+        streams::create_group(&self.redis, &keys.attempts).await?;
+        if sale_state::is_ready(&self.redis, "restore", &keys.meta).await? {
+            return Ok(());
+        }
+        // Nobody has put anything into a cart of a sale that was never seeded.
+        let carts = match record.seeded_at {
+            None => Carts::Whole,
+            Some(_) => Carts::Unchecked,
+        };
+        let epoch = format!("{:016x}", self.random.next_u64());
+        mark_partition_ready(&self.redis, keys, &record.sale, &epoch, carts).await?;
+        // Carts that are whole are from now on those of the master that holds them now.
+        check_carts(&self.redis, keys).await.map(drop)
     }
 }
 

@@ -172,11 +172,12 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
     ) -> Result<usize, BackendError> {
         let format = self.newest_format.of(sale)?;
         let id = Arc::new(sale.id.clone());
-        let mut taken = self.settle_refusals(sale.id.flash_sale(), grace).await;
+        let flash_sale = sale.id.flash_sale();
+        let mut taken = self.settle_refusals(flash_sale, grace).await;
         for partition in 0..sale.partitions {
             let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
             let kind = StreamKind::Partition(format, id.clone());
-            let settled = self.settle_stream(&stream, grace, &kind).await;
+            let settled = self.settle_stream(&stream, grace, &kind, flash_sale).await;
             taken = taken.and_then(|taken| Ok(taken + settled?));
         }
         taken
@@ -190,7 +191,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
     ) -> Result<usize, BackendError> {
         let kind = StreamKind::Refusals(self.newest_format);
         let stream = refusals(flash_sale);
-        self.settle_stream(&stream, grace, &kind).await
+        self.settle_stream(&stream, grace, &kind, flash_sale).await
     }
 
     /// Settles the entries of a stream that this version can read. Another one stays pending, for a
@@ -200,6 +201,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         stream: &str,
         grace: Duration,
         kind: &StreamKind,
+        flash_sale: &FlashSaleName,
     ) -> Result<usize, BackendError> {
         if !self.has_older(stream, grace).await? {
             return Ok(0);
@@ -216,7 +218,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
             return Ok(0);
         }
         let attempts: Vec<&Attempt> = found.iter().collect();
-        self.postgres.append_attempts(&attempts).await?;
+        self.postgres.append_attempts(flash_sale, &attempts).await?;
         let recovered = found.len() as u64;
         self.metrics.attempts_recovered.inc_by(recovered);
         streams::acknowledge(&self.redis, stream, &settled).await?;

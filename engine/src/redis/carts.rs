@@ -1,54 +1,32 @@
-//! Reads carts without changing them.
+//! Reads all open carts of a cart partition, for their restoration.
 
-use crate::domain::cart::Cart;
 use crate::domain::code::CodeSuffix;
 use crate::domain::error::BackendError;
-use crate::redis::codec::CodeEntry;
 use crate::redis::commands::{Redis, call};
 use crate::redis::keys::PartitionKeys;
-use crate::redis::sale_state::is_ready;
 
-const OPERATION: &str = "freeze";
+/// About how many carts one call reads.
+const PAGE: usize = 1_000;
 
-/// The cart of a code, open or frozen; none for a code that the partition does not hold.
-pub(crate) async fn read(
+/// The codes of all open carts of a partition. A cart that is opened or frozen meanwhile may be
+/// missing; while the partition refuses there is none.
+pub(crate) async fn read_open_codes(
     redis: &impl Redis,
     keys: &PartitionKeys,
-    suffix: &CodeSuffix,
-) -> Result<Option<Cart>, BackendError> {
-    // Between the two reads the cart may be frozen; a frozen cart never changes.
-    match try_read(redis, keys, suffix).await? {
-        Some(cart) => Ok(Some(cart)),
-        None => try_read(redis, keys, suffix).await,
-    }
-}
-
-async fn try_read(
-    redis: &impl Redis,
-    keys: &PartitionKeys,
-    suffix: &CodeSuffix,
-) -> Result<Option<Cart>, BackendError> {
-    let Some(code) = field(redis, &keys.codes, suffix.as_str()).await? else {
-        // A partition that Redis lost holds no code, which says nothing about this one.
-        return match is_ready(redis, OPERATION, &keys.meta).await? {
-            true => Ok(None),
-            false => Err(BackendError::Unseeded),
-        };
-    };
-    match keys.format.decode_code(&code)? {
-        CodeEntry::Frozen { user, items } => Ok(Some(Cart { user, items })),
-        CodeEntry::Open { user } => {
-            let Some(cart) = field(redis, &keys.carts, &user).await? else {
-                return Ok(None);
-            };
-            let (open, items) = keys.format.decode_cart(&cart)?;
-            Ok((open == *suffix).then_some(Cart { user, items }))
+) -> Result<Vec<CodeSuffix>, BackendError> {
+    let mut codes = Vec::new();
+    let mut cursor = 0_u64;
+    loop {
+        let mut command = redis::cmd("HSCAN");
+        command.arg(&keys.carts).arg(cursor).arg("COUNT").arg(PAGE);
+        let (next, carts): (u64, Vec<(String, String)>) =
+            call(redis, "restore", &keys.carts, &command).await?;
+        for (_, cart) in carts {
+            codes.push(keys.format.decode_cart(&cart)?.0);
+        }
+        match next {
+            0 => return Ok(codes),
+            next => cursor = next,
         }
     }
-}
-
-async fn field(redis: &impl Redis, key: &str, field: &str) -> Result<Option<String>, BackendError> {
-    let mut command = redis::cmd("HGET");
-    command.arg(key).arg(field);
-    call(redis, OPERATION, key, &command).await
 }

@@ -63,6 +63,8 @@ pub struct PartitionKeys {
     pub codes: String,
     /// Stream of answered attempts.
     pub attempts: String,
+    /// Held by the process that restores the carts.
+    pub restore_lease: String,
 }
 
 impl PartitionKeys {
@@ -75,6 +77,7 @@ impl PartitionKeys {
             carts: key("carts"),
             codes: key("codes"),
             attempts: key("attempts"),
+            restore_lease: key("restore"),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::domain::outcome::Outcome;
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
 use crate::redis::codec::Format;
 use crate::redis::commands::{Redis, call};
-use crate::redis::keys::{PartitionKeys, SaleKeys, refusals, restore_lease};
+use crate::redis::keys::{PartitionKeys, SaleKeys, refusals};
 use crate::redis::registry;
 
 /// Whether Redis holds the whole sale.
@@ -80,48 +80,52 @@ pub(crate) async fn read_outcome(
         .transpose()
 }
 
-/// Writes outcomes that Postgres has.
-pub(crate) async fn write_outcomes(
+/// The outcomes that Redis holds of these codes.
+pub(crate) async fn read_outcomes(
     redis: &impl Redis,
     keys: &SaleKeys,
-    outcomes: &[(CodeSuffix, Outcome)],
-) -> Result<(), BackendError> {
-    let mut command = redis::cmd("HSET");
-    command.arg(&keys.outcomes);
-    for (suffix, outcome) in outcomes {
-        command
-            .arg(suffix.as_str())
-            .arg(keys.format.encode_outcome(outcome));
+    suffixes: &[CodeSuffix],
+) -> Result<Vec<(CodeSuffix, Outcome)>, BackendError> {
+    if suffixes.is_empty() {
+        return Ok(Vec::new());
     }
-    call::<i64>(redis, "restore", &keys.outcomes, &command)
-        .await
-        .map(drop)
+    let mut command = redis::cmd("HMGET");
+    command.arg(&keys.outcomes);
+    for suffix in suffixes {
+        command.arg(suffix.as_str());
+    }
+    let texts: Vec<Option<String>> = call(redis, "restore", &keys.outcomes, &command).await?;
+    let found = suffixes.iter().zip(texts);
+    let decode = |(suffix, text): (&CodeSuffix, Option<String>)| {
+        Some(keys.format.decode_outcome(&text?).map(|o| (*suffix, o)))
+    };
+    found.filter_map(decode).collect()
 }
 
-/// Takes the lease of the process that restores a sale. Returns whether it was free.
+/// Takes the lease of the process that restores a sale, or one of its cart partitions; the key is
+/// from [`crate::redis::keys`]. Returns whether it was free.
 pub(crate) async fn take_restore_lease(
     redis: &impl Redis,
-    sale: &SaleId,
+    key: &str,
     lease: Duration,
 ) -> Result<bool, BackendError> {
-    let key = restore_lease(sale);
     let mut command = redis::cmd("SET");
     command
-        .arg(&key)
+        .arg(key)
         .arg("1")
         .arg("NX")
         .arg("PX")
         .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-    let taken: Option<String> = call(redis, "restore", &key, &command).await?;
+    let taken: Option<String> = call(redis, "restore", key, &command).await?;
     Ok(taken.is_some())
 }
 
 /// Gives the lease back.
 pub(crate) async fn release_restore_lease(
     redis: &impl Redis,
-    sale: &SaleId,
+    key: &str,
 ) -> Result<(), BackendError> {
-    unlink(redis, "restore", &[&restore_lease(sale)]).await
+    unlink(redis, "restore", &[key]).await
 }
 
 /// Takes a sale out of the registry and deletes its keys.

@@ -17,6 +17,7 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::observability::metrics::Metrics;
 use crate::selling::context::Context;
+use crate::selling::open_calls::OpenCall;
 
 /// Attempts of one stream entry, answered and not yet in Postgres.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Answered {
     pub entry: String,
     /// What it holds.
     pub attempts: Vec<Attempt>,
+    /// The call that put something into carts; it stays open until Postgres has the attempts.
+    pub _call: Option<OpenCall>,
 }
 
 /// This process's part of the log.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::attempt::{Attempt, AttemptRequest};
@@ -14,15 +15,17 @@ use crate::domain::error::{BackendError, SharedError};
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::domain::sale::{Sale, SaleId};
 use crate::postgres::operations::Postgres;
-use crate::redis::carts;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::PartitionKeys;
 use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
 use crate::redis::scripts::freeze::freeze;
+use crate::redis::scripts::read_cart::read_cart;
 use crate::selling::attempt_log::{Answered, AttemptLog};
+use crate::selling::cart_restoration::CartRestoration;
 use crate::selling::context::Context;
 use crate::selling::lane::{Lane, LaneLimits};
+use crate::selling::open_calls::OpenCall;
 
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 64,
@@ -45,13 +48,21 @@ pub(crate) struct AddRequest {
 /// The lanes of all cart partitions of a sale.
 #[derive(Debug)]
 pub(crate) struct CartLanes<R> {
-    keys: Vec<Arc<PartitionKeys>>,
-    lanes: Vec<Lane<AddRequest, Added>>,
+    partitions: Vec<PartitionLane>,
     redis: R,
 }
 
+/// The lane of a partition, and what restores its carts.
+#[derive(Debug)]
+struct PartitionLane {
+    keys: Arc<PartitionKeys>,
+    lane: Lane<AddRequest, Added>,
+    /// Notified when a call finds that the carts may not be whole.
+    promoted: Arc<Notify>,
+}
+
 impl<R: Redis> CartLanes<R> {
-    /// Starts a lane for every partition.
+    /// Starts a lane for every partition, and keeps its carts whole.
     pub(crate) fn start<P: Postgres>(
         sale: &Sale,
         format: Format,
@@ -59,11 +70,18 @@ impl<R: Redis> CartLanes<R> {
         log: &Arc<AttemptLog>,
         stop: &CancellationToken,
     ) -> Self {
-        let keys: Vec<Arc<PartitionKeys>> = (0..sale.partitions)
-            .map(|partition| Arc::new(PartitionKeys::new(&sale.id, partition, format)))
-            .collect();
-        let sale_id = Arc::new(sale.id.clone());
-        let lanes = (0..).zip(&keys).map(|(number, keys)| {
+        let (sale, sale_id) = (Arc::new(sale.clone()), Arc::new(sale.id.clone()));
+        let partitions = (0..sale.partitions).map(|number| {
+            let keys = Arc::new(PartitionKeys::new(&sale.id, number, format));
+            let promoted = Arc::<Notify>::default();
+            let restoration = CartRestoration {
+                sale: sale.clone(),
+                number,
+                keys: keys.clone(),
+                promoted: promoted.clone(),
+                context: context.clone(),
+            };
+            context.tasks.spawn(restoration.run(stop.clone()));
             let partition = Arc::new(Partition {
                 sale: sale_id.clone(),
                 best_effort: sale.best_effort,
@@ -77,11 +95,14 @@ impl<R: Redis> CartLanes<R> {
                 let partition = partition.clone();
                 async move { partition.add(batch).await }
             };
-            Lane::start("cart lane", LANE_LIMITS, &context.tasks, stop, call)
+            PartitionLane {
+                keys,
+                lane: Lane::start("cart lane", LANE_LIMITS, &context.tasks, stop, call),
+                promoted,
+            }
         });
         Self {
-            lanes: lanes.collect(),
-            keys,
+            partitions: partitions.collect(),
             redis: context.redis.clone(),
         }
     }
@@ -92,8 +113,11 @@ impl<R: Redis> CartLanes<R> {
         partition: u16,
         request: AddRequest,
     ) -> Result<Added, SharedError> {
-        match self.lanes.get(usize::from(partition)) {
-            Some(lane) => lane.ask(request).await,
+        match self.partitions.get(usize::from(partition)) {
+            Some(partition) => {
+                let added = partition.lane.ask(request).await;
+                added.inspect_err(|error| partition.note(error))
+            }
             None => Err(Arc::new(BackendError::unexpected(
                 "cart partition",
                 "one that the sale has",
@@ -102,25 +126,37 @@ impl<R: Redis> CartLanes<R> {
         }
     }
 
-    /// Freezes the cart of a code; none for a code that Redis does not hold.
+    /// Freezes the cart of a code; none for a code that Redis does not hold, where it holds all that
+    /// there are.
     pub(crate) async fn freeze(&self, suffix: &CodeSuffix) -> Result<Option<Cart>, BackendError> {
-        match self.keys_of(suffix) {
-            Some(keys) => freeze(&self.redis, keys, suffix).await,
-            None => Ok(None),
-        }
+        let Some(partition) = self.partition_of(suffix) else {
+            return Ok(None);
+        };
+        let cart = freeze(&self.redis, &partition.keys, suffix).await;
+        cart.inspect_err(|error| partition.note(error))
     }
 
     /// Reads the cart of a code, open or frozen, without changing it.
     pub(crate) async fn read(&self, suffix: &CodeSuffix) -> Result<Option<Cart>, BackendError> {
-        match self.keys_of(suffix) {
-            Some(keys) => carts::read(&self.redis, keys, suffix).await,
-            None => Ok(None),
-        }
+        let Some(partition) = self.partition_of(suffix) else {
+            return Ok(None);
+        };
+        let cart = read_cart(&self.redis, &partition.keys, suffix).await;
+        cart.inspect_err(|error| partition.note(error))
     }
 
-    fn keys_of(&self, suffix: &CodeSuffix) -> Option<&PartitionKeys> {
-        let keys = self.keys.get(usize::from(suffix.partition()))?;
-        Some(keys)
+    fn partition_of(&self, suffix: &CodeSuffix) -> Option<&PartitionLane> {
+        self.partitions.get(usize::from(suffix.partition()))
+    }
+}
+
+impl PartitionLane {
+    /// Reacts to the error of a script: carts that may not be whole are restored at once, not at the
+    /// next check.
+    fn note(&self, error: &BackendError) {
+        if matches!(error, BackendError::Promoted) {
+            self.promoted.notify_one();
+        }
     }
 }
 
@@ -139,6 +175,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
     async fn add(&self, batch: Vec<AddRequest>) -> Result<Vec<Added>, BackendError> {
         let mut requests = Vec::with_capacity(batch.len());
         let mut suffixes = Vec::with_capacity(batch.len());
+        let now = self.context.clock.now();
         for AddRequest {
             user,
             item,
@@ -148,7 +185,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
         {
             let request = self.log.draw(Some(user), Some(item), request_id);
             requests.push(request);
-            suffixes.push(CodeSuffix::generate(self.number, &self.context.random));
+            suffixes.push(CodeSuffix::generate(self.number, now, &self.context.random));
         }
         let is_dropped = self.best_effort && !self.log.has_room();
         let text = if is_dropped {
@@ -162,14 +199,22 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
             new_suffix: *suffix,
             idx: request.idx,
         });
+        // Open until Postgres has the attempts. A call that fails is closed: nothing is answered.
+        let call = self.context.open_calls.begin();
         let (entry, answers) = add_to_cart(&self.context.redis, &self.keys, &text, adds).await?;
         if !is_dropped {
-            self.keep(entry, requests, &answers);
+            self.keep(entry, requests, &answers, call);
         }
         Ok(answers)
     }
 
-    fn keep(&self, entry: String, requests: Vec<AttemptRequest>, answers: &[Added]) {
+    fn keep(
+        &self,
+        entry: String,
+        requests: Vec<AttemptRequest>,
+        answers: &[Added],
+        call: OpenCall,
+    ) {
         let attempts = requests.into_iter().zip(answers);
         let attempts =
             attempts.map(|(request, added)| Attempt::decided(request, self.sale.clone(), added));
@@ -177,6 +222,7 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
             stream: self.stream.clone(),
             entry,
             attempts: attempts.collect(),
+            _call: Some(call),
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::clock::Clock;
@@ -10,6 +11,8 @@ use crate::observability::metrics::Metrics;
 use crate::recovery::restore::Restorer;
 use crate::recovery::settle_abandoned::Settler;
 use crate::redis::codec::Format;
+use crate::selling::open_calls::OpenCalls;
+use crate::selling::steady_since::SteadySince;
 
 /// Backends, time, randomness and what else is passed in.
 #[derive(Debug)]
@@ -24,6 +27,12 @@ pub(crate) struct Context<R, P> {
     pub random: Random,
     /// The newest format of this process.
     pub newest_format: Format,
+    /// Calls whose effects Postgres may not have yet.
+    pub open_calls: OpenCalls,
+    /// Since when Postgres has answered without a pause.
+    pub steady_since: SteadySince,
+    /// Cart partitions that are restored at once.
+    pub restorations: Semaphore,
     /// The background tasks of this process.
     pub tasks: TaskTracker,
 }

@@ -20,6 +20,7 @@ use crate::recovery::correct::correct;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 use crate::selling::context::Context;
+use crate::selling::open_calls::OpenCall;
 use crate::selling::waiting_codes::WaitingCodes;
 
 /// Claims that may wait for Postgres; beyond them purchases are refused before they claim.
@@ -46,6 +47,8 @@ struct Pending {
     claim: Claim,
     keys: Arc<SaleKeys>,
     wait: Timer,
+    /// The purchase; it stays open until Postgres has the claim.
+    _call: OpenCall,
     answer: Option<oneshot::Sender<Result<CommitOutcome, BackendError>>>,
 }
 
@@ -116,6 +119,7 @@ impl GroupCommit {
         &self,
         claim: Claim,
         keys: &Arc<SaleKeys>,
+        call: OpenCall,
     ) -> Result<CommitOutcome, BackendError> {
         let (answer, outcome) = oneshot::channel();
         let away = self.away.load(Ordering::Relaxed);
@@ -127,6 +131,7 @@ impl GroupCommit {
             claim,
             keys: keys.clone(),
             wait: self.clock.start_timer(),
+            _call: call,
             answer: (!away).then_some(answer),
         };
         self.backlog.fetch_add(1, Ordering::Relaxed);

@@ -8,13 +8,16 @@
 mod attempt_log;
 pub(crate) mod browse;
 mod cart_lanes;
+mod cart_restoration;
 pub(crate) mod checkout;
 mod claim_lane;
+mod code_lookups;
 mod context;
 mod coverage_check;
 mod eviction_check;
 mod group_commit;
 mod lane;
+mod open_calls;
 pub(crate) mod purchase;
 mod refusal_lane;
 mod registry_follower;
@@ -23,8 +26,10 @@ pub(crate) mod served_sale;
 mod served_sales;
 pub(crate) mod service;
 mod settle_own_attempts;
+mod steady_since;
 mod view_reader;
 mod waiting_codes;
+mod watermark;
 
 #[cfg(test)]
 mod format_tests;

@@ -26,6 +26,7 @@ use crate::redis::commands::Redis;
 use crate::redis::scripts::claim::ClaimRequest;
 use crate::selling::claim_lane::ClaimAnswer;
 use crate::selling::group_commit::FULL;
+use crate::selling::open_calls::OpenCall;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::service::SellingService;
 
@@ -124,10 +125,11 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 false => self.bought_earlier(code).await,
             };
         };
+        // Open until Postgres has the claim, so that nobody restores the cart as one that can grow.
+        let call = self.context.open_calls.begin();
         let cart = match served.carts.freeze(&code.suffix).await {
             Ok(Some(cart)) => cart,
-            // A code that Redis does not hold may be an order in Postgres.
-            Ok(None) => return self.bought_earlier(code).await,
+            Ok(None) => return self.bought_or_unknown(code).await,
             Err(error) => {
                 served.note(&error);
                 return self.bought_or(code, error.into()).await;
@@ -151,7 +153,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         };
         let (replayed, decided_by) = (claim.replayed, claim.outcome.request_id.clone());
         let was_waiting = self.commits.waiting().contains(code);
-        let committed = match self.commit(claim, &served).await {
+        let committed = match self.commit(claim, &served, call).await {
             Ok(CommitOutcome::Committed(committed)) => committed,
             Ok(CommitOutcome::SaleSettled) => return Err(NoOrder::SaleNotActive),
             // The order was read in vain when the claim began to wait: thousands of users who ask
@@ -174,8 +176,9 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         &self,
         claim: Claim,
         served: &ServedSale<R>,
+        call: OpenCall,
     ) -> Result<CommitOutcome, BackendError> {
-        let commit = self.commits.commit(claim, &served.keys);
+        let commit = self.commits.commit(claim, &served.keys, call);
         let committed = tokio::time::timeout(COMMIT_WAIT, commit).await;
         committed.unwrap_or(Err(BackendError::TimedOut {
             backend: "Postgres",
@@ -186,6 +189,11 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
     /// The outcome of a code, if it was bought.
     pub async fn outcome(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
+        let _lookup = self.code_lookups.begin().await?;
+        self.find_order(code).await
+    }
+
+    async fn find_order(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
         let codes = std::slice::from_ref(code);
         let mut outcomes = self.context.lookups.read_outcomes(codes).await?;
         match outcomes.remove(code) {
@@ -202,20 +210,42 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 false => NoOrder::UnknownCode,
             });
         };
-        let cart = served.carts.read(&code.suffix).await?;
-        let cart = cart.ok_or(NoOrder::UnknownCode)?;
+        let ends_at = served.sale.window.ends_at;
+        let Some(cart) = served.carts.read(&code.suffix).await? else {
+            let order = self.bought_or_unknown(code).await?;
+            return Ok(ShownCart {
+                items: order.items.into_iter().map(|(item, _)| item).collect(),
+                user: order.user,
+                ends_at,
+            });
+        };
         let items = cart
             .indexes()
             .filter_map(|idx| served.catalog.get(idx).cloned());
         Ok(ShownCart {
             items: items.collect(),
             user: cart.user,
-            ends_at: served.sale.window.ends_at,
+            ends_at,
         })
     }
 
-    async fn bought_earlier(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
+    /// A code that Redis does not hold, where it holds all carts that were not bought: an order, or
+    /// nothing that this FlashSale has given to anyone.
+    async fn bought_or_unknown(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
+        if self.code_lookups.is_unknown(code) {
+            return Err(NoOrder::UnknownCode);
+        }
         if let Some(order) = self.outcome(code).await? {
+            return Ok(order);
+        }
+        self.code_lookups.note_unknown(code);
+        Err(NoOrder::UnknownCode)
+    }
+
+    /// A code whose sale takes no claim: an order, or a refusal once no order can come any more.
+    async fn bought_earlier(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
+        let _lookup = self.code_lookups.begin().await?;
+        if let Some(order) = self.find_order(code).await? {
             return Ok(order);
         }
         let lookups = &self.context.lookups;
@@ -239,7 +269,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             return Err(BackendError::Unsettled.into());
         }
         // Now that no order comes any more: one may have come since the first look.
-        let order = self.outcome(code).await?;
+        let order = self.find_order(code).await?;
         order.ok_or(NoOrder::SaleNotActive)
     }
 

@@ -72,6 +72,7 @@ async fn append<R: Redis, P: Postgres>(
         stream,
         entry,
         attempts,
+        _call: None,
     });
     Ok(answers)
 }

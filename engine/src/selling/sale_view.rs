@@ -136,7 +136,7 @@ mod tests {
 
     fn claimed(user: &str, outcomes: &[(u32, ItemOutcome)]) -> Event {
         Event::Claimed {
-            suffix: CodeSuffix::generate(0, &SystemRandom::random()),
+            suffix: CodeSuffix::generate(0, jiff::Timestamp::UNIX_EPOCH, &SystemRandom::random()),
             outcome: Outcome {
                 user: user.to_owned(),
                 request_id: "r".to_owned(),
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!((view.sold_count(), view.bought("ann")), (2, 2));
 
         view.apply(&Event::Corrected {
-            suffix: CodeSuffix::generate(0, &SystemRandom::random()),
+            suffix: CodeSuffix::generate(0, jiff::Timestamp::UNIX_EPOCH, &SystemRandom::random()),
             user: "ann".to_owned(),
             bought: 1,
             sold: vec![3, 7],

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,15 +22,22 @@ use crate::redis::codec::Format;
 use crate::redis::commands::{self, NodeState, Redis};
 use crate::redis::scripts;
 use crate::selling::attempt_log::AttemptLog;
+use crate::selling::code_lookups::CodeLookups;
 use crate::selling::context::Context;
 use crate::selling::coverage_check::CoverageCheck;
 use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
+use crate::selling::open_calls::OpenCalls;
 use crate::selling::refusal_lane::RefusalLane;
 use crate::selling::registry_follower::RegistryFollower;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::served_sales::ServedSales;
 use crate::selling::settle_own_attempts::{SETTLE_LIMIT, spawn_settling};
+use crate::selling::steady_since::SteadySince;
+use crate::selling::watermark::WatermarkPublisher;
+
+/// Cart partitions that a process restores at once: each reads much from Postgres.
+const RESTORED_AT_ONCE: usize = 2;
 
 /// What a process needs to serve a FlashSale.
 #[derive(Debug, Clone)]
@@ -102,6 +110,7 @@ pub struct SellingService<R, P> {
     pub(crate) refusals: RefusalLane,
     eviction: Arc<EvictionCheck>,
     coverage: Arc<CoverageCheck>,
+    pub(crate) code_lookups: CodeLookups,
     following: CancellationToken,
     serving: CancellationToken,
 }
@@ -131,11 +140,16 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             clock: ambient.clock.clone(),
             random: ambient.random.clone(),
             newest_format,
+            open_calls: OpenCalls::new(&ambient.clock),
+            steady_since: SteadySince::default(),
+            restorations: Semaphore::new(RESTORED_AT_ONCE),
             tasks: TaskTracker::new(),
         });
+        let watermark = WatermarkPublisher::start(&options.flash_sale, &context).await?;
         let serving = CancellationToken::new();
         let log = AttemptLog::new(&context, options.attempts_backlog, SETTLE_LIMIT);
-        spawn_settling(&log, &context, &serving);
+        context.tasks.spawn(watermark.run(serving.clone()));
+        spawn_settling(&options.flash_sale, &log, &context, &serving);
         let service = Arc::new(Self {
             flash_sale: options.flash_sale.clone(),
             sales: Arc::default(),
@@ -143,6 +157,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
             eviction: Arc::default(),
             coverage: Arc::default(),
+            code_lookups: CodeLookups::default(),
             following: CancellationToken::new(),
             log,
             context,

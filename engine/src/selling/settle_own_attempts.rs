@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::attempt::Attempt;
 use crate::domain::error::BackendError;
+use crate::domain::sale::FlashSaleName;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
 use crate::redis::streams;
@@ -28,11 +29,13 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts settling in the background. After `stop` it ends when everything is settled.
 pub(crate) fn spawn_settling<R: Redis, P: Postgres>(
+    flash_sale: &FlashSaleName,
     log: &Arc<AttemptLog>,
     context: &Arc<Context<R, P>>,
     stop: &CancellationToken,
 ) {
     let settling = Settling {
+        flash_sale: flash_sale.clone(),
         log: log.clone(),
         context: context.clone(),
     };
@@ -42,6 +45,7 @@ pub(crate) fn spawn_settling<R: Redis, P: Postgres>(
 
 /// The background task.
 struct Settling<R, P> {
+    flash_sale: FlashSaleName,
     log: Arc<AttemptLog>,
     context: Arc<Context<R, P>>,
 }
@@ -71,7 +75,10 @@ impl<R: Redis, P: Postgres> Settling<R, P> {
     async fn settle(&self, batch: &[Answered]) -> Result<(), BackendError> {
         let attempts = batch.iter().flat_map(|answered| &answered.attempts);
         let attempts: Vec<&Attempt> = attempts.collect();
-        self.context.postgres.append_attempts(&attempts).await?;
+        let postgres = &self.context.postgres;
+        postgres
+            .append_attempts(&self.flash_sale, &attempts)
+            .await?;
         self.log.count_settled(attempts.len());
         if let Err(error) = self.delete(batch).await {
             // A settler finds the entries, finds them settled and deletes them.

@@ -29,23 +29,23 @@ pub struct Stack {
 impl Stack {
     /// One Redis node that owns all slots, and a migrated database.
     pub async fn start() -> Self {
-        Self::start_with(1, |_| None).await
+        Self::start_with((1, 0), |_| None).await
     }
 
-    /// The same with the slots spread over some masters, without replicas.
-    pub async fn start_on(masters: usize) -> Self {
-        Self::start_with(masters, |_| None).await
+    /// The same with the slots spread over some masters, each with so many replicas in turn.
+    pub async fn start_on(masters: usize, replicas: usize) -> Self {
+        Self::start_with((masters, replicas), |_| None).await
     }
 
     /// The same, and a pooler in front of the database, where there is one.
     pub async fn start_with(
-        masters: usize,
+        (masters, replicas): (usize, usize),
         pooler: impl FnOnce(&PostgresServer) -> Option<PgBouncer> + Send + 'static,
     ) -> Self {
         let (redis, postgres, pooler) = tokio::task::spawn_blocking(move || {
             let postgres = PostgresServer::start().unwrap();
             let pooler = pooler(&postgres);
-            let redis = RedisServer::start(masters, 0).unwrap();
+            let redis = RedisServer::start(masters, replicas).unwrap();
             (redis, postgres, pooler)
         })
         .await
@@ -89,6 +89,12 @@ impl Stack {
         let catalog = Catalog::generate(sale.items, sale.id.starts_label()).unwrap();
         self.admin.seed(sale, &catalog).await.unwrap();
         catalog
+    }
+
+    /// Creates and drops partitions of attempts.
+    pub async fn housekeeping(&self, keep_days: u32) {
+        let housekeeping = self.admin.attempts_housekeeping(&self.name, keep_days);
+        housekeeping.await.unwrap();
     }
 
     pub async fn service(&self) -> Arc<Service> {

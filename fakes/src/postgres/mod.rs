@@ -13,6 +13,7 @@ mod orders;
 mod outcomes;
 mod sales;
 mod tables;
+mod watermarks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, 
 use flashsale_engine::{
     Attempt, BackendError, Catalog, CheckoutCode, Claim, Clock, CodeSuffix, FlashSaleName, Item,
     ItemId, ItemResultKind, LoggedCart, Milestone, Outcome, Purchase, Sale, SaleId, SaleRecord,
+    Watermarks,
 };
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -36,6 +38,7 @@ pub struct FakePostgres {
     tables: Arc<Mutex<Tables>>,
     clock: Clock,
     gate: Arc<RwLock<()>>,
+    attempts_gate: Arc<RwLock<()>>,
 }
 
 /// Operations wait until it is dropped.
@@ -51,6 +54,7 @@ impl FakePostgres {
             tables: Arc::default(),
             clock,
             gate: Arc::default(),
+            attempts_gate: Arc::default(),
         }
     }
 
@@ -61,6 +65,7 @@ impl FakePostgres {
             tables: self.tables.clone(),
             clock: self.clock.clone(),
             gate: Arc::default(),
+            attempts_gate: Arc::default(),
         }
     }
 
@@ -71,14 +76,21 @@ impl FakePostgres {
         }
     }
 
+    /// Makes the attempts that this handle and its clones append wait, until the result is dropped.
+    pub async fn hold_attempts(&self) -> Held {
+        Held {
+            _gate: self.attempts_gate.clone().write_owned().await,
+        }
+    }
+
     /// All attempts of the log, in the order of their times.
     pub fn attempts(&self) -> Vec<Attempt> {
         self.lock().attempts.values().cloned().collect()
     }
 
-    /// The days that have a partition of attempts.
-    pub fn attempt_days(&self) -> Vec<Date> {
-        self.lock().attempt_days().iter().copied().collect()
+    /// The days that have a partition of a FlashSale's attempts.
+    pub fn attempt_days(&self, flash_sale: &FlashSaleName) -> Vec<Date> {
+        self.lock().attempt_days(flash_sale)
     }
 
     fn lock(&self) -> MutexGuard<'_, Tables> {
@@ -219,25 +231,57 @@ impl Postgres for FakePostgres {
         facts.ok_or_else(|| BackendError::unexpected("read_correction_facts", "a row", "none"))
     }
 
-    async fn append_attempts(&self, attempts: &[&Attempt]) -> Answer<()> {
-        self.begin().await.append_attempts(attempts);
+    async fn append_attempts(
+        &self,
+        flash_sale: &FlashSaleName,
+        attempts: &[&Attempt],
+    ) -> Answer<()> {
+        let _open = self.attempts_gate.read().await;
+        self.begin().await.append_attempts(flash_sale, attempts);
         Ok(())
     }
 
-    async fn read_carts(&self, sale: &Sale) -> Answer<Vec<LoggedCart>> {
-        Ok(self.begin().await.read_carts(sale))
+    async fn read_carts(&self, sale: &Sale, partition: u16) -> Answer<Vec<LoggedCart>> {
+        Ok(self.begin().await.read_carts(sale, partition))
     }
 
-    async fn create_attempt_days(&self, first: Option<Timestamp>, days: u32) -> Answer<()> {
+    async fn create_attempt_days(
+        &self,
+        flash_sale: &FlashSaleName,
+        first: Option<Timestamp>,
+        days: u32,
+    ) -> Answer<()> {
         let mut tables = self.begin().await;
-        tables.create_attempt_days(first.unwrap_or_else(|| self.now()), days);
+        tables.create_attempt_days(flash_sale, first.unwrap_or_else(|| self.now()), days);
         Ok(())
     }
 
-    async fn drop_attempt_days(&self, keep_days: u32) -> Answer<()> {
+    async fn drop_attempt_days(&self, flash_sale: &FlashSaleName, keep_days: u32) -> Answer<()> {
         let mut tables = self.begin().await;
-        tables.drop_attempt_days(self.now(), keep_days);
+        tables.drop_attempt_days(flash_sale, self.now(), keep_days);
         Ok(())
+    }
+
+    async fn publish_watermark(
+        &self,
+        flash_sale: &FlashSaleName,
+        process: u64,
+        settled_through_us: i64,
+    ) -> Answer<i64> {
+        let mut tables = self.begin().await;
+        let now_us = self.now().as_microsecond();
+        tables.publish_watermark(flash_sale, process, settled_through_us, now_us);
+        Ok(now_us)
+    }
+
+    async fn delete_watermark(&self, process: u64) -> Answer<()> {
+        self.begin().await.delete_watermark(process);
+        Ok(())
+    }
+
+    async fn read_watermarks(&self, flash_sale: &FlashSaleName) -> Answer<Watermarks> {
+        let tables = self.begin().await;
+        Ok(tables.read_watermarks(flash_sale, self.now().as_microsecond()))
     }
 
     fn connections(&self) -> (i64, i64) {

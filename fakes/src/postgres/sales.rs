@@ -124,10 +124,9 @@ impl Tables {
             self.purchases.remove(sale);
         }
         self.orders.retain(|_, order| !sales.contains(&order.sale));
-        self.attempts.retain(|_, attempt| {
-            let sale = attempt.sale.as_deref();
-            !sale.is_some_and(|sale| sales.contains(sale))
-        });
+        self.attempts.retain(|key, _| key.flash_sale != *flash_sale);
+        self.watermarks.retain(|_, (of, _)| of != flash_sale);
+        self.attempt_days.retain(|(of, _)| of != flash_sale);
     }
 
     /// A page of a catalogue.

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flashsale_engine::{Attempt, BackendError, Catalog, ItemResultKind, Sale, SaleId, SaleRecord};
+use flashsale_engine::{
+    Attempt, BackendError, Catalog, CodeSuffix, FlashSaleName, ItemResultKind, Sale, SaleId,
+    SaleRecord, Watermark,
+};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -16,10 +19,23 @@ pub(crate) struct Tables {
     pub orders: BTreeMap<String, OrderRow>,
     /// What each sale sold; the sale itself may be gone.
     pub purchases: BTreeMap<SaleId, Purchases>,
-    /// By time (Unix time in microseconds) and id.
-    pub attempts: BTreeMap<(i64, u128), Attempt>,
-    /// Days that have a partition of attempts.
-    pub attempt_days: BTreeSet<Date>,
+    /// By their key, in the order of their times.
+    pub attempts: BTreeMap<AttemptKey, Attempt>,
+    /// Days that have a partition of a FlashSale's attempts.
+    pub attempt_days: BTreeSet<(FlashSaleName, Date)>,
+    /// Up to when processes have settled what they answered, each with its FlashSale.
+    pub watermarks: BTreeMap<u64, (FlashSaleName, Watermark)>,
+}
+
+/// The key of `attempts`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AttemptKey {
+    /// Unix time in microseconds.
+    pub at_us: i64,
+    pub id: u128,
+    pub flash_sale: FlashSaleName,
+    pub sale: Option<SaleId>,
+    pub suffix: Option<CodeSuffix>,
 }
 
 /// A row of `sales`.

@@ -65,6 +65,7 @@ const fn scripting(name: &'static str, arity: i32, keys: Keys, action: Action) -
 
 static COMMANDS: &[Spec] = &[
     command("BITCOUNT", -2, Keys::First, strings_and_bits::bitcount),
+    command("CLUSTER", -2, Keys::None, keys::cluster),
     command("CONFIG", -2, Keys::None, keys::config),
     command("DEL", -2, Keys::All, keys::del),
     scripting("EVAL", -3, Keys::Counted, Action::Eval),
@@ -82,6 +83,7 @@ static COMMANDS: &[Spec] = &[
     command("HKEYS", 2, Keys::First, hashes::hkeys),
     command("HLEN", 2, Keys::First, hashes::hlen),
     command("HMGET", -3, Keys::First, hashes::hmget),
+    command("HSCAN", -3, Keys::First, hashes::hscan),
     command("HSET", -4, Keys::First, hashes::hset),
     command("HSETNX", 4, Keys::First, hashes::hsetnx),
     command("HVALS", 2, Keys::First, hashes::hvals),

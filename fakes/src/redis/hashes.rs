@@ -46,6 +46,19 @@ pub(crate) fn hkeys(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> R
     ))
 }
 
+/// `HSCAN`: one answer holds all fields with their values.
+pub(crate) fn hscan(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
+    let hash = keyspace.read::<Hash>(arguments.next()?)?;
+    arguments.next_integer()?;
+    if arguments.keyword("COUNT") {
+        arguments.next_integer()?;
+    }
+    arguments.end()?;
+    let pairs = hash.into_iter().flat_map(|hash| &hash.0);
+    let both = pairs.flat_map(|(field, value)| [bulk(field.clone()), bulk(value.clone())]);
+    Ok(Value::Array(vec![bulk("0"), Value::Array(both.collect())]))
+}
+
 /// `HLEN`.
 pub(crate) fn hlen(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
     let hash = keyspace.read::<Hash>(arguments.next()?)?;

@@ -124,13 +124,31 @@ pub(crate) fn time(keyspace: &mut Keyspace, _: &mut Arguments<'_>) -> Reply {
     ]))
 }
 
-/// `INFO`: the lines of the memory section that the engine reads.
-pub(crate) fn info(keyspace: &mut Keyspace, _: &mut Arguments<'_>) -> Reply {
-    let policy = String::from_utf8_lossy(&keyspace.maxmemory_policy);
-    let limit = keyspace.maxmemory;
-    Ok(bulk(format!(
-        "# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n"
-    )))
+/// `INFO`: the lines that the engine reads, of all sections or of one.
+pub(crate) fn info(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
+    let section = arguments.try_next();
+    let is_asked =
+        |name: &str| section.is_none_or(|section| section.eq_ignore_ascii_case(name.as_bytes()));
+    let mut lines = String::new();
+    if is_asked("memory") {
+        let policy = String::from_utf8_lossy(&keyspace.maxmemory_policy);
+        let limit = keyspace.maxmemory;
+        lines += &format!("# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n");
+    }
+    if is_asked("replication") {
+        let id = keyspace.replication_id;
+        lines += &format!("# Replication\r\nrole:master\r\nmaster_replid:{id:040x}\r\n");
+    }
+    Ok(bulk(lines))
+}
+
+/// `CLUSTER MYID`.
+pub(crate) fn cluster(_: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
+    if !arguments.keyword("MYID") {
+        return Err(CommandError::err("the fake has CLUSTER MYID alone"));
+    }
+    arguments.end()?;
+    Ok(bulk("f".repeat(40)))
 }
 
 /// `CONFIG SET maxmemory-policy …` and `CONFIG SET maxmemory …`, for tests of a server that evicts.

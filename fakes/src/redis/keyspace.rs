@@ -95,6 +95,8 @@ pub(crate) struct Keyspace {
     pub maxmemory_policy: Vec<u8>,
     /// The memory limit that it shows, in bytes; 0 for none.
     pub maxmemory: u64,
+    /// What a server draws when it starts and when it becomes a master.
+    pub replication_id: u64,
 }
 
 impl Keyspace {
@@ -107,6 +109,7 @@ impl Keyspace {
             stream_changes: 0,
             maxmemory_policy: b"noeviction".to_vec(),
             maxmemory: 0,
+            replication_id: 1,
         }
     }
 

@@ -109,6 +109,11 @@ impl FakeRedis {
         self.shared.stream_changed.notify_waiters();
     }
 
+    /// Makes the server another master than before, as a failover and a restart do. The keys stay.
+    pub fn promote(&self) {
+        self.lock().keyspace.replication_id += 1;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Server> {
         // A panic in a test leaves the keys as they were between two commands, or ends the test.
         self.shared

@@ -8,3 +8,4 @@ mod operations;
 mod random_operations;
 mod sales;
 mod support;
+mod watermarks;

@@ -213,14 +213,19 @@ pub async fn answer(postgres: &impl Postgres, fixture: &Fixture, operation: &Ope
         }
         O::AppendAttempts(attempts) => {
             let attempts: Vec<&Attempt> = attempts.iter().collect();
-            show(postgres.append_attempts(&attempts).await)
+            show(append(postgres, fixture, &attempts).await)
         }
-        O::ReadCarts(sale) => show(postgres.read_carts(sale).await.map(|mut carts| {
+        O::ReadCarts(sale) => show(postgres.read_carts(sale, 0).await.map(|mut carts| {
             carts.sort_by_key(|cart| cart.suffix);
             carts
         })),
         O::Ping => show(postgres.ping().await),
     }
+}
+
+async fn append(postgres: &impl Postgres, fixture: &Fixture, attempts: &[&Attempt]) -> Answer<()> {
+    let flash_sale = &fixture.flash_sale;
+    postgres.append_attempts(flash_sale, attempts).await
 }
 
 /// An answer as text: values whole, errors of the server by their SQLSTATE.

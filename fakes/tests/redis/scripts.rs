@@ -3,11 +3,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use flashsale_engine::RedisCluster;
 use flashsale_engine::redis::commands::Redis;
+use flashsale_engine::{BackendError, RedisCluster};
 use flashsale_fakes::FakeRedis;
 use jiff::Timestamp;
 use proptest::prelude::*;
+use redis::Value;
 
 use crate::support::{contents, hide_times, play, run_sequences, show};
 
@@ -29,6 +30,14 @@ macro_rules! formatted {
     };
 }
 
+/// The text of a shipped script of a cart partition.
+macro_rules! of_partition {
+    ($name:literal) => {
+        format!("{CODEC}\n{PARTITION}\n{}", shipped!($name))
+    };
+}
+
+const PARTITION: &str = shipped!("partition");
 const CODEC: &str = include_str!("../../../engine/src/redis/codec/v1.lua");
 
 /// One call of a script, by what it means.
@@ -45,12 +54,19 @@ enum Step {
         carts: Vec<(u8, u8, Vec<u32>)>,
     },
     Correct(Correction),
+    ReadCart {
+        code: u8,
+    },
+    CheckCarts,
+    /// Another master than before holds the partition.
+    Promote,
     RestoreCarts {
         code: u8,
         user: u8,
         items: Vec<u32>,
-        open: bool,
+        kind: char,
     },
+    MarkCartsWhole,
     RestorePurchases {
         rows: Vec<(u32, u8, u32, u32)>,
     },
@@ -127,9 +143,13 @@ fn step() -> impl Strategy<Value = Step> {
                 code, user, slots, sold, released, sale_slot,
             })
         ),
-        1 => (code, user, items.clone(), any::<bool>()).prop_map(
-            |(code, user, items, open)| Step::RestoreCarts { code, user, items, open }
+        2 => code.clone().prop_map(|code| Step::ReadCart { code }),
+        1 => Just(Step::CheckCarts),
+        1 => Just(Step::Promote),
+        3 => (code, user, items.clone(), prop::sample::select(vec!['o', 'e', 'd'])).prop_map(
+            |(code, user, items, kind)| Step::RestoreCarts { code, user, items, kind }
         ),
+        3 => Just(Step::MarkCartsWhole),
         1 => prop::collection::vec(purchase, 1..3).prop_map(|rows| Step::RestorePurchases { rows }),
         1 => items.prop_map(|items| Step::Release { items }),
         1 => prop::bool::weighted(0.2).prop_map(|now| Step::Close { now }),
@@ -161,17 +181,31 @@ impl Played {
     }
 
     async fn eval(&self, redis: &impl Redis, call: Call) -> String {
+        hide_masters(&show(&self.run(redis, call).await))
+    }
+
+    async fn run(&self, redis: &impl Redis, call: Call) -> Result<Value, BackendError> {
         let mut command = redis::cmd("EVAL");
         command.arg(call.script).arg(call.keys.len());
         command.arg(&call.keys).arg(&call.argv);
-        show(&redis.call("test", &call.keys[0], &command).await)
+        redis.call("test", &call.keys[0], &command).await
+    }
+
+    /// Marks the carts as whole on the master that the server says it is.
+    async fn mark_carts_whole(&self, redis: &impl Redis) -> String {
+        let meta = &self.partition_keys()[..1];
+        let check = Call::of(&of_partition!("check_carts"), meta, vec![]);
+        let checked = self.run(redis, check).await.unwrap();
+        let (master, _): (String, u8) = redis::from_redis_value(checked).unwrap();
+        let mark = Call::of(&of_partition!("mark_carts_whole"), meta, vec![master]);
+        self.eval(redis, mark).await
     }
 
     async fn mark_ready(&self, redis: &impl Redis) -> String {
         let (starts, ends) = (self.starts_ms, self.starts_ms + 3_600_000);
         let fields = format!(
-            "epoch-1 starts_ms {starts} ends_ms {ends} per_user 2 per_checkout 3 total 5 \
-             numbered 1 format 1"
+            "epoch-1 1  starts_ms {starts} ends_ms {ends} per_user 2 per_checkout 3 total 5 \
+             numbered 1"
         );
         let mut replies = String::new();
         for keys in [self.sale_keys(), self.partition_keys()] {
@@ -191,21 +225,25 @@ impl Played {
                 for (user, code, item) in attempts {
                     argv.extend([user_of(*user), suffix(*code), item.to_string()]);
                 }
-                Some(Call::of(&formatted!("add_to_cart"), &keys, argv))
+                Some(Call::of(&of_partition!("add_to_cart"), &keys, argv))
             }
             Step::Freeze { code } => {
                 let argv = vec![suffix(*code)];
-                Some(Call::of(&formatted!("freeze"), &keys[..3], argv))
+                Some(Call::of(&of_partition!("freeze"), &keys[..3], argv))
             }
+            Step::ReadCart { code } => {
+                let argv = vec![suffix(*code)];
+                Some(Call::of(&of_partition!("read_cart"), &keys[..3], argv))
+            }
+            Step::CheckCarts => Some(Call::of(&of_partition!("check_carts"), &keys[..1], vec![])),
             Step::RestoreCarts {
                 code,
                 user,
                 items,
-                open,
+                kind,
             } => {
-                let kind = if *open { "o" } else { "f" }.to_owned();
-                let argv = vec![suffix(*code), user_of(*user), join(items), kind];
-                Some(Call::of(&formatted!("restore_carts"), &keys[1..3], argv))
+                let argv = vec![suffix(*code), user_of(*user), join(items), kind.to_string()];
+                Some(Call::of(&of_partition!("restore_carts"), &keys[..3], argv))
             }
             _ => None,
         }
@@ -265,6 +303,11 @@ impl Played {
                 };
                 play(redis, &format!("UNLINK {meta} {sold}")).await
             }
+            Step::Promote => {
+                let meta = &self.partition_keys()[0];
+                play(redis, &format!("HSET {meta} master other")).await
+            }
+            Step::MarkCartsWhole => self.mark_carts_whole(redis).await,
             _ => self.mark_ready(redis).await,
         }
     }
@@ -279,10 +322,32 @@ impl Played {
         );
         let mut all = Vec::new();
         for key in self.sale_keys().into_iter().chain(self.partition_keys()) {
-            all.push(format!("{key}: {}", contents(redis, &key).await));
+            all.push(format!(
+                "{key}: {}",
+                hide_masters(&contents(redis, &key).await)
+            ));
         }
         all
     }
+}
+
+/// Replaces the ids of masters, 40 hexadecimal digits each, which every server draws for itself.
+fn hide_masters(text: &str) -> String {
+    let mut hidden = String::new();
+    let mut digits = String::new();
+    for c in text.chars().chain(['\n']) {
+        if c.is_ascii_hexdigit() {
+            digits.push(c);
+            continue;
+        }
+        match digits.len() {
+            40 => hidden.push_str("<master>"),
+            _ => hidden.push_str(&digits),
+        }
+        digits.clear();
+        hidden.push(c);
+    }
+    hidden
 }
 
 fn user_of(user: u8) -> String {

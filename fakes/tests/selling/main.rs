@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod harness;
+mod lost_carts;
 mod lost_writes;
 mod paused_process;
+mod troubled_redis;
 mod whole_sale;

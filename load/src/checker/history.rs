@@ -1,4 +1,5 @@
-//! What every call that changes something asked, and what was answered.
+//! What every call that the checker judges asked, and what was answered: those that change
+//! something, and those that read a cart.
 //!
 //! Kept only where a check follows; some 60 bytes a call.
 
@@ -24,6 +25,11 @@ pub enum Asked {
         /// The checkout code.
         code: Arc<str>,
     },
+    /// `GET /checkout/{code}`
+    Cart {
+        /// The checkout code.
+        code: Arc<str>,
+    },
 }
 
 /// One call and its answer.
@@ -31,7 +37,7 @@ pub enum Asked {
 pub struct Exchange {
     /// Number of the request: unique in the run.
     pub request: RequestNo,
-    /// Who asked.
+    /// Who asked; 0 for a cart, whose code says enough.
     pub user: UserNo,
     /// What.
     pub asked: Asked,
@@ -60,7 +66,7 @@ pub struct History {
 }
 
 impl History {
-    /// Keeps a call; reads are left out, nothing is checked about them.
+    /// Keeps a call. Other reads than those of carts are left out: nothing is checked about them.
     pub fn push(&mut self, request: RequestNo, call: &Call, answer: &Answer, at_close: bool) {
         let (user, asked) = match call {
             Call::Checkout { user, item } => (*user, Asked::Checkout { item: *item }),
@@ -70,7 +76,13 @@ impl History {
                     code: self.shared(code),
                 },
             ),
-            Call::ActiveSale | Call::Items | Call::Cart { .. } => return,
+            Call::Cart { code } => (
+                0,
+                Asked::Cart {
+                    code: self.shared(code),
+                },
+            ),
+            Call::ActiveSale | Call::Items => return,
         };
         let answer = match answer {
             Answer::Added { code } => Answer::Added {

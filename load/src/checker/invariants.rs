@@ -14,6 +14,7 @@ use crate::client::catalogue::{Catalogue, ItemNo};
 use crate::client::run_id::{RequestNo, RunId};
 
 mod attempts;
+mod carts;
 
 /// Judges all invariants.
 #[must_use]
@@ -41,6 +42,7 @@ pub fn check(
         case.answered_purchases_are_there(),
         case.one_outcome_per_code(),
         case.attempts_logged_once(),
+        case.carts_keep_answered_items(),
     ]
 }
 
@@ -304,14 +306,19 @@ impl Case<'_> {
             }
         }
         // A code that has an outcome answers it; anything else says that it was forgotten, or
-        // was not decided when it was said to be. A failure (5xx, no answer) says nothing.
+        // was not decided when it was said to be. A failure (5xx, no answer) says nothing. An
+        // order is an outcome too, also where its answer never came.
+        let sales = self.stored_rows.sales.iter();
+        let ordered: HashSet<&str> = sales
+            .flat_map(|sale| sale.orders.iter().map(|order| &*order.code))
+            .collect();
         for exchange in self.history.exchanges() {
             if let (
                 Asked::Purchase { code },
                 Answer::Refused { status, .. } | Answer::Unreadable { status },
             ) = (&exchange.asked, &exchange.answer)
                 && *status < 500
-                && first_of.contains_key(&**code)
+                && (first_of.contains_key(&**code) || ordered.contains(&**code))
             {
                 repeats += 1;
                 offenders.add(|| format!("{code} has an outcome and was answered {status}"));

@@ -55,29 +55,32 @@ pub struct Verdict {
 
 /// How much there was to compare.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Scope {
+pub struct Scope {
     /// Comparisons that were made.
-    pub(crate) compared: usize,
+    pub compared: usize,
     /// Whether the run made calls that should have led to some.
-    pub(crate) due: bool,
+    pub due: bool,
 }
 
 /// Collects offenders: all are counted, few are named.
-#[derive(Default)]
-pub(crate) struct Offenders {
+#[derive(Debug, Default)]
+pub struct Offenders {
     count: usize,
     named: Vec<String>,
 }
 
 impl Offenders {
-    pub(crate) fn add(&mut self, describe: impl FnOnce() -> String) {
+    /// Counts one more, which is described where it is among the first.
+    pub fn add(&mut self, describe: impl FnOnce() -> String) {
         self.count += 1;
         if self.named.len() < NAMED {
             self.named.push(describe());
         }
     }
 
-    pub(crate) fn verdict(self, invariant: &'static str, scope: Scope, checked: String) -> Verdict {
+    /// The judgement: broken where there is an offender.
+    #[must_use]
+    pub fn verdict(self, invariant: &'static str, scope: Scope, checked: String) -> Verdict {
         let finding = match scope {
             _ if self.count > 0 => Finding::Broken,
             Scope { compared: 1.., .. } => Finding::Held,

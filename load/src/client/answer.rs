@@ -99,7 +99,12 @@ pub enum Answer {
         /// Its stable code.
         problem: Problem,
     },
-    /// A read (GET) that was answered with 200.
+    /// `GET /checkout/{code}` answered the cart.
+    Cart {
+        /// Its items, in the order of the answer.
+        items: Arc<[ItemNo]>,
+    },
+    /// Another read (GET) that was answered with 200.
     Read,
     /// An answer that breaks the contract of the API.
     Unreadable {
@@ -125,6 +130,12 @@ struct OutcomeBody<'a> {
     purchased_items: Vec<BoughtBody<'a>>,
     #[serde(borrow)]
     failed_items: Vec<FailedBody<'a>>,
+}
+
+#[derive(Deserialize)]
+struct CartBody<'a> {
+    #[serde(borrow)]
+    items: Vec<BoughtBody<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +171,7 @@ impl Answer {
             (Endpoint::Purchase, 400 | 409) => {
                 outcome(status, body, catalogue).or_else(|| problem(status, body))
             }
+            (Endpoint::Cart, 200) => cart(body, catalogue),
             (_, 200) => Some(Self::Read),
             _ => problem(status, body),
         };
@@ -171,7 +183,7 @@ impl Answer {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::None => None,
-            Self::Added { .. } | Self::Read => Some(200),
+            Self::Added { .. } | Self::Cart { .. } | Self::Read => Some(200),
             Self::Outcome(outcome) => Some(outcome.status),
             Self::Refused { status, .. } | Self::Unreadable { status } => Some(*status),
         }
@@ -183,7 +195,7 @@ impl Answer {
         match self {
             Self::None | Self::Unreadable { .. } => true,
             Self::Refused { status, .. } => *status >= 500,
-            Self::Added { .. } | Self::Outcome(_) | Self::Read => false,
+            Self::Added { .. } | Self::Outcome(_) | Self::Cart { .. } | Self::Read => false,
         }
     }
 }
@@ -195,6 +207,14 @@ fn problem(status: u16, body: &[u8]) -> Option<Answer> {
             status,
             problem: code,
         })
+}
+
+fn cart(body: &[u8], catalogue: &Catalogue) -> Option<Answer> {
+    let CartBody { items } = serde_json::from_slice(body).ok()?;
+    let numbers = items.iter().map(|item| catalogue.item(&item.id));
+    Some(Answer::Cart {
+        items: numbers.collect::<Option<_>>()?,
+    })
 }
 
 fn outcome(status: u16, body: &[u8], catalogue: &Catalogue) -> Option<Answer> {
@@ -276,6 +296,23 @@ mod tests {
                 problem: Problem::SaleNotActive
             }
         );
+    }
+
+    #[test]
+    fn a_cart_is_read_with_its_items_in_their_order() {
+        let call = Call::Cart {
+            code: "CHK-1".into(),
+        };
+        let body = br#"{"code":"CHK-1","user_id":"u","items":[{"id":"c"},{"id":"a"}]}"#;
+        assert_eq!(
+            Answer::read(&call, Some((200, body)), &catalogue()),
+            Answer::Cart {
+                items: [2, 0].into()
+            }
+        );
+        let unknown_item = br#"{"items":[{"id":"zz"}]}"#;
+        let answer = Answer::read(&call, Some((200, unknown_item)), &catalogue());
+        assert_eq!(answer, Answer::Unreadable { status: 200 });
     }
 
     #[test]

@@ -116,7 +116,8 @@ impl Profile {
 /// What a user can be answered during a sale.
 fn works(call: &Call, answer: &Answer) -> bool {
     match (call, answer) {
-        (Call::ActiveSale | Call::Items | Call::Cart { .. }, Answer::Read)
+        (Call::ActiveSale | Call::Items, Answer::Read)
+        | (Call::Cart { .. }, Answer::Cart { .. })
         | (Call::Checkout { .. }, Answer::Added { .. })
         | (Call::Purchase { .. }, Answer::Outcome(_)) => true,
         (Call::Checkout { .. }, Answer::Refused { status, problem }) => matches!(

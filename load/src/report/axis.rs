@@ -1,7 +1,8 @@
 //! Axes of plots: round steps, and numbers and texts that stand beside them.
 
 /// A round step, and how many of them hold the highest value: 1 to 5.
-pub(super) fn scale(highest: f64) -> (f64, u32) {
+#[must_use]
+pub fn scale(highest: f64) -> (f64, u32) {
     if highest <= 0.0 || !highest.is_finite() {
         return (1.0, 1);
     }
@@ -15,7 +16,8 @@ pub(super) fn scale(highest: f64) -> (f64, u32) {
 }
 
 /// A value as the label of a tick.
-pub(super) fn short(value: f64) -> String {
+#[must_use]
+pub fn short(value: f64) -> String {
     match value {
         v if v >= 10_000.0 => format!("{}k", (v / 100.0).round() / 10.0),
         v => format!("{}", (v * 1000.0).round() / 1000.0),
@@ -23,7 +25,8 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A number with a comma before each group of three digits.
-pub(super) fn grouped(number: u64) -> String {
+#[must_use]
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -36,7 +39,8 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// A text that cannot become markup.
-pub(super) fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: a run whose result has a fault is not reported as fine.
 
-mod axis;
+pub mod axis;
 pub mod files;
 mod html;
 pub mod picture;

@@ -220,7 +220,7 @@ async fn route(inner: &Inner, request: &Request<Incoming>) -> (u16, Value) {
             (200, sale)
         }
         path if path.ends_with("/items") => (200, page(inner, &query)),
-        path if path.starts_with("/checkout/") => (200, json!({})),
+        path if path.starts_with("/checkout/") => cart(inner, &path["/checkout/".len()..]),
         _ => problem(404, "not_found"),
     }
 }
@@ -241,6 +241,19 @@ fn page(inner: &Inner, query: &HashMap<&str, &str>) -> Value {
         .map(|item| json!({"id": item_id(item), "sold": state.sold.contains(&item)}))
         .collect();
     json!({"items": items, "next_cursor": next.map(|next| next.to_string())})
+}
+
+fn cart(inner: &Inner, code: &str) -> (u16, Value) {
+    let state = inner.state.lock().unwrap();
+    let carts = state.carts.values();
+    let Some((_, items)) = carts.into_iter().find(|(other, _)| other == code) else {
+        return problem(404, "unknown_code");
+    };
+    let items: Vec<Value> = items
+        .iter()
+        .map(|item| json!({"id": item_id(*item)}))
+        .collect();
+    (200, json!({"code": code, "items": items}))
 }
 
 async fn checkout(inner: &Inner, user: &str, id: &str, request_id: String) -> (u16, Value) {

@@ -30,9 +30,10 @@ impl ActionError {
     /// `Redis` or `Postgres`, if one of them failed.
     pub fn backend(&self) -> Option<&'static str> {
         match self.backend_error()? {
-            BackendError::Redis { .. } | BackendError::NodeAway { .. } | BackendError::Unseeded => {
-                Some("Redis")
-            }
+            BackendError::Redis { .. }
+            | BackendError::NodeAway { .. }
+            | BackendError::Unseeded
+            | BackendError::Promoted => Some("Redis"),
             BackendError::Postgres { .. } => Some("Postgres"),
             BackendError::TimedOut { backend, .. } | BackendError::Url { backend, .. } => {
                 Some(backend)

@@ -71,7 +71,9 @@ pub(super) async fn execute<R: Redis, P: Postgres>(
             Ok(Executed::Changed)
         }
         Action::MaintainPartitions { retention_days } => {
-            admin.attempts_housekeeping(*retention_days).await?;
+            admin
+                .attempts_housekeeping(&settings.name, *retention_days)
+                .await?;
             Ok(Executed::PartitionsMaintained)
         }
     }

@@ -1,3 +1,3 @@
--- Drops the partitions of days that ended more than $1 days ago.
--- The function is in migrations/0003_lifecycle.sql.
-SELECT drop_attempt_days((now() AT TIME ZONE 'UTC')::date - $1)
+-- Drops the partitions of a FlashSale ($1) for days that ended more than $2 days ago.
+-- The function is in migrations/0006_attempts.sql.
+SELECT drop_attempt_days($1, (now() AT TIME ZONE 'UTC')::date - $2)

@@ -9,8 +9,8 @@ SELECT o.code, o.user_id, o.request_id,
          ORDER BY code
          LIMIT $3) o
  CROSS JOIN LATERAL (
-       SELECT array_agg(coalesce(p.user_slot, 0) ORDER BY item.place) AS user_slots,
-              array_agg(coalesce(p.sale_slot, 0) ORDER BY item.place) AS sale_slots
+       SELECT coalesce(array_agg(coalesce(p.user_slot, 0) ORDER BY item.place), '{}') AS user_slots,
+              coalesce(array_agg(coalesce(p.sale_slot, 0) ORDER BY item.place), '{}') AS sale_slots
          FROM UNNEST(o.items, o.results) WITH ORDINALITY AS item (idx, result, place)
          LEFT JOIN LATERAL (
               SELECT b.user_slot, b.sale_slot

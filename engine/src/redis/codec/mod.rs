@@ -32,23 +32,6 @@ pub enum Format {
     V2,
 }
 
-/// What the hash of codes holds of a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CodeEntry {
-    /// The cart of this user is open, under this code if the user's cart says so.
-    Open {
-        /// Whose cart it is.
-        user: String,
-    },
-    /// The cart is frozen for its purchase.
-    Frozen {
-        /// Whose cart it is.
-        user: String,
-        /// Item indexes, comma separated.
-        items: String,
-    },
-}
-
 /// What a script decided of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClaimDecision {
@@ -154,11 +137,6 @@ impl Format {
     /// Decodes the answers of `add_to_cart.lua` that an entry of the attempt stream holds.
     pub(crate) fn decode_added_list(self, text: &str) -> Result<Vec<Added>, BackendError> {
         of_version!(self, decode_added_list(text))
-    }
-
-    /// Decodes an entry of the hash of codes.
-    pub(crate) fn decode_code(self, text: &str) -> Result<CodeEntry, BackendError> {
-        of_version!(self, decode_code(text))
     }
 
     /// Decodes an open cart: its code and its items.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{ClaimDecision, CodeEntry};
+use super::ClaimDecision;
 use crate::domain::attempt::{Attempt, AttemptOutcome, AttemptRequest};
 use crate::domain::cart::{AddOutcome, Added};
 use crate::domain::code::CodeSuffix;
@@ -151,22 +151,6 @@ pub(super) fn decode_added(text: &str) -> Result<Added, BackendError> {
 
 pub(super) fn decode_added_list(text: &str) -> Result<Vec<Added>, BackendError> {
     texts(text).map(decode_added).collect()
-}
-
-pub(super) fn decode_code(text: &str) -> Result<CodeEntry, BackendError> {
-    let read = || {
-        let mut fields = text.split(US);
-        let (kind, user) = (fields.next()?, fields.next()?.to_owned());
-        match (kind, fields.next()) {
-            ("o", None) => Some(CodeEntry::Open { user }),
-            ("f", Some(items)) => Some(CodeEntry::Frozen {
-                user,
-                items: items.to_owned(),
-            }),
-            _ => None,
-        }
-    };
-    read().ok_or_else(|| BackendError::unexpected("code", "o, user or f, user, items", text))
 }
 
 pub(super) fn decode_cart(text: &str) -> Result<(CodeSuffix, String), BackendError> {

@@ -8,7 +8,7 @@ use crate::domain::error::BackendError;
 use crate::domain::event::Event;
 use crate::domain::outcome::Outcome;
 
-use super::{ClaimDecision, CodeEntry, v1};
+use super::{ClaimDecision, v1};
 
 /// Separators of version 1, and what version 2 has in their place.
 const SEPARATORS: [(char, char); 2] = [('\u{1f}', '\u{1d}'), ('\u{1e}', '\u{1c}')];
@@ -61,10 +61,6 @@ pub(super) fn decode_added(text: &str) -> Result<Added, BackendError> {
 
 pub(super) fn decode_added_list(text: &str) -> Result<Vec<Added>, BackendError> {
     v1::decode_added_list(&to_v1(text))
-}
-
-pub(super) fn decode_code(text: &str) -> Result<CodeEntry, BackendError> {
-    v1::decode_code(&to_v1(text))
 }
 
 pub(super) fn decode_cart(text: &str) -> Result<(CodeSuffix, String), BackendError> {

@@ -8,9 +8,13 @@
 --       request: user, new code suffix, item index
 -- Returns the entry's id, then an answer per request.
 
-local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout')
+local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout',
+  'master')
 if meta[1] ~= FORMAT then
   return redis.error_reply(meta[1] and OTHER_FORMAT or UNSEEDED)
+end
+if meta[6] ~= master_id() and not adopt(KEYS[1], meta[6]) then
+  return redis.error_reply(PROMOTED)
 end
 local time = redis.call('TIME')
 local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

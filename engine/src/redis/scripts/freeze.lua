@@ -7,9 +7,12 @@
 -- ARGV  1 code suffix
 -- Returns {user, items}, or nil for a code that this partition does not hold.
 
-local ready = redis.call('HGET', KEYS[1], 'ready')
-if ready ~= FORMAT then
-  return redis.error_reply(ready and OTHER_FORMAT or UNSEEDED)
+local meta = redis.call('HMGET', KEYS[1], 'ready', 'master')
+if meta[1] ~= FORMAT then
+  return redis.error_reply(meta[1] and OTHER_FORMAT or UNSEEDED)
+end
+if meta[2] ~= master_id() and not adopt(KEYS[1], meta[2]) then
+  return redis.error_reply(PROMOTED)
 end
 local code = redis.call('HGET', KEYS[3], ARGV[1])
 if not code then

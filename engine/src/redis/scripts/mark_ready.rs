@@ -5,15 +5,25 @@ use crate::domain::sale::Sale;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys};
 
+/// What a cart partition holds when it is made ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carts {
+    /// All carts that there are.
+    Whole,
+    /// Perhaps not all: scripts refuse until they are restored.
+    Unchecked,
+}
+
 /// Makes a cart partition ready.
 pub(crate) async fn mark_partition_ready(
     redis: &impl Redis,
     keys: &PartitionKeys,
     sale: &Sale,
     epoch: &str,
+    carts: Carts,
 ) -> Result<(), BackendError> {
     let fields = [("per_checkout", sale.limits.per_checkout)];
-    mark_ready(redis, &keys.meta, sale, epoch, &fields).await
+    mark_ready(redis, &keys.meta, sale, (epoch, carts), &fields).await
 }
 
 /// Makes the sale's slot ready.
@@ -28,14 +38,14 @@ pub(crate) async fn mark_sale_ready(
         ("total", sale.limits.total),
         ("numbered", u32::from(sale.needs_sale_slots())),
     ];
-    mark_ready(redis, &keys.meta, sale, epoch, &fields).await
+    mark_ready(redis, &keys.meta, sale, (epoch, Carts::Whole), &fields).await
 }
 
 async fn mark_ready(
     redis: &impl Redis,
     meta: &str,
     sale: &Sale,
-    epoch: &str,
+    (epoch, carts): (&str, Carts),
     fields: &[(&str, u32)],
 ) -> Result<(), BackendError> {
     super::MARK_READY
@@ -43,6 +53,10 @@ async fn mark_ready(
             command
                 .arg(epoch)
                 .arg(sale.format)
+                .arg(match carts {
+                    Carts::Whole => "",
+                    Carts::Unchecked => "unchecked",
+                })
                 .arg("starts_ms")
                 .arg(sale.window.starts_at.as_millisecond())
                 .arg("ends_ms")

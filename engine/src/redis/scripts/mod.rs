@@ -1,16 +1,20 @@
 //! The Lua scripts that decide, a Rust file for each.
 //!
 //! Guarantees: every script is idempotent by an id that its caller chose; a master that does not
-//! hold a script gets it whole with the call; a script of one format refuses a sale of another.
+//! hold a script gets it whole with the call; a script of one format refuses a sale of another; a
+//! script of a cart partition refuses on a master that may miss the last writes of the partition.
 
 pub(crate) mod add_to_cart;
+pub(crate) mod check_carts;
 pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod correct;
 pub(crate) mod freeze;
 pub(crate) mod mark_ready;
+pub(crate) mod read_cart;
 pub(crate) mod release;
 pub(crate) mod restore_carts;
+pub(crate) mod restore_outcomes;
 pub(crate) mod restore_purchases;
 pub(crate) mod snapshot;
 
@@ -65,11 +69,19 @@ impl Script {
         let answer = match redis.call(self.operation, keys[0], &evalsha).await {
             Err(error) if error.has_redis_code("NOSCRIPT") => {
                 let eval = command("EVAL", &self.source);
-                redis.call(self.operation, keys[0], &eval).await?
+                redis.call(self.operation, keys[0], &eval).await
             }
-            answer => answer?,
+            answer => answer,
         };
-        convert(self.operation, answer)
+        convert(self.operation, answer.map_err(typed)?)
+    }
+}
+
+/// The error of a script by the code that `partition.lua` gives it.
+fn typed(error: BackendError) -> BackendError {
+    match error.has_redis_code("PROMOTED") {
+        true => BackendError::Promoted,
+        false => error,
     }
 }
 
@@ -96,12 +108,18 @@ impl FormatScript {
     }
 }
 
-/// Declares the scripts that read or write texts of a format, and those that do not.
+/// Declares the scripts that read or write texts of a format, those of a cart partition, which do
+/// too, and those that do not.
 macro_rules! scripts {
     (formatted { $($format_name:ident = $format_operation:literal, $format_file:literal;)* }
+     partition { $($cart_name:ident = $cart_operation:literal, $cart_file:literal;)* }
      plain { $($name:ident = $operation:literal, $file:literal;)* }) => {
         $(static $format_name: LazyLock<FormatScript> =
             LazyLock::new(|| FormatScript::new($format_operation, include_str!($format_file)));)*
+        $(static $cart_name: LazyLock<FormatScript> = LazyLock::new(|| {
+            let body = concat!(include_str!("partition.lua"), "\n", include_str!($cart_file));
+            FormatScript::new($cart_operation, body)
+        });)*
         $(static $name: LazyLock<Script> =
             LazyLock::new(|| Script::new($operation, include_str!($file).to_owned()));)*
 
@@ -109,6 +127,7 @@ macro_rules! scripts {
         fn all() -> Vec<&'static Script> {
             let mut scripts: Vec<&'static Script> = vec![$(&*$name),*];
             $(scripts.extend($format_name.0.iter().map(|(_, script)| script));)*
+            $(scripts.extend($cart_name.0.iter().map(|(_, script)| script));)*
             scripts
         }
     };
@@ -116,13 +135,19 @@ macro_rules! scripts {
 
 scripts! {
     formatted {
-        ADD_TO_CART = "add", "add_to_cart.lua";
-        FREEZE = "freeze", "freeze.lua";
         CLAIM = "claim", "claim.lua";
         CORRECT = "repair", "correct.lua";
+    }
+    partition {
+        ADD_TO_CART = "add", "add_to_cart.lua";
+        FREEZE = "freeze", "freeze.lua";
+        READ_CART = "freeze", "read_cart.lua";
+        CHECK_CARTS = "restore", "check_carts.lua";
         RESTORE_CARTS = "restore", "restore_carts.lua";
+        MARK_CARTS_WHOLE = "restore", "mark_carts_whole.lua";
     }
     plain {
+        RESTORE_OUTCOMES = "restore", "restore_outcomes.lua";
         RESTORE_PURCHASES = "restore", "restore_purchases.lua";
         MARK_READY = "seed", "mark_ready.lua";
         CLOSE = "close", "close.lua";

@@ -24,7 +24,7 @@ use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
 use crate::redis::scripts::claim::{ClaimRequest, claim as claim_script};
 use crate::redis::scripts::correct::{Correction, correct};
 use crate::redis::scripts::freeze::freeze;
-use crate::redis::scripts::mark_ready::{mark_partition_ready, mark_sale_ready};
+use crate::redis::scripts::mark_ready::{Carts, mark_partition_ready, mark_sale_ready};
 
 use model::{Got, Model};
 
@@ -126,7 +126,7 @@ impl Real {
             format: CURRENT_FORMAT,
         };
         mark_sale_ready(redis, &keys, &sale, "epoch").await.unwrap();
-        mark_partition_ready(redis, &partition, &sale, "epoch")
+        mark_partition_ready(redis, &partition, &sale, "epoch", Carts::Whole)
             .await
             .unwrap();
         Self {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod attempts;
+mod carts;
 
 use super::*;
 use crate::checker::stored_rows::{AttemptRow, SaleRow};
@@ -27,6 +28,7 @@ const TOTAL: &str = "the total is not exceeded";
 const THERE: &str = "every answered purchase is there";
 const ONE: &str = "a code has one outcome";
 const LOGGED: &str = "every answered attempt is logged once";
+const CARTS: &str = "carts keep answered items";
 
 fn bought(items: &[ItemNo]) -> Answer {
     Answer::Outcome(Arc::new(Outcome {
@@ -39,6 +41,13 @@ fn bought(items: &[ItemNo]) -> Answer {
 fn added(tail: &str) -> Answer {
     Answer::Added {
         code: code(tail).into(),
+    }
+}
+
+fn unknown_code() -> Answer {
+    Answer::Refused {
+        status: 404,
+        problem: Problem::UnknownCode,
     }
 }
 
@@ -176,7 +185,7 @@ impl Fixture {
 
 #[test]
 fn a_right_history_holds_everywhere() {
-    assert_eq!(Fixture::right().judged().len(), 6);
+    assert_eq!(Fixture::right().judged().len(), 7);
     Fixture::right().holds();
 }
 
@@ -186,6 +195,7 @@ fn nothing_is_called_held_that_was_not_looked_at() {
     fixture.history = History::default();
     fixture.stored_rows.attempts.clear();
     fixture.sale().purchases.clear();
+    fixture.sale().orders.clear();
     let findings = |fixture: &Fixture| -> Vec<Finding> {
         fixture
             .judged()
@@ -193,7 +203,7 @@ fn nothing_is_called_held_that_was_not_looked_at() {
             .map(|verdict| verdict.finding)
             .collect()
     };
-    assert_eq!(findings(&fixture), [Finding::NothingToCheck; 6]);
+    assert_eq!(findings(&fixture), [Finding::NothingToCheck; 7]);
 
     // A server that answers nothing, or 404, to everything.
     fixture.checkout(0, 0, 0, Answer::None);
@@ -203,7 +213,8 @@ fn nothing_is_called_held_that_was_not_looked_at() {
     };
     fixture.purchase(1, 0, "A", unknown());
     let (not, nothing) = (Finding::NotChecked, Finding::NothingToCheck);
-    assert_eq!(findings(&fixture), [not, not, not, not, nothing, not]);
+    let expected = [not, not, not, not, nothing, not, nothing];
+    assert_eq!(findings(&fixture), expected);
 }
 
 #[test]
@@ -284,20 +295,16 @@ fn of_fifty_equal_answers_one_that_differs_is_found() {
     }
     fixture.holds();
     fixture.purchase(60, 0, "A", bought(&[0]));
-    // It differs from the stored order too.
-    fixture.breaks(&[THERE, ONE], "A was answered 200 with [i0 i1] bought");
+    // It differs from the stored order, and from the cart, too.
+    fixture.breaks(
+        &[THERE, ONE, CARTS],
+        "A was answered 200 with [i0 i1] bought",
+    );
 }
 
 #[test]
 fn an_outcome_that_is_forgotten_later_is_found_whatever_is_said_instead() {
     for (answer, status) in [
-        (
-            Answer::Refused {
-                status: 404,
-                problem: Problem::UnknownCode,
-            },
-            404,
-        ),
         (
             Answer::Refused {
                 status: 400,
@@ -320,6 +327,9 @@ fn an_outcome_that_is_forgotten_later_is_found_whatever_is_said_instead() {
         let expected = format!("A has an outcome and was answered {status}");
         fixture.breaks(&[ONE], &expected);
     }
+    let mut fixture = Fixture::right();
+    fixture.purchase(9, 0, "A", unknown_code());
+    fixture.breaks(&[ONE, CARTS], "A has an outcome and was answered 404");
     // A failure says nothing about the outcome.
     let mut fixture = Fixture::right();
     let away = Answer::Refused {

@@ -1,0 +1,9 @@
+//! What is written about runs: a plot of each, a line of a table, and the verdicts on the terminal.
+
+mod picture;
+mod table;
+mod text;
+
+pub use picture::svg;
+pub use table::{RunRow, Table};
+pub use text::verdicts;

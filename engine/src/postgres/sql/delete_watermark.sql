@@ -1,0 +1,1 @@
+DELETE FROM watermarks WHERE process = $1
