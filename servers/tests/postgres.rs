@@ -101,14 +101,19 @@ fn a_promoted_standby_holds_what_it_received_and_misses_what_came_later() {
 fn a_paused_server_stands_still_with_all_its_processes_and_goes_on_afterwards() {
     let postgres = Postgres::start().unwrap();
     assert!(states_of_family(postgres.pid()).len() > 1);
-    let all_stopped = || {
+    let all_are_stopped = || {
         let states = states_of_family(postgres.pid());
-        states.iter().all(|state| state == "T")
+        // A child that ended while the postmaster was stopped stays a zombie.
+        states.iter().all(|state| state == "T" || state == "Z")
     };
-    assert!(!all_stopped());
-    postgres.pause();
-    await_that("all its processes stand still", all_stopped);
-    postgres.resume();
+    assert!(!all_are_stopped());
+    for _ in 0..20 {
+        // The session of this query may end before the pause, within it or after it.
+        assert_eq!(postgres.query("SELECT 1").unwrap(), "1");
+        postgres.pause();
+        assert!(all_are_stopped());
+        postgres.resume();
+    }
     assert_eq!(postgres.query("SELECT 1").unwrap(), "1");
 }
 
