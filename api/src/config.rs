@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use flashsale_engine::{BackendUrls, FlashSaleName, SellingOptions};
+use flashsale_engine::{
+    AddressError, BackendUrls, Certificates, FlashSaleName, SellingOptions, read_certificates,
+};
 
 use crate::http_server::{ConnectionTimeouts, Limits};
 
@@ -21,9 +23,18 @@ pub struct Config {
     #[arg(long, env = "FLASHSALE_REDIS_URL", hide_env_values = true)]
     pub redis_url: String,
 
+    /// A folder with ca.crt, tls.crt and tls.key for rediss://, each of which may be missing.
+    #[arg(long, value_name = "DIR", env = "FLASHSALE_REDIS_CERTIFICATES")]
+    pub redis_certificates: Option<PathBuf>,
+
     /// The database: postgres://[user:password@]host:port/name.
     #[arg(long, env = "FLASHSALE_POSTGRES_URL", hide_env_values = true)]
     pub postgres_url: String,
+
+    /// The same folder for Postgres; with ca.crt the name of the server is verified too, unless
+    /// the URL has another sslmode.
+    #[arg(long, value_name = "DIR", env = "FLASHSALE_POSTGRES_CERTIFICATES")]
+    pub postgres_certificates: Option<PathBuf>,
 
     /// The address of the public endpoints; port 0 takes a free port.
     #[arg(long, env = "FLASHSALE_LISTEN", default_value = "0.0.0.0:8080")]
@@ -86,14 +97,18 @@ impl Config {
         }
     }
 
-    /// The addresses of the backends.
-    pub fn backends(&self) -> BackendUrls {
-        BackendUrls {
+    /// The addresses of the backends; reads the folders of certificates.
+    pub fn backends(&self) -> Result<BackendUrls, AddressError> {
+        let read = |folder: &Option<PathBuf>| match folder {
+            Some(folder) => read_certificates(folder),
+            None => Ok(Certificates::NONE),
+        };
+        Ok(BackendUrls {
             redis: self.redis_url.clone(),
-            redis_certificates: None,
+            redis_certificates: read(&self.redis_certificates)?,
             postgres: self.postgres_url.clone(),
-            postgres_connections: self.postgres_connections,
-        }
+            postgres_certificates: read(&self.postgres_certificates)?,
+        })
     }
 
     /// Limits on the connections of clients.

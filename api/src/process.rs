@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashsale_engine::{Ambient, BackendError, Backends, Clock, Logging, Metrics, Random};
+use flashsale_engine::{
+    AddressError, Ambient, BackendError, BackendUrls, Backends, Clock, Logging, Metrics, Random,
+};
 use poem::endpoint::make_sync;
 use poem::web::Html;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
@@ -54,6 +56,9 @@ pub enum ServeError {
     /// A URL is invalid; further attempts would fail as well.
     #[error(transparent)]
     Backend(BackendError),
+    /// The certificates of a backend cannot be used.
+    #[error("the certificates of a backend: {0}")]
+    Certificates(#[from] AddressError),
     /// A call of the operating system failed.
     #[error("{what}: {source}")]
     Os {
@@ -74,6 +79,7 @@ pub async fn serve(
     (clock, random): (Clock, Random),
 ) -> Result<(), ServeError> {
     let stopped = stop_signals()?;
+    let urls = config.backends()?;
     let public = listen(config.listen, config.limits())?;
     let internal = listen(config.internal_listen, INTERNAL_LIMITS)?;
     if let Some(file) = &config.endpoints_file {
@@ -103,7 +109,7 @@ pub async fn serve(
         let mut signalled = stopped.clone();
         tokio::select! {
             _ = signalled.wait_for(|stopped| *stopped) => {}
-            error = start_selling(config, &readiness) => failure = Some(error),
+            error = start_selling(config, &urls, &readiness) => failure = Some(error),
         }
         readiness.start_drain();
         // A process that was never ready has nothing to drain.
@@ -154,9 +160,9 @@ fn listen(address: std::net::SocketAddr, limits: Limits) -> Result<Listener, Ser
 
 /// Connects to the backends, which may start after this process, and starts to sell. Returns only
 /// an error that further attempts would have as well.
-async fn start_selling(config: &Config, readiness: &Readiness) -> ServeError {
+async fn start_selling(config: &Config, urls: &BackendUrls, readiness: &Readiness) -> ServeError {
     loop {
-        match connect(config, readiness.ambient()).await {
+        match connect(config, urls, readiness.ambient()).await {
             Ok(selling) => {
                 readiness.set_selling(selling);
                 return std::future::pending().await;
@@ -171,8 +177,12 @@ async fn start_selling(config: &Config, readiness: &Readiness) -> ServeError {
     }
 }
 
-async fn connect(config: &Config, ambient: &Ambient) -> Result<Arc<Selling>, BackendError> {
-    let backends = Backends::connect(&config.backends(), ambient).await?;
+async fn connect(
+    config: &Config,
+    urls: &BackendUrls,
+    ambient: &Ambient,
+) -> Result<Arc<Selling>, BackendError> {
+    let backends = Backends::connect(urls, config.postgres_connections, ambient).await?;
     Selling::start(&config.selling(), backends, ambient).await
 }
 

@@ -11,6 +11,7 @@
 //! and a simulator.
 
 mod admin;
+mod certificate_folder;
 mod domain;
 mod observability;
 pub mod postgres;
@@ -20,13 +21,15 @@ mod selling;
 mod system;
 
 pub use admin::{Admin, AdminError, Closed, KeptUp, OBSERVED_SALES, SeedReport, Settlement};
+pub use certificate_folder::read_certificates;
 pub use domain::attempt::{Attempt, AttemptOutcome, AttemptRequest, InvalidCheckout, Refusal};
+pub use domain::backend_urls::BackendUrls;
 pub use domain::cart::{Cart, LoggedCart};
 pub use domain::catalog::{Catalog, CatalogError, Item, MAX_ITEMS};
-pub use domain::certificates::{Certificates, ClientCertificate};
+pub use domain::certificates::Certificates;
 pub use domain::clock::{Clock, TimeSource, Timer};
 pub use domain::code::{CheckoutCode, CodeSuffix};
-pub use domain::error::{BackendError, SharedError};
+pub use domain::error::{AddressError, BackendError, SharedError};
 pub use domain::ids::{IdError, ItemId, RequestId, UserId};
 pub use domain::lifecycle::{Milestone, SaleRecord};
 pub use domain::outcome::{
@@ -40,7 +43,7 @@ pub use domain::watermark::{Watermark, Watermarks};
 pub use observability::Ambient;
 pub use observability::logging::{Logging, LoggingError};
 pub use observability::metrics::{FailureReason, Metrics};
-pub use postgres::address::{PostgresAddress, PostgresAddressError};
+pub use postgres::address::PostgresAddress;
 pub use postgres::migrate;
 pub use postgres::operations::Shown;
 pub use postgres::pool::PostgresPool;
@@ -49,7 +52,5 @@ pub use selling::browse::{MAX_PAGE, Page, SaleStatus};
 pub use selling::checkout::Checkout;
 pub use selling::purchase::{NoOrder, Order, ShownCart};
 pub use selling::served_sale::ServedSale;
-pub use selling::service::{
-    BackendUrls, Backends, Pinged, RedisPing, SellingOptions, SellingService,
-};
+pub use selling::service::{Backends, Pinged, RedisPing, SellingOptions, SellingService};
 pub use system::{SystemClock, SystemRandom};

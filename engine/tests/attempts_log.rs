@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use flashsale_engine::postgres::operations::Postgres;
 use flashsale_engine::{
-    Attempt, AttemptOutcome, AttemptRequest, CodeSuffix, FlashSaleName, ItemId, Metrics,
-    PostgresPool, Refusal, RequestId, SaleId, SystemClock, UserId,
+    Attempt, AttemptOutcome, AttemptRequest, Certificates, CodeSuffix, FlashSaleName, ItemId,
+    Metrics, PostgresPool, Refusal, RequestId, SaleId, SystemClock, UserId,
 };
 use flashsale_servers::Postgres as Server;
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
@@ -45,7 +46,13 @@ impl Database {
 
     async fn pool(&self) -> PostgresPool {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let pool = PostgresPool::connect(&self.url, 2, metrics, SystemClock::clock());
+        let pool = PostgresPool::connect(
+            &self.url,
+            &Certificates::NONE,
+            2,
+            metrics,
+            SystemClock::clock(),
+        );
         pool.await.unwrap()
     }
 
@@ -102,7 +109,9 @@ async fn what_an_earlier_version_logged_reads_as_before() {
     let before = database.texts(ALL).await;
     assert_eq!(before, EARLIER_ROWS_READ);
 
-    flashsale_engine::migrate(&database.url).await.unwrap();
+    flashsale_engine::migrate(&database.url, &Certificates::NONE)
+        .await
+        .unwrap();
     assert_eq!(database.texts(ALL).await, before);
     let partitions = database.texts(PARTITIONS).await;
     let [hourly, daily, unnamed] = &partitions[..] else {
@@ -115,7 +124,9 @@ async fn what_an_earlier_version_logged_reads_as_before() {
 #[tokio::test]
 async fn an_earlier_version_goes_on_logging_while_it_is_replaced() {
     let mut database = Database::start().await;
-    flashsale_engine::migrate(&database.url).await.unwrap();
+    flashsale_engine::migrate(&database.url, &Certificates::NONE)
+        .await
+        .unwrap();
     let rows = b"4a6d4c0e-8f0e-4f43-9d5c-0a2f4f6a3b10,2026-11-23T08:00:01Z,\
                  shop.hourly.20261123T0800Z,ann,a-1,\
                  CHK-shop.hourly.20261123T0800Z-0k123456789abcdefghjkm,added,r-1\n";
@@ -176,7 +187,9 @@ const LOGGED: [&str; 3] = [
 
 async fn log_attempts() -> Logged {
     let database = Database::start().await;
-    flashsale_engine::migrate(&database.url).await.unwrap();
+    flashsale_engine::migrate(&database.url, &Certificates::NONE)
+        .await
+        .unwrap();
     let pool = database.pool().await;
     let (hourly, daily) = (
         FlashSaleName::new("shop", "hourly").unwrap(),
@@ -207,6 +220,38 @@ async fn log_attempts() -> Logged {
         day,
         next_day,
     }
+}
+
+/// An operator with many FlashSales that starts, or whose Postgres is back.
+#[tokio::test]
+async fn two_hundred_flash_sales_get_their_days_at_once_and_leave_a_connection_to_others() {
+    let database = Database::start().await;
+    flashsale_engine::migrate(&database.url, &Certificates::NONE)
+        .await
+        .unwrap();
+    let pool = database.pool().await;
+    let names = (0..200).map(|n| FlashSaleName::new("shop", &format!("sale-{n}")).unwrap());
+    let names: Vec<FlashSaleName> = names.collect();
+    let creations = join_all(
+        names
+            .iter()
+            .map(|name| pool.create_attempt_days(name, None, 3)),
+    );
+    let mut creations = std::pin::pin!(creations);
+    let mut reads = 0;
+    let created = loop {
+        tokio::select! {
+            created = &mut creations => break created,
+            read = pool.read_watermarks(&names[0]) => {
+                read.unwrap();
+                reads += 1;
+            }
+        }
+    };
+    for created in created {
+        created.unwrap();
+    }
+    assert!(reads > 10, "{reads} reads meanwhile");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod support;
 
 use std::time::Duration;
 
+use flashsale_engine::Certificates;
 use flashsale_servers::PgBouncer;
 use futures_util::future::join_all;
 use support::{LIMITS, Stack, eventually, fill, request_id};
@@ -18,7 +19,8 @@ async fn a_whole_sale_takes_place_behind_a_pooler() {
     })
     .await;
     // A second program migrates, and two at once.
-    let migrations = (0..2).map(|_| flashsale_engine::migrate(&stack.postgres_url));
+    let migrations =
+        (0..2).map(|_| flashsale_engine::migrate(&stack.postgres_url, &Certificates::NONE));
     for migrated in join_all(migrations).await {
         migrated.unwrap();
     }

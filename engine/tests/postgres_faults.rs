@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use flashsale_engine::postgres::operations::Postgres as _;
 use flashsale_engine::{
-    BackendError, CheckoutCode, Metrics, Milestone, NoOrder, PostgresPool, SaleId, SystemClock,
+    BackendError, Certificates, CheckoutCode, Metrics, Milestone, NoOrder, PostgresPool, SaleId,
+    SystemClock,
 };
 use flashsale_servers::{Postgres as PostgresServer, SuspendedPostgres};
 use futures_util::future::join_all;
@@ -168,7 +169,8 @@ async fn write(pool: &PostgresPool) -> Result<(), BackendError> {
 
 async fn connect(url: &str) -> PostgresPool {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let pool = PostgresPool::connect(url, 4, metrics, SystemClock::clock()).await;
+    let pool =
+        PostgresPool::connect(url, &Certificates::NONE, 4, metrics, SystemClock::clock()).await;
     pool.unwrap()
 }
 
@@ -222,7 +224,9 @@ async fn of_several_hosts_the_one_that_takes_writes_is_used() {
         behind_user.split_once('/').unwrap().0.to_owned()
     };
     for server in [&left, &right] {
-        flashsale_engine::migrate(&server.url()).await.unwrap();
+        flashsale_engine::migrate(&server.url(), &Certificates::NONE)
+            .await
+            .unwrap();
     }
     let demote = "ALTER DATABASE flashsale SET default_transaction_read_only = on";
     let promote =
@@ -233,7 +237,9 @@ async fn of_several_hosts_the_one_that_takes_writes_is_used() {
         host(&left),
         host(&right)
     );
-    flashsale_engine::migrate(&url).await.unwrap();
+    flashsale_engine::migrate(&url, &Certificates::NONE)
+        .await
+        .unwrap();
     let pool = connect(&url).await;
     write(&pool).await.unwrap();
 

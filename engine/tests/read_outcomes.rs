@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use flashsale_engine::postgres::operations::Postgres as _;
-use flashsale_engine::{CheckoutCode, Limits, Metrics, PostgresPool, SystemClock};
+use flashsale_engine::{Certificates, CheckoutCode, Limits, Metrics, PostgresPool, SystemClock};
 use support::Stack;
 
 const ORDERS: usize = 2_000;
@@ -40,7 +40,8 @@ async fn the_outcome_of_a_code_is_found_by_keys() {
     stack.seed(&sale).await;
     let metrics = Arc::new(Metrics::new().unwrap());
     let url = stack.postgres.url();
-    let pool = PostgresPool::connect(&url, 1, metrics, SystemClock::clock()).await;
+    let pool =
+        PostgresPool::connect(&url, &Certificates::NONE, 1, metrics, SystemClock::clock()).await;
     let pool = pool.unwrap();
     // A plan that was made while the tables were empty is used for the rest of the sale.
     for _ in 0..10 {

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use flashsale_engine::{Ambient, Logging};
+use flashsale_engine::{Ambient, Logging, read_certificates};
 use flashsale_operator::backends::PostgresUrl;
 use flashsale_operator::controller::{self, RunSettings};
 use flashsale_operator::crd;
-use flashsale_operator::local::manifest::GivenUrls;
+use flashsale_operator::local::manifest::{GivenBackend, GivenBackends};
 use flashsale_operator::local::{self, LocalSettings};
+use flashsale_operator::planner::FieldError;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs flash sales: seeds, closes and settles them on schedule.
@@ -38,6 +39,10 @@ enum Command {
             hide_env_values = true
         )]
         redis_url: Option<String>,
+        /// A folder with ca.crt, tls.crt and tls.key for rediss://, each of which may be missing;
+        /// instead of those in the Secret of spec.redis.
+        #[arg(long, value_name = "DIR", env = "FLASHSALE_REDIS_CERTIFICATES")]
+        redis_certificates: Option<PathBuf>,
         /// The Postgres database; instead of spec.postgres.
         #[arg(
             long,
@@ -46,6 +51,9 @@ enum Command {
             hide_env_values = true
         )]
         postgres_url: Option<String>,
+        /// The same folder for Postgres, instead of those in the Secret of spec.postgres.
+        #[arg(long, value_name = "DIR", env = "FLASHSALE_POSTGRES_CERTIFICATES")]
+        postgres_certificates: Option<PathBuf>,
         /// Where to write the status, as JSON.
         #[arg(long, value_name = "FILE")]
         status_file: Option<PathBuf>,
@@ -64,6 +72,9 @@ enum Command {
             hide_env_values = true
         )]
         postgres_url: Option<String>,
+        /// A folder with ca.crt, tls.crt and tls.key, each of which may be missing.
+        #[arg(long, value_name = "DIR", env = "FLASHSALE_POSTGRES_CERTIFICATES")]
+        postgres_certificates: Option<PathBuf>,
     },
 }
 
@@ -86,14 +97,21 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Local {
             manifest,
-            redis_url: redis,
-            postgres_url: postgres,
+            redis_url,
+            redis_certificates,
+            postgres_url,
+            postgres_certificates,
             status_file,
         } => {
-            let urls = GivenUrls { redis, postgres };
+            let redis = given(redis_url, "--redis-certificates", redis_certificates)?;
+            let postgres = given(
+                postgres_url,
+                "--postgres-certificates",
+                postgres_certificates,
+            )?;
             let settings = LocalSettings {
                 manifest,
-                urls,
+                backends: GivenBackends { redis, postgres },
                 status_file,
             };
             with_log(local::run(settings, Ambient::system()?)).await
@@ -105,11 +123,32 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             Ok(outcome?)
         }
         Command::Crd => print(&crd::yaml()?),
-        Command::Migrate { postgres_url } => {
+        Command::Migrate {
+            postgres_url,
+            postgres_certificates,
+        } => {
             let url = PostgresUrl::parse("--postgres-url", &postgres_url.unwrap_or_default())?;
-            with_log(flashsale_engine::migrate(url.as_str())).await
+            let certificates = given(None, "--postgres-certificates", postgres_certificates)?
+                .certificates
+                .unwrap_or_default();
+            with_log(flashsale_engine::migrate(url.as_str(), &certificates)).await
         }
     }
+}
+
+/// What the options of a backend say.
+fn given(
+    url: Option<String>,
+    option: &str,
+    certificates: Option<PathBuf>,
+) -> Result<GivenBackend, FieldError> {
+    let certificates = certificates.map(|folder| read_certificates(&folder));
+    let certificates = certificates.transpose().map_err(|error| FieldError {
+        path: option.to_owned(),
+        found: error.found,
+        expected: error.expected,
+    })?;
+    Ok(GivenBackend { url, certificates })
 }
 
 /// Runs until the work is done or a signal stops the process, with the log on stderr.

@@ -64,6 +64,20 @@ impl TestCertificates {
     }
 }
 
+impl TestCertificates {
+    /// What a client needs, under the keys that a Secret has for it: `ca.crt`, `tls.crt` and
+    /// `tls.key`. None for other keys, and where the file cannot be read.
+    pub fn entry(&self, key: &str) -> Option<Vec<u8>> {
+        let file = match key {
+            "ca.crt" => &self.authority,
+            "tls.crt" => &self.client.certificate,
+            "tls.key" => &self.client.key,
+            _ => return None,
+        };
+        fs::read(file).ok()
+    }
+}
+
 impl CertificateFiles {
     fn named(folder: &Path, name: &str) -> Self {
         Self {

@@ -9,6 +9,7 @@ mod backends_hang;
 mod best_effort;
 mod buying;
 mod by_the_clock;
+mod certificates;
 mod every_status;
 mod first_start;
 mod metrics;

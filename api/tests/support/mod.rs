@@ -10,10 +10,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use flashsale_engine::{
-    Ambient, CURRENT_FORMAT, Catalog, CodeSuffix, FlashSaleName, Limits, Sale, SaleId,
-    SystemRandom, Window,
+    Ambient, BackendUrls, CURRENT_FORMAT, Catalog, Certificates, CodeSuffix, FlashSaleName, Limits,
+    Sale, SaleId, SystemRandom, Window,
 };
-use flashsale_servers::{Postgres, RedisCluster};
+use flashsale_servers::{Postgres, RedisCluster, TestCertificates};
 
 /// Operations on the sales of real backends.
 pub type Admin =
@@ -68,34 +68,60 @@ impl Stack {
         limits: Limits,
         processes: usize,
     ) -> Self {
-        let (redis, postgres) = tokio::task::spawn_blocking(move || {
-            (
-                RedisCluster::start(masters, replicas).unwrap(),
-                Postgres::start().unwrap(),
-            )
-        })
-        .await
-        .unwrap();
-        flashsale_engine::migrate(&postgres.url()).await.unwrap();
-        let ambient = Ambient::system().unwrap();
-        let admin = Admin::connect(&redis.url(), &postgres.url(), &ambient)
+        let servers = move || {
+            let redis = RedisCluster::start(masters, replicas).unwrap();
+            let postgres = Postgres::start().unwrap();
+            let urls = BackendUrls::new(redis.url(), postgres.url());
+            (redis, postgres, urls)
+        };
+        let mut stack = Self::start_servers(servers, items, limits).await;
+        for _ in 0..processes {
+            stack.start_api().await;
+        }
+        stack
+    }
+
+    /// Backends that speak TLS and ask for certificates, and an active sale.
+    pub async fn start_with_tls(items: u32, limits: Limits) -> Self {
+        let servers = || {
+            let redis = RedisCluster::start_with_tls(1, 0).unwrap();
+            let postgres = Postgres::start_with_tls().unwrap();
+            let read = |of: Option<&TestCertificates>| {
+                Certificates::read(|name| of.unwrap().entry(name)).unwrap()
+            };
+            let urls = BackendUrls {
+                redis: redis.tls_url(""),
+                redis_certificates: read(redis.certificates()),
+                postgres: postgres.url(),
+                postgres_certificates: read(postgres.certificates()),
+            };
+            (redis, postgres, urls)
+        };
+        Self::start_servers(servers, items, limits).await
+    }
+
+    async fn start_servers(
+        servers: impl FnOnce() -> (RedisCluster, Postgres, BackendUrls) + Send + 'static,
+        items: u32,
+        limits: Limits,
+    ) -> Self {
+        let (redis, postgres, urls) = tokio::task::spawn_blocking(servers).await.unwrap();
+        flashsale_engine::migrate(&urls.postgres, &urls.postgres_certificates)
             .await
             .unwrap();
+        let ambient = Ambient::system().unwrap();
+        let admin = Admin::connect(&urls, &ambient).await.unwrap();
         let (sale, catalog) = sale_of(FLASH_SALE, SignedDuration::from_mins(-1), items, limits);
         admin.seed(&sale, &catalog).await.unwrap();
-        let mut stack = Self {
-            apis: Apis::new(&redis.url(), &postgres.url()),
+        Self {
+            apis: Apis::new(&urls.redis, &urls.postgres),
             admin,
             redis,
             postgres,
             sale,
             catalog,
             client: Client::default(),
-        };
-        for _ in 0..processes {
-            stack.start_api().await;
         }
-        stack
     }
 
     /// Starts another API process and waits until it is ready. Returns its number.

@@ -8,6 +8,7 @@ mod seed;
 
 use std::sync::Arc;
 
+use crate::domain::backend_urls::BackendUrls;
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
 use crate::domain::lifecycle::SaleRecord;
@@ -68,17 +69,15 @@ const CONNECTIONS: u32 = 4;
 
 impl Admin<RedisCluster, PostgresPool> {
     /// Connects to both backends, within a bounded time.
-    pub async fn connect(
-        redis_url: &str,
-        postgres_url: &str,
-        ambient: &Ambient,
-    ) -> Result<Self, AdminError> {
-        let Ambient { metrics, clock, .. } = ambient;
-        let (metrics, clock) = (metrics.clone(), clock.clone());
-        let postgres =
-            PostgresPool::connect(postgres_url, CONNECTIONS, metrics.clone(), clock.clone());
-        let postgres = postgres.await?;
-        let redis = RedisCluster::connect(redis_url, None, metrics, clock).await?;
+    pub async fn connect(urls: &BackendUrls, ambient: &Ambient) -> Result<Self, AdminError> {
+        let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
+        let certificates = &urls.postgres_certificates;
+        let connected =
+            PostgresPool::connect(&urls.postgres, certificates, CONNECTIONS, metrics, clock);
+        let postgres = connected.await?;
+        let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
+        let certificates = &urls.redis_certificates;
+        let redis = RedisCluster::connect(&urls.redis, certificates, metrics, clock).await?;
         Ok(Self::new(redis, postgres, ambient))
     }
 }

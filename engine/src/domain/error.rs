@@ -5,6 +5,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+/// Why an address of a backend, or the certificates beside it, cannot be used. It holds nothing of
+/// a URL but the name of a parameter, and nothing of a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("found {found}, expected {expected}")]
+pub struct AddressError {
+    /// What was found.
+    pub found: String,
+    /// What is expected, and where it is not obvious what to do.
+    pub expected: String,
+}
+
 /// A backend did not do what it was asked. A later call may succeed, except after
 /// [`BackendError::Url`] and [`BackendError::Unexpected`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

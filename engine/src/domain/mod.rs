@@ -6,6 +6,7 @@
 //! once, and everything that depends on it is an exhaustive match.
 
 pub mod attempt;
+pub mod backend_urls;
 pub mod cart;
 pub mod catalog;
 pub mod certificates;

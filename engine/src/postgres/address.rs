@@ -10,6 +10,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::domain::certificates::Certificates;
+use crate::domain::error::AddressError;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
@@ -60,16 +61,6 @@ pub struct PostgresAddress {
     hosts: Vec<PgConnectOptions>,
 }
 
-/// Why a URL of Postgres is refused. It holds nothing of the URL but the name of a parameter.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("found {found}, expected {expected}")]
-pub struct PostgresAddressError {
-    /// What was found.
-    pub found: String,
-    /// What is expected, and where it is not obvious what to do.
-    pub expected: String,
-}
-
 impl std::fmt::Debug for PostgresAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PostgresAddress")
@@ -78,7 +69,7 @@ impl std::fmt::Debug for PostgresAddress {
 
 impl PostgresAddress {
     /// Reads a URL. White space around it, usual in Secrets, is dropped.
-    pub fn parse(url: &str) -> Result<Self, PostgresAddressError> {
+    pub fn parse(url: &str) -> Result<Self, AddressError> {
         let url = url.trim();
         if url.is_empty() {
             return Err(refused("nothing as the URL of Postgres"));
@@ -158,7 +149,7 @@ fn with_defaults(options: PgConnectOptions) -> PgConnectOptions {
 }
 
 /// The parameters that the client library takes; none that it would log.
-fn used_parameters(query: &str) -> Result<String, PostgresAddressError> {
+fn used_parameters(query: &str) -> Result<String, AddressError> {
     let mut used = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -182,22 +173,22 @@ fn has_comma(value: &str) -> bool {
     value.contains(',') || value.contains("%2C") || value.contains("%2c")
 }
 
-fn refused(found: &str) -> PostgresAddressError {
-    PostgresAddressError {
+fn refused(found: &str) -> AddressError {
+    AddressError {
         found: found.to_owned(),
         expected: SHAPE.to_owned(),
     }
 }
 
-fn other_value(name: &str, expected: &str) -> PostgresAddressError {
-    PostgresAddressError {
+fn other_value(name: &str, expected: &str) -> AddressError {
+    AddressError {
         found: format!("another value of the parameter `{name}`, which is not shown"),
         expected: format!("one of {expected}"),
     }
 }
 
-fn several_hosts(name: &str) -> PostgresAddressError {
-    PostgresAddressError {
+fn several_hosts(name: &str) -> AddressError {
+    AddressError {
         found: format!("several values of the parameter `{name}`"),
         expected: "several hosts before the database: \
                    postgres://user@host1:5432,host2:5432/database"
@@ -205,7 +196,7 @@ fn several_hosts(name: &str) -> PostgresAddressError {
     }
 }
 
-fn unknown(name: &str, query: &str) -> PostgresAddressError {
+fn unknown(name: &str, query: &str) -> AddressError {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
     // A password with a `?` that is not encoded ends up here, and the host behind it.
     let is_shown = name.len() <= SHOWN_NAME_BYTES && name.chars().all(is_word);
@@ -222,7 +213,7 @@ fn unknown(name: &str, query: &str) -> PostgresAddressError {
             USED.join(", ")
         ),
     };
-    PostgresAddressError { found, expected }
+    AddressError { found, expected }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Guarantees: there are never more than the limit; a connection whose server condemned it is
 //! closed, with all that are idle, and no later call meets one that was made before; while no
 //! connection can be made, one call at a time tries and the others fail at once; a place in the
-//! pool is free again whatever happens to the call that had it.
+//! pool is free again whatever happens to the call that had it; long operations use at most half of
+//! the connections, in turn, and never keep a short one waiting for a place.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is left of it for a connection that has to be made, at the least.
 const MIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long a long operation waits for its turn: hundreds of FlashSales may begin theirs at once.
+const LONG_TURN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that was idle longer is pinged before it is used: a round trip for every call
 /// would be too much, and so would an error for every one that a restart has broken meanwhile.
@@ -48,6 +52,8 @@ pub(super) struct Connections {
     connector: Connector,
     limit: usize,
     permits: Arc<Semaphore>,
+    /// Turns of long operations: half of the connections, so that the others serve short ones.
+    long_turns: Arc<Semaphore>,
     idle: Mutex<Idle>,
     /// Whoever makes a connection holds it, and for [`RETRY_AFTER`] longer where that failed.
     turn: Arc<AsyncMutex<()>>,
@@ -88,11 +94,22 @@ impl Connections {
             connector,
             limit,
             permits: Arc::new(Semaphore::new(limit)),
+            long_turns: Arc::new(Semaphore::new((limit / 2).max(1))),
             idle: Mutex::default(),
             turn: Arc::default(),
             failure: Mutex::default(),
             clock,
         })
+    }
+
+    /// The turn of a long operation, which it keeps to its end, within [`LONG_TURN_TIMEOUT`].
+    pub async fn long_turn(
+        &self,
+        operation: &'static str,
+    ) -> Result<OwnedSemaphorePermit, BackendError> {
+        let turn = timeout(LONG_TURN_TIMEOUT, self.long_turns.clone().acquire_owned());
+        let turn = turn.await.ok().and_then(Result::ok);
+        turn.ok_or_else(|| timed_out(operation, LONG_TURN_TIMEOUT))
     }
 
     /// A connection, within [`ACQUIRE_TIMEOUT`], for the call of `operation`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType};
 
+use crate::domain::certificates::Certificates;
 use crate::domain::error::BackendError;
 use crate::postgres::connector::Connector;
 use crate::postgres::errors::{from_sqlx, timed_out};
@@ -48,8 +49,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 
 /// Brings the schema up to date, in one transaction, on a connection of its own. A lock of that
 /// transaction lets one caller after the other migrate, through a pooler too.
-pub async fn migrate(url: &str) -> Result<(), BackendError> {
-    let connector = Connector::new(address(url)?);
+pub async fn migrate(url: &str, certificates: &Certificates) -> Result<(), BackendError> {
+    let connector = Connector::new(address(url, certificates)?);
     let work = async {
         // Statements may take long; a server that does not accept a connection is away.
         let mut session = tokio::time::timeout(STATEMENT_TIMEOUT, connector.open())

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::domain::certificates::Certificates;
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
 use crate::observability::metrics::Metrics;
@@ -38,36 +39,31 @@ impl std::fmt::Debug for PostgresPool {
     }
 }
 
-/// The address in a URL.
-pub(super) fn address(url: &str) -> Result<PostgresAddress, BackendError> {
-    PostgresAddress::parse(url).map_err(|error| {
+/// The address in a URL, with certificates.
+pub(super) fn address(
+    url: &str,
+    certificates: &Certificates,
+) -> Result<PostgresAddress, BackendError> {
+    let address = PostgresAddress::parse(url).map_err(|error| {
         tracing::error!(%error, "the URL of Postgres cannot be used");
         BackendError::Url {
             backend: "Postgres",
             expected: SHAPE,
         }
-    })
+    })?;
+    Ok(address.with_certificates(certificates))
 }
 
 impl PostgresPool {
     /// Makes the pool and tries one connection.
     pub async fn connect(
         url: &str,
+        certificates: &Certificates,
         max_connections: u32,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, BackendError> {
-        Self::connect_to(address(url)?, max_connections, metrics, clock).await
-    }
-
-    /// The same for an address, which may have certificates.
-    pub async fn connect_to(
-        address: PostgresAddress,
-        max_connections: u32,
-        metrics: Arc<Metrics>,
-        clock: Clock,
-    ) -> Result<Self, BackendError> {
-        let connector = Connector::new(address);
+        let connector = Connector::new(address(url, certificates)?);
         let database = Self {
             connections: Connections::new(connector, max_connections, clock.clone()),
             metrics,
@@ -135,14 +131,25 @@ impl PostgresPool {
             + 'static,
         T: Send + 'static,
     {
+        let turn = match scope {
+            Scope::LongTransaction => Some(self.connections.long_turn(operation).await?),
+            Scope::Statement | Scope::Transaction => None,
+        };
         let timer = self.clock.start_timer();
         // Boxed: its state is large, every future that may ask Postgres would carry it, and those
         // of requests are moved on their way.
         let outcome = match Box::pin(self.connections.acquire(operation)).await {
             // A task of its own: a caller that goes away leaves a connection that can be used.
-            Ok(acquired) => tokio::spawn(execute(acquired, operation, scope, work))
-                .await
-                .unwrap_or_else(|error| Err(ended(operation, &error))),
+            Ok(acquired) => {
+                let work = execute(acquired, operation, scope, work);
+                let work = async move {
+                    let outcome = work.await;
+                    drop(turn);
+                    outcome
+                };
+                let task = tokio::spawn(work).await;
+                task.unwrap_or_else(|error| Err(ended(operation, &error)))
+            }
             Err(error) => Err(error),
         };
         self.metrics.time_query(operation, timer.elapsed());

@@ -9,7 +9,9 @@ use flashsale_servers::{Postgres as PostgresServer, RedisCluster as RedisServer}
 use jiff::{SignedDuration, Timestamp};
 
 use crate::admin::{Admin, Settlement};
+use crate::domain::backend_urls::BackendUrls;
 use crate::domain::catalog::Catalog;
+use crate::domain::certificates::Certificates;
 use crate::domain::code::CheckoutCode;
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::domain::sale::{CURRENT_FORMAT, FlashSaleName, Limits, Sale, SaleId, Window};
@@ -19,7 +21,7 @@ use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
 use crate::selling::checkout::Checkout;
 use crate::selling::purchase::{NoOrder, Order};
-use crate::selling::service::{BackendUrls, Backends, SellingOptions, SellingService};
+use crate::selling::service::{Backends, SellingOptions, SellingService};
 
 type Service = Arc<SellingService<RedisCluster, PostgresPool>>;
 
@@ -38,7 +40,9 @@ impl Harness {
             )
         };
         let (redis, postgres) = tokio::task::spawn_blocking(servers).await.unwrap();
-        crate::migrate(&postgres.url()).await.unwrap();
+        crate::migrate(&postgres.url(), &Certificates::NONE)
+            .await
+            .unwrap();
         Self {
             redis,
             postgres,
@@ -47,13 +51,8 @@ impl Harness {
     }
 
     async fn backends(&self, ambient: &Ambient) -> Backends<RedisCluster, PostgresPool> {
-        let urls = BackendUrls {
-            redis: self.redis.url(),
-            redis_certificates: None,
-            postgres: self.postgres.url(),
-            postgres_connections: 8,
-        };
-        Backends::connect(&urls, ambient).await.unwrap()
+        let urls = BackendUrls::new(self.redis.url(), self.postgres.url());
+        Backends::connect(&urls, 8, ambient).await.unwrap()
     }
 
     async fn admin(&self, format: Format) -> Admin<RedisCluster, PostgresPool> {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::certificates::Certificates;
+use crate::domain::backend_urls::BackendUrls;
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
 use crate::domain::random::Random;
@@ -48,26 +48,6 @@ pub struct SellingOptions {
     pub attempts_backlog: usize,
 }
 
-/// Where the backends are.
-#[derive(Clone)]
-pub struct BackendUrls {
-    /// Nodes of the Redis Cluster, comma separated.
-    pub redis: String,
-    /// What connections to Redis over TLS are verified with.
-    pub redis_certificates: Option<Certificates>,
-    /// The database.
-    pub postgres: String,
-    /// Connections to Postgres at the most.
-    pub postgres_connections: u32,
-}
-
-impl std::fmt::Debug for BackendUrls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // URLs hold passwords.
-        f.write_str("BackendUrls")
-    }
-}
-
 /// The backends of a selling service.
 #[derive(Debug)]
 pub struct Backends<R, P> {
@@ -80,17 +60,22 @@ pub struct Backends<R, P> {
 }
 
 impl Backends<RedisCluster, PostgresPool> {
-    /// Connects to a Redis Cluster and a Postgres database.
-    pub async fn connect(urls: &BackendUrls, ambient: &Ambient) -> Result<Self, BackendError> {
-        let for_lookups = (urls.postgres_connections / 4).max(1);
-        let for_commits = urls.postgres_connections.saturating_sub(for_lookups).max(1);
+    /// Connects to a Redis Cluster, and to a Postgres database with so many connections at most.
+    pub async fn connect(
+        urls: &BackendUrls,
+        postgres_connections: u32,
+        ambient: &Ambient,
+    ) -> Result<Self, BackendError> {
+        let for_lookups = (postgres_connections / 4).max(1);
+        let for_commits = postgres_connections.saturating_sub(for_lookups).max(1);
         let pool = |connections| {
             let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
-            PostgresPool::connect(&urls.postgres, connections, metrics, clock)
+            let certificates = &urls.postgres_certificates;
+            PostgresPool::connect(&urls.postgres, certificates, connections, metrics, clock)
         };
         let (postgres, lookups) = (pool(for_commits).await?, pool(for_lookups).await?);
         let (metrics, clock) = (ambient.metrics.clone(), ambient.clock.clone());
-        let certificates = urls.redis_certificates.as_ref();
+        let certificates = &urls.redis_certificates;
         Ok(Self {
             redis: RedisCluster::connect(&urls.redis, certificates, metrics, clock).await?,
             postgres,

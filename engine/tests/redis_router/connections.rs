@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use flashsale_engine::redis::commands::Redis;
-use flashsale_engine::{
-    BackendError, Certificates, ClientCertificate, Metrics, RedisCluster, SystemClock,
-};
+use flashsale_engine::{BackendError, Certificates, Metrics, RedisCluster, SystemClock};
 use flashsale_servers::RedisCluster as Server;
 
 use crate::{bulk, connect, keys, run, start};
@@ -21,23 +19,14 @@ async fn a_cluster_over_tls_with_client_certificates_and_an_acl_user() {
         server.ask_node(node, &user).unwrap();
     }
     let files = server.certificates().unwrap();
-    let read = |file| std::fs::read_to_string(file).unwrap();
-    let certificates = Certificates {
-        authority: Some(read(&files.authority)),
-        client: Some(ClientCertificate {
-            certificate: read(&files.client.certificate),
-            key: read(&files.client.key),
-        }),
-    };
-    let connect = async |login: &str, certificates: Option<Certificates>| {
+    let certificates = Certificates::read(|name| files.entry(name)).unwrap();
+    let connect = async |login: &str, certificates: &Certificates| {
         let metrics = Arc::new(Metrics::new().unwrap());
         let url = server.tls_url(login);
-        RedisCluster::connect(&url, certificates.as_ref(), metrics, SystemClock::clock()).await
+        RedisCluster::connect(&url, certificates, metrics, SystemClock::clock()).await
     };
 
-    let redis = connect("app:secret@", Some(certificates.clone()))
-        .await
-        .unwrap();
+    let redis = connect("app:secret@", &certificates).await.unwrap();
     for key in keys(&server, 3) {
         run(&redis, &["SET", &key, "over TLS"]).await.unwrap();
         assert_eq!(bulk(run(&redis, &["GET", &key]).await), "over TLS");
@@ -50,24 +39,16 @@ async fn a_cluster_over_tls_with_client_certificates_and_an_acl_user() {
         assert_eq!(bulk(master.answer), "app");
     }
 
-    let without_client = Certificates {
-        client: None,
-        ..certificates.clone()
-    };
+    let without_client =
+        Certificates::read(|name| (name == "ca.crt").then(|| files.entry(name))?);
     for (login, certificates) in [
-        ("app:secret@", Some(without_client)),
-        ("app:secret@", None),
-        ("app:wrong@", Some(certificates.clone())),
+        ("app:secret@", &without_client.unwrap()),
+        ("app:secret@", &Certificates::NONE),
+        ("app:wrong@", &certificates),
     ] {
         let error = connect(login, certificates).await.unwrap_err();
         assert!(matches!(error, BackendError::Redis { .. }), "{error}");
     }
-    let unusable = Certificates {
-        authority: Some("-----BEGIN CERTIFICATE-----\nnone".to_owned()),
-        client: None,
-    };
-    let error = connect("", Some(unusable)).await.unwrap_err();
-    assert!(error.to_string().contains("ca.crt"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

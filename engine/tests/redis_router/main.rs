@@ -8,7 +8,7 @@ mod migration;
 use std::sync::Arc;
 
 use flashsale_engine::redis::commands::Redis;
-use flashsale_engine::{BackendError, Metrics, RedisCluster, SystemClock};
+use flashsale_engine::{BackendError, Certificates, Metrics, RedisCluster, SystemClock};
 use flashsale_servers::RedisCluster as Server;
 use redis::Value;
 
@@ -19,7 +19,12 @@ async fn start(masters: usize, replicas: usize) -> Server {
 
 async fn connect(url: &str) -> (RedisCluster, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let redis = RedisCluster::connect(url, None, metrics.clone(), SystemClock::clock());
+    let redis = RedisCluster::connect(
+        url,
+        &Certificates::NONE,
+        metrics.clone(),
+        SystemClock::clock(),
+    );
     (redis.await.unwrap(), metrics)
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flashsale_engine::{
-    Admin, Ambient, BackendUrls, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode,
-    FlashSaleName, ItemId, Limits, PostgresPool, RedisCluster, RequestId, Sale, SaleId,
-    SellingOptions, SellingService, SystemRandom, UserId, Window,
+    Admin, Ambient, BackendUrls, Backends, CURRENT_FORMAT, Catalog, Certificates, Checkout,
+    CheckoutCode, FlashSaleName, ItemId, Limits, PostgresPool, RedisCluster, RequestId, Sale,
+    SaleId, SellingOptions, SellingService, SystemRandom, UserId, Window,
 };
 use flashsale_servers::{PgBouncer, Postgres as PostgresServer, RedisCluster as RedisServer};
 use jiff::{SignedDuration, Timestamp};
@@ -53,9 +53,11 @@ impl Stack {
         let postgres_url = pooler
             .as_ref()
             .map_or_else(|| postgres.url(), PgBouncer::url);
-        flashsale_engine::migrate(&postgres_url).await.unwrap();
+        flashsale_engine::migrate(&postgres_url, &Certificates::NONE)
+            .await
+            .unwrap();
         let ambient = Ambient::system().unwrap();
-        let admin = Admin::connect(&redis.url(), &postgres_url, &ambient)
+        let admin = Admin::connect(&BackendUrls::new(redis.url(), &*postgres_url), &ambient)
             .await
             .unwrap();
         Self {
@@ -107,18 +109,13 @@ impl Stack {
     }
 
     pub async fn service_not_ready(&self) -> Arc<Service> {
-        let urls = BackendUrls {
-            redis: self.redis.url(),
-            redis_certificates: None,
-            postgres: self.postgres_url.clone(),
-            postgres_connections: 8,
-        };
+        let urls = BackendUrls::new(self.redis.url(), &*self.postgres_url);
         let options = SellingOptions {
             flash_sale: self.name.clone(),
             attempts_backlog: 100_000,
         };
         let ambient = Ambient::system().unwrap();
-        let backends = Backends::connect(&urls, &ambient).await.unwrap();
+        let backends = Backends::connect(&urls, 8, &ambient).await.unwrap();
         Service::start(&options, backends, &ambient).await.unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use flashsale_engine::{Metrics, PostgresPool, SystemClock};
+use flashsale_engine::{Certificates, Metrics, PostgresPool, SystemClock};
 use flashsale_fakes::FakePostgres;
 use flashsale_servers::Postgres as Server;
 use proptest::strategy::Strategy;
@@ -25,9 +25,12 @@ fn server() -> &'static Server {
 pub async fn real(name: &'static str) -> PostgresPool {
     let url = tokio::task::spawn_blocking(|| server().create_database(name).unwrap());
     let url = url.await.unwrap();
-    flashsale_engine::migrate(&url).await.unwrap();
+    flashsale_engine::migrate(&url, &Certificates::NONE)
+        .await
+        .unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let pool = PostgresPool::connect(&url, 2, metrics, SystemClock::clock()).await;
+    let pool =
+        PostgresPool::connect(&url, &Certificates::NONE, 2, metrics, SystemClock::clock()).await;
     pool.unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use flashsale_engine::redis::commands::Redis;
-use flashsale_engine::{BackendError, Metrics, RedisCluster, SystemClock};
+use flashsale_engine::{BackendError, Certificates, Metrics, RedisCluster, SystemClock};
 use flashsale_fakes::FakeRedis;
 use flashsale_servers::RedisCluster as Servers;
 use proptest::strategy::Strategy;
@@ -23,7 +23,8 @@ pub async fn real() -> RedisCluster {
     let servers = tokio::task::spawn_blocking(|| SHARED.get_or_init(|| Servers::single().unwrap()));
     let url = servers.await.unwrap().url();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let connected = RedisCluster::connect(&url, None, metrics, SystemClock::clock()).await;
+    let connected =
+        RedisCluster::connect(&url, &Certificates::NONE, metrics, SystemClock::clock()).await;
     connected.unwrap()
 }
 

@@ -12,7 +12,7 @@ use flashsale_engine::{
 use tokio::sync::Mutex;
 
 use super::error::ActionError;
-use super::urls::BackendUrls;
+use super::urls::CheckedUrls;
 
 /// What a driver works with.
 pub enum Connection<R, P> {
@@ -52,7 +52,7 @@ pub type RealConnection = Connection<RedisCluster, PostgresPool>;
 
 /// The backends at one pair of URLs, which any number of FlashSales share.
 pub struct Backends {
-    urls: BackendUrls,
+    urls: CheckedUrls,
     ambient: Ambient,
     /// Counts attempts to connect that have failed.
     failures: AtomicU64,
@@ -71,7 +71,7 @@ struct Connected {
 
 impl Backends {
     /// Does not connect yet.
-    pub fn new(urls: BackendUrls, ambient: Ambient) -> Self {
+    pub fn new(urls: CheckedUrls, ambient: Ambient) -> Self {
         Self {
             urls,
             ambient,
@@ -112,12 +112,13 @@ impl Backends {
         &self,
         connected: &mut Connected,
     ) -> Result<Arc<Admin<RedisCluster, PostgresPool>>, ActionError> {
-        let (redis, postgres) = (self.urls.redis.as_str(), self.urls.postgres.as_str());
+        let urls = self.urls.get();
+        let (postgres, certificates) = (&urls.postgres, &urls.postgres_certificates);
         if !connected.is_migrated {
-            flashsale_engine::migrate(postgres).await?;
+            flashsale_engine::migrate(postgres, certificates).await?;
             connected.is_migrated = true;
         }
-        let error = match Admin::connect(redis, postgres, &self.ambient).await {
+        let error = match Admin::connect(urls, &self.ambient).await {
             Ok(admin) => {
                 connected.database = None;
                 return Ok(connected.admin.insert(Arc::new(admin)).clone());
@@ -126,7 +127,7 @@ impl Backends {
         };
         if is_redis_away(&error) && connected.database.is_none() {
             let Ambient { metrics, clock, .. } = self.ambient.clone();
-            let database = PostgresPool::connect(postgres, 1, metrics, clock).await?;
+            let database = PostgresPool::connect(postgres, certificates, 1, metrics, clock).await?;
             connected.database = Some(Arc::new(database));
         }
         Err(error)
@@ -142,7 +143,7 @@ fn is_redis_away(error: &ActionError) -> bool {
 /// connections are closed with the last of these FlashSales.
 pub struct SharedBackends {
     ambient: Ambient,
-    by_urls: std::sync::Mutex<HashMap<BackendUrls, Weak<Backends>>>,
+    by_urls: std::sync::Mutex<HashMap<CheckedUrls, Weak<Backends>>>,
 }
 
 impl SharedBackends {
@@ -155,7 +156,7 @@ impl SharedBackends {
     }
 
     /// The backends at these URLs.
-    pub fn at(&self, urls: &BackendUrls) -> Arc<Backends> {
+    pub fn at(&self, urls: &CheckedUrls) -> Arc<Backends> {
         let mut by_urls = self.by_urls.lock().unwrap_or_else(PoisonError::into_inner);
         by_urls.retain(|_, backends| backends.strong_count() > 0);
         if let Some(backends) = by_urls.get(urls).and_then(Weak::upgrade) {

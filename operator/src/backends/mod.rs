@@ -10,4 +10,4 @@ mod urls;
 
 pub use connection::{Backends, Connection, RealConnection, SharedBackends};
 pub use error::ActionError;
-pub use urls::{BackendUrls, PostgresUrl, RedisUrl};
+pub use urls::{CheckedUrls, PostgresUrl, RedisUrl};

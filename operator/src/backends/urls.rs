@@ -1,6 +1,6 @@
 //! The URLs of Redis and Postgres, checked.
 
-use flashsale_engine::{PostgresAddress, RedisCluster};
+use flashsale_engine::{BackendUrls, Certificates, PostgresAddress, RedisCluster};
 use redis::IntoConnectionInfo;
 
 use crate::planner::FieldError;
@@ -13,13 +13,28 @@ pub struct RedisUrl(String);
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PostgresUrl(String);
 
-/// Where the backends of a FlashSale are.
+/// Where the backends of a FlashSale are: URLs that have been checked, with their certificates.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct BackendUrls {
-    /// Nodes of the Redis Cluster.
-    pub redis: RedisUrl,
-    /// The Postgres database.
-    pub postgres: PostgresUrl,
+pub struct CheckedUrls(BackendUrls);
+
+impl CheckedUrls {
+    /// The URLs of both backends, with what connections over TLS are verified with.
+    pub fn new(
+        (redis, redis_certificates): (RedisUrl, Certificates),
+        (postgres, postgres_certificates): (PostgresUrl, Certificates),
+    ) -> Self {
+        Self(BackendUrls {
+            redis: redis.0,
+            redis_certificates,
+            postgres: postgres.0,
+            postgres_certificates,
+        })
+    }
+
+    /// The URLs as the engine takes them. They hold passwords.
+    pub fn get(&self) -> &BackendUrls {
+        &self.0
+    }
 }
 
 impl RedisUrl {
@@ -65,11 +80,6 @@ impl RedisUrl {
             fail("addresses of Redis that differ in user, password or TLS".to_owned())
         })?;
         Ok(Self(urls))
-    }
-
-    /// The URL. It holds a password.
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

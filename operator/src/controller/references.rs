@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use flashsale_engine::Certificates;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt};
 
@@ -11,6 +12,14 @@ use crate::crd::{FlashSale, KeyRef};
 
 /// The value of a reference, or in words what was found instead.
 pub(super) type Resolved = Result<Vec<u8>, String>;
+
+/// What the Secret of a backend holds.
+pub(super) struct ResolvedBackend {
+    /// The URL.
+    pub(super) url: Resolved,
+    /// The values of those [`Certificates::ENTRIES`] that it has beside the URL.
+    pub(super) certificates: BTreeMap<String, Vec<u8>>,
+}
 
 /// The versions of a FlashSale's spec and of its references. While they stay the same, the
 /// references need not be resolved again.
@@ -43,10 +52,10 @@ impl ReferenceVersions {
 /// The references of a FlashSale, as they are in the cluster now. Holds passwords, so it has no
 /// `Debug` and is never shown.
 pub(super) struct ResolvedReferences {
-    /// The URL of Redis.
-    pub(super) redis: Resolved,
-    /// The URL of Postgres.
-    pub(super) postgres: Resolved,
+    /// Redis.
+    pub(super) redis: ResolvedBackend,
+    /// Postgres.
+    pub(super) postgres: ResolvedBackend,
     /// The CSV, if the catalogue is one.
     pub(super) catalog: Option<Resolved>,
     /// Changes with the versions of the Secrets. A digest of the values would help to guess them.
@@ -86,7 +95,19 @@ pub(super) async fn resolve(
     })
 }
 
-fn in_secret(secret: Option<&Secret>, reference: &KeyRef) -> Resolved {
+fn in_secret(secret: Option<&Secret>, reference: &KeyRef) -> ResolvedBackend {
+    let data = secret.and_then(|secret| secret.data.as_ref());
+    let entry = |name: &str| Some((name.to_owned(), data?.get(name)?.0.clone()));
+    ResolvedBackend {
+        url: url_in_secret(secret, reference),
+        certificates: Certificates::ENTRIES
+            .into_iter()
+            .filter_map(entry)
+            .collect(),
+    }
+}
+
+fn url_in_secret(secret: Option<&Secret>, reference: &KeyRef) -> Resolved {
     let data = secret.map(|secret| secret.data.as_ref());
     let value = |data: &BTreeMap<_, k8s_openapi::ByteString>| {
         data.get(&reference.key).map(|bytes| bytes.0.clone())

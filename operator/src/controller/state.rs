@@ -12,7 +12,7 @@ use super::event_publisher::EventQueue;
 use super::references::ReferenceVersions;
 use super::status::StatusWriter;
 use super::validate::{Refused, Valid};
-use crate::backends::{BackendUrls, Backends};
+use crate::backends::{Backends, CheckedUrls};
 use crate::crd::FlashSale;
 use crate::driver::{Driver, Step};
 use crate::planner::Scale;
@@ -49,7 +49,7 @@ pub(super) struct State {
 pub(super) struct Accepted {
     pub(super) flash_sale: FlashSale,
     pub(super) driver: Driver,
-    urls: BackendUrls,
+    urls: CheckedUrls,
     pub(super) backends: Arc<Backends>,
     /// Pods are replaced when it changes.
     pub(super) secrets_revision: String,

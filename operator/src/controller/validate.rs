@@ -1,10 +1,10 @@
 //! Step 2 of a reconciliation: validates a FlashSale and its resolved references. Pure.
 
-use flashsale_engine::Catalog;
+use flashsale_engine::{Catalog, Certificates};
 use jiff::Timestamp;
 
-use super::references::{Resolved, ResolvedReferences};
-use crate::backends::{BackendUrls, PostgresUrl, RedisUrl};
+use super::references::{Resolved, ResolvedBackend, ResolvedReferences};
+use crate::backends::{CheckedUrls, PostgresUrl, RedisUrl};
 use crate::crd::{FlashSale, FlashSaleStatus, KeyRef};
 use crate::driver::ResolvedCatalog;
 use crate::planner::{self, CatalogChoice, FieldError, Settings};
@@ -14,7 +14,7 @@ use crate::status::{self, Refusal};
 pub(super) struct Valid {
     pub(super) settings: Settings,
     pub(super) catalog: ResolvedCatalog,
-    pub(super) urls: BackendUrls,
+    pub(super) urls: CheckedUrls,
     pub(super) secrets_revision: String,
 }
 
@@ -66,44 +66,59 @@ pub(super) fn validate(
     }
 }
 
-/// The URLs of the backends; `None`: `errors` holds the reasons.
+/// The URLs of the backends, with their certificates; `None`: `errors` holds the reasons.
 pub(super) fn urls(
     flash_sale: &FlashSale,
     references: &ResolvedReferences,
     errors: &mut Vec<FieldError>,
-) -> Option<BackendUrls> {
+) -> Option<CheckedUrls> {
     let spec = &flash_sale.spec;
-    let mut read = |field: &str, reference: &KeyRef, resolved: &Resolved| {
-        let path = format!("{field}.secretKeyRef");
-        match resolved {
-            Ok(bytes) => match String::from_utf8(bytes.clone()) {
-                Ok(text) => Some((path, text)),
-                Err(_) => {
-                    let KeyRef { name, key } = reference;
-                    errors.push(FieldError {
-                        path,
-                        found: format!("bytes that are not UTF-8 in Secret {name}, key {key}"),
-                        expected: "UTF-8 text".to_owned(),
-                    });
-                    None
-                }
-            },
-            Err(found) => {
-                errors.push(missing(path, "Secret", reference, found));
-                None
-            }
+    let (reference, found) = (&spec.redis.secret_key_ref, &references.redis);
+    let redis = backend("spec.redis", reference, found, RedisUrl::parse, errors);
+    let (reference, found) = (&spec.postgres.secret_key_ref, &references.postgres);
+    let postgres = backend(
+        "spec.postgres",
+        reference,
+        found,
+        PostgresUrl::parse,
+        errors,
+    );
+    Some(CheckedUrls::new(redis?, postgres?))
+}
+
+/// The URL of a backend and the certificates beside it.
+fn backend<U>(
+    field: &str,
+    reference: &KeyRef,
+    found: &ResolvedBackend,
+    parse: impl Fn(&str, &str) -> Result<U, FieldError>,
+    errors: &mut Vec<FieldError>,
+) -> Option<(U, Certificates)> {
+    let path = format!("{field}.secretKeyRef");
+    let url = url(&path, reference, &found.url).and_then(|text| parse(&path, &text));
+    let certificates = Certificates::read(|name| found.certificates.get(name).cloned());
+    let certificates = certificates.map_err(|error| FieldError {
+        path,
+        found: format!("{} in Secret {}", error.found, reference.name),
+        expected: error.expected,
+    });
+    let url = url.map_err(|error| errors.push(error)).ok();
+    let certificates = certificates.map_err(|error| errors.push(error)).ok();
+    Some((url?, certificates?))
+}
+
+/// The text of a URL.
+fn url(path: &str, reference: &KeyRef, resolved: &Resolved) -> Result<String, FieldError> {
+    let bytes = resolved
+        .as_ref()
+        .map_err(|found| missing(path.to_owned(), "Secret", reference, found))?;
+    String::from_utf8(bytes.clone()).map_err(|_| {
+        let KeyRef { name, key } = reference;
+        FieldError {
+            path: path.to_owned(),
+            found: format!("bytes that are not UTF-8 in Secret {name}, key {key}"),
+            expected: "UTF-8 text".to_owned(),
         }
-    };
-    let redis = read("spec.redis", &spec.redis.secret_key_ref, &references.redis);
-    let reference = &spec.postgres.secret_key_ref;
-    let postgres = read("spec.postgres", reference, &references.postgres);
-    let redis = redis.map(|(path, text)| RedisUrl::parse(&path, &text));
-    let postgres = postgres.map(|(path, text)| PostgresUrl::parse(&path, &text));
-    let redis = redis?.map_err(|error| errors.push(error)).ok();
-    let postgres = postgres?.map_err(|error| errors.push(error)).ok();
-    Some(BackendUrls {
-        redis: redis?,
-        postgres: postgres?,
     })
 }
 

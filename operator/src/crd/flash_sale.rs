@@ -267,7 +267,8 @@ impl Default for LimitsSpec {
 #[serde(rename_all = "camelCase")]
 pub struct StoreRef {
     /// The key of a Secret that holds the URL of the store, with user and password. Redis: of one
-    /// or more nodes of the cluster, divided by commas. No default.
+    /// or more nodes of the cluster, divided by commas. For TLS the same Secret may hold ca.crt, a
+    /// private authority, and tls.crt with tls.key, the certificate of the client. No default.
     pub secret_key_ref: KeyRef,
 }
 

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::backends::{ActionError, Backends};
 use crate::crd::FlashSaleStatus;
 use crate::driver::Driver;
-use manifest::{GivenUrls, Manifest, ManifestError};
+use manifest::{GivenBackends, Manifest, ManifestError};
 use status_file::StatusFile;
 
 /// Longer sleeps are split, because a clock that is set forward does not end a sleep.
@@ -30,8 +30,8 @@ const MAX_MANIFEST_BYTES: u64 = 512 * 1024 * 1024;
 pub struct LocalSettings {
     /// The file of YAML.
     pub manifest: PathBuf,
-    /// URLs of the backends, instead of those in the Secrets.
-    pub urls: GivenUrls,
+    /// The backends, instead of those that the Secrets name.
+    pub backends: GivenBackends,
     /// Where to write the status as JSON.
     pub status_file: Option<PathBuf>,
 }
@@ -137,7 +137,7 @@ fn read_manifest(local: &LocalSettings) -> Result<Manifest, LocalError> {
         return Err(failed(std::io::Error::other(message)));
     }
     let bytes = std::fs::read(&local.manifest).map_err(failed)?;
-    manifest::read(&bytes, local.urls.clone()).map_err(|source| LocalError::Manifest {
+    manifest::read(&bytes, local.backends.clone()).map_err(|source| LocalError::Manifest {
         path: path(),
         source,
     })

@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
+use super::certificates::{self, POSTGRES, REDIS};
 use super::inputs::Inputs;
 use crate::crd::KeyRef;
 
@@ -60,6 +61,7 @@ pub(super) fn build(inputs: &Inputs<'_>) -> Container {
         env: Some(environment(inputs, resources)),
         ports: Some(vec![container_port(HTTP), container_port(INTERNAL)]),
         resources: Some(resources.clone()),
+        volume_mounts: Some(certificates::mounts()),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -105,7 +107,12 @@ fn environment(inputs: &Inputs<'_>, resources: &ResourceRequirements) -> Vec<Env
     let mut variables = vec![
         value("FLASHSALE_NAME", name),
         secret("FLASHSALE_REDIS_URL", &spec.redis.secret_key_ref),
+        value("FLASHSALE_REDIS_CERTIFICATES", certificates::folder(REDIS)),
         secret("FLASHSALE_POSTGRES_URL", &spec.postgres.secret_key_ref),
+        value(
+            "FLASHSALE_POSTGRES_CERTIFICATES",
+            certificates::folder(POSTGRES),
+        ),
         // Set here, because the grace period of the pod is computed from them.
         value("FLASHSALE_DRAIN_SECONDS", DRAIN_SECONDS.to_string()),
         value(

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
+use super::certificates;
 use super::container::{self, TERMINATION_GRACE_SECONDS};
 use super::inputs::Inputs;
 use super::names::{SECRETS_REVISION, labels};
@@ -97,6 +98,7 @@ fn pod(inputs: &Inputs<'_>) -> PodSpec {
         tolerations: (!given.tolerations.is_empty()).then(|| given.tolerations.clone()),
         priority_class_name: given.priority_class_name.clone(),
         containers: vec![container::build(inputs)],
+        volumes: Some(certificates::volumes(&inputs.flash_sale.spec)),
         ..PodSpec::default()
     }
 }

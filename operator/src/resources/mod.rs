@@ -6,6 +6,7 @@
 //! Service) are left out, so that an apply does not take them over.
 
 mod autoscaler;
+mod certificates;
 mod container;
 mod deployment;
 mod disruption_budget;

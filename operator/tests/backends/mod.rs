@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use flashsale_engine::{Ambient, FlashSaleName, SaleRecord};
-use flashsale_operator::backends::{BackendUrls, Backends, PostgresUrl, RedisUrl};
+use flashsale_engine::{Ambient, Certificates, FlashSaleName, SaleRecord};
+use flashsale_operator::backends::{Backends, CheckedUrls, PostgresUrl, RedisUrl};
 use flashsale_servers::{Postgres, PostgresSettings};
 
 /// No test takes the power away.
@@ -30,10 +30,13 @@ pub fn ask_redis(url: &str, command: &str) -> String {
 
 /// The sales of a FlashSale in Postgres.
 pub async fn records(redis: &str, postgres: &str, name: &FlashSaleName) -> Vec<SaleRecord> {
-    let urls = BackendUrls {
-        redis: RedisUrl::parse("", redis).unwrap(),
-        postgres: PostgresUrl::parse("", postgres).unwrap(),
-    };
+    let urls = CheckedUrls::new(
+        (RedisUrl::parse("", redis).unwrap(), Certificates::NONE),
+        (
+            PostgresUrl::parse("", postgres).unwrap(),
+            Certificates::NONE,
+        ),
+    );
     let backends = Backends::new(urls, Ambient::system().unwrap());
     let connection = backends.connect().await.unwrap();
     connection.observe(name).await.unwrap()

@@ -4,6 +4,7 @@
 
 #[path = "../backends/mod.rs"]
 mod backends;
+mod certificates;
 mod deletion;
 mod leading;
 mod life;

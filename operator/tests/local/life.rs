@@ -133,19 +133,14 @@ data:
 /// Buys items through a selling service as an API process has it; returns the names of what was
 /// sold.
 async fn buy(world: &World, items: &[&str]) -> Vec<String> {
-    let urls = BackendUrls {
-        redis: world.redis.clone(),
-        redis_certificates: None,
-        postgres: world.postgres.clone(),
-        postgres_connections: 2,
-    };
+    let urls = BackendUrls::new(&*world.redis, &*world.postgres);
     let options = SellingOptions {
         flash_sale: world.flash_sale(),
         attempts_backlog: 100,
     };
     let ambient = Ambient::system().unwrap();
     let request_id = || RequestId::generate(&ambient.random);
-    let backends = Backends::connect(&urls, &ambient).await.unwrap();
+    let backends = Backends::connect(&urls, 2, &ambient).await.unwrap();
     let service = SellingService::start(&options, backends, &ambient)
         .await
         .unwrap();

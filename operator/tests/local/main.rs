@@ -5,6 +5,7 @@
 mod away;
 #[path = "../backends/mod.rs"]
 mod backends;
+mod certificates;
 mod life;
 mod program;
 mod restarts;

@@ -1,16 +1,16 @@
 //! The samples, and the FlashSale of `helm test`: each can be carried out as it is.
 
-use flashsale_operator::local::manifest::{self, GivenUrls};
+use flashsale_operator::local::manifest::{self, GivenBackends};
 use serde_json::Value;
 
 use crate::support::{project, rendered::Rendered};
 
 /// Reads a manifest as `flashsale-operator local` does: strictly, by the schema and beyond it.
 fn read(yaml: &str) -> Result<manifest::Manifest, String> {
-    let given = GivenUrls {
-        redis: Some("redis://127.0.0.1:7000".to_owned()),
-        postgres: Some("postgres://postgres@127.0.0.1/flashsale".to_owned()),
-    };
+    let given = GivenBackends::at(
+        "redis://127.0.0.1:7000",
+        "postgres://postgres@127.0.0.1/flashsale",
+    );
     manifest::read(yaml.as_bytes(), given).map_err(|error| error.to_string())
 }
 

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use clap::Parser as _;
 use flashsale_load::args::Args;
-use flashsale_operator::local::manifest::{self, GivenUrls};
+use flashsale_operator::local::manifest::{self, GivenBackends};
 use flashsale_operator::resources::child_name;
 use flashsale_servers::go_program;
 use serde_json::{Map, Value, json};
@@ -211,10 +211,10 @@ fn the_sample_can_be_carried_out_and_its_stores_are_there() {
         panic!("expected three sources, found {}", objects.len());
     };
     let sample = &sample[0];
-    let given = GivenUrls {
-        redis: Some("redis://127.0.0.1:7000".to_owned()),
-        postgres: Some("postgres://postgres@127.0.0.1/flashsale".to_owned()),
-    };
+    let given = GivenBackends::at(
+        "redis://127.0.0.1:7000",
+        "postgres://postgres@127.0.0.1/flashsale",
+    );
     let yaml = serde_yaml_ng::to_string(sample).unwrap();
     let read = manifest::read(yaml.as_bytes(), given).unwrap_or_else(|error| panic!("{error}"));
     // A developer does not wait for an hour.

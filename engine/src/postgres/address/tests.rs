@@ -12,7 +12,7 @@ fn hosts(url: &str) -> Vec<(String, u16)> {
     address.hosts().iter().map(host).collect()
 }
 
-fn error_of(url: &str) -> PostgresAddressError {
+fn error_of(url: &str) -> AddressError {
     PostgresAddress::parse(url).unwrap_err()
 }
 

@@ -27,10 +27,6 @@ use crate::domain::error::BackendError;
 /// The longest that a connection may take until it can be used, TLS and login included.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
 
-/// How a certificate in PEM begins. Without it a text has no certificate, which the library takes
-/// for an authority that signed none.
-const BEGIN_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
-
 /// How connections to the nodes of a cluster are made.
 pub struct NodeConnections {
     login: RedisConnectionInfo,
@@ -46,14 +42,7 @@ impl std::fmt::Debug for NodeConnections {
 
 impl NodeConnections {
     /// Connections with the login of `seeds`. Fails where the certificates cannot be used.
-    pub(super) fn new(
-        seeds: &Seeds,
-        certificates: Option<&Certificates>,
-    ) -> Result<Self, BackendError> {
-        let mut texts = certificates.iter().flat_map(|all| all.certificates());
-        if texts.any(|text| !text.contains(BEGIN_CERTIFICATE)) {
-            return Err(unusable_certificates("no certificate"));
-        }
+    pub(super) fn new(seeds: &Seeds, certificates: &Certificates) -> Result<Self, BackendError> {
         // RESP2 is what answers are read as.
         let mut login = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP2);
         if let Some(username) = &seeds.username {
@@ -96,9 +85,9 @@ impl NodeConnections {
     }
 }
 
-fn tls(certificates: Option<&Certificates>) -> TlsCertificates {
-    let client = certificates.and_then(|certificates| certificates.client.as_ref());
-    let authority = certificates.and_then(|certificates| certificates.authority.as_ref());
+fn tls(certificates: &Certificates) -> TlsCertificates {
+    let client = certificates.client.as_ref();
+    let authority = certificates.authority.as_ref();
     TlsCertificates {
         client_tls: client.map(|client| ClientTlsConfig {
             client_cert: client.certificate.clone().into_bytes(),

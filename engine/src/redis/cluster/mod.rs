@@ -83,7 +83,7 @@ impl RedisCluster {
     /// this client.
     pub async fn connect(
         url: &str,
-        certificates: Option<&Certificates>,
+        certificates: &Certificates,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Result<Self, BackendError> {

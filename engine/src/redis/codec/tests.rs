@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::attempt::{AttemptOutcome, InvalidCheckout, Refusal};
 use crate::domain::cart::AddOutcome;
+use crate::domain::certificates::Certificates;
 use crate::domain::ids::{ItemId, RequestId, UserId};
 use crate::domain::outcome::{ItemOutcome, ItemResult};
 use crate::domain::sale::SaleId;
@@ -185,7 +186,7 @@ return {
 async fn scripts_write_and_read_every_text_as_the_golden_file_has_it() {
     let server = Server::single().unwrap();
     let Ambient { metrics, clock, .. } = Ambient::system().unwrap();
-    let redis = RedisCluster::connect(&server.url(), None, metrics, clock)
+    let redis = RedisCluster::connect(&server.url(), &Certificates::NONE, metrics, clock)
         .await
         .unwrap();
     let mut command = redis::cmd("EVAL");

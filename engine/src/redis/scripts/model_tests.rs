@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 use crate::domain::cart::{Added, Cart};
+use crate::domain::certificates::Certificates;
 use crate::domain::code::CodeSuffix;
 use crate::domain::ids::RequestId;
 use crate::domain::outcome::{ItemOutcome, ItemResult, Outcome};
@@ -323,7 +324,12 @@ fn the_scripts_do_what_the_model_does() {
         .unwrap();
     let Ambient { metrics, clock, .. } = Ambient::system().unwrap();
     let redis = runtime
-        .block_on(RedisCluster::connect(&server.url(), None, metrics, clock))
+        .block_on(RedisCluster::connect(
+            &server.url(),
+            &Certificates::NONE,
+            metrics,
+            clock,
+        ))
         .unwrap();
     let config = ProptestConfig {
         cases: 96,

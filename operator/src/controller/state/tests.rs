@@ -1,7 +1,7 @@
 //! What the state of a FlashSale does with validations, steps and errors, without a cluster.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use flashsale_engine::Ambient;
+use flashsale_engine::{Ambient, Certificates};
 
 use super::*;
 use crate::backends::{PostgresUrl, RedisUrl};
@@ -26,10 +26,16 @@ fn valid(host: &str, secrets_revision: &str) -> Valid {
     Valid {
         settings: validate(&flash_sale()).unwrap(),
         catalog: ResolvedCatalog::Generated(100),
-        urls: BackendUrls {
-            redis: RedisUrl::parse("", &format!("redis://{host}:6379")).unwrap(),
-            postgres: PostgresUrl::parse("", &format!("postgres://{host}/db")).unwrap(),
-        },
+        urls: CheckedUrls::new(
+            (
+                RedisUrl::parse("", &format!("redis://{host}:6379")).unwrap(),
+                Certificates::NONE,
+            ),
+            (
+                PostgresUrl::parse("", &format!("postgres://{host}/db")).unwrap(),
+                Certificates::NONE,
+            ),
+        ),
         secrets_revision: secrets_revision.to_owned(),
     }
 }

@@ -17,10 +17,20 @@ fn flash_sale(spec: &str) -> FlashSale {
 const MADE_UP: &str = "catalog: {generate: {count: 100}},";
 const LISTED: &str = "catalog: {configMapRef: {name: goods, key: items.csv}},";
 
+fn backend(url: Resolved, certificates: &[(&str, &str)]) -> ResolvedBackend {
+    let certificates = certificates.iter();
+    ResolvedBackend {
+        url,
+        certificates: certificates
+            .map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec()))
+            .collect(),
+    }
+}
+
 fn references(redis: &str, postgres: &str, csv: Option<&str>) -> ResolvedReferences {
     ResolvedReferences {
-        redis: Ok(redis.into()),
-        postgres: Ok(postgres.into()),
+        redis: backend(Ok(redis.into()), &[]),
+        postgres: backend(Ok(postgres.into()), &[]),
         catalog: csv.map(|csv| Ok(csv.into())),
         secrets_revision: "1-2".to_owned(),
     }
@@ -53,8 +63,11 @@ fn what_is_there_and_right_can_be_carried_out() {
 #[test]
 fn what_is_missing_is_named_with_how_to_make_it_all_at_once() {
     let missing = ResolvedReferences {
-        redis: Err("no Secret stores".to_owned()),
-        postgres: Err("Secret stores without the key postgres".to_owned()),
+        redis: backend(Err("no Secret stores".to_owned()), &[]),
+        postgres: backend(
+            Err("Secret stores without the key postgres".to_owned()),
+            &[],
+        ),
         catalog: Some(Err("no ConfigMap goods".to_owned())),
         secrets_revision: String::new(),
     };
@@ -93,7 +106,7 @@ fn what_a_secret_holds_is_never_said() {
         assert!(!errors.join(" ").contains("hunter2"), "{errors:?}");
     }
     let bytes = ResolvedReferences {
-        redis: Ok(b"redis://hunter2\xff".to_vec()),
+        redis: backend(Ok(b"redis://hunter2\xff".to_vec()), &[]),
         ..references("", POSTGRES, None)
     };
     let (_, errors) = refusal(&flash_sale(MADE_UP), &bytes);
@@ -104,6 +117,30 @@ fn what_a_secret_holds_is_never_said() {
           expected UTF-8 text"
         ]
     );
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_named_beside_a_wrong_url() {
+    let unusable = ResolvedReferences {
+        redis: backend(Ok(REDIS.into()), &[("ca.crt", "hunter2")]),
+        postgres: backend(Ok("hunter2".into()), &[("tls.key", "hunter2")]),
+        ..references("", "", None)
+    };
+    let (why, errors) = refusal(&flash_sale(MADE_UP), &unusable);
+    assert_eq!(why, Refusal::Reference);
+    let [authority, url, alone] = &errors[..] else {
+        panic!("{errors:?}")
+    };
+    let found =
+        "spec.redis.secretKeyRef: found no certificate in PEM under ca.crt in Secret stores";
+    assert!(authority.starts_with(found), "{authority}");
+    assert!(
+        url.starts_with("spec.postgres.secretKeyRef: found another scheme"),
+        "{url}"
+    );
+    let found = "spec.postgres.secretKeyRef: found tls.key without tls.crt in Secret stores";
+    assert!(alone.starts_with(found), "{alone}");
+    assert!(!errors.join(" ").contains("hunter2"), "{errors:?}");
 }
 
 #[test]

@@ -143,6 +143,15 @@ impl<'a> Documents<'a> {
         })
     }
 
+    /// The bytes under another key of a Secret that is in the file.
+    pub(super) fn secret_entry(&self, reference: &KeyRef, key: &str) -> Option<Vec<u8>> {
+        let secret = self.find(Kind::Secret, reference).ok()?;
+        match secret.value["stringData"][key].as_str() {
+            Some(text) => Some(text.as_bytes().to_vec()),
+            None => decoded(&secret.value["data"][key]),
+        }
+    }
+
     /// The text or bytes under a key of a ConfigMap.
     pub(super) fn config_map(&self, reference: &KeyRef) -> Result<Cow<'_, [u8]>, Missing> {
         let config_map = self.find(Kind::ConfigMap, reference)?;

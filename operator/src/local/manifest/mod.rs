@@ -13,10 +13,10 @@ mod schema;
 
 use std::fmt;
 
-use flashsale_engine::Catalog;
+use flashsale_engine::{Catalog, Certificates};
 use serde::Deserialize;
 
-use crate::backends::{BackendUrls, PostgresUrl, RedisUrl};
+use crate::backends::{CheckedUrls, PostgresUrl, RedisUrl};
 use crate::crd::{FlashSale, KeyRef};
 use crate::driver::ResolvedCatalog;
 use crate::planner::{CatalogChoice, FieldError, Settings, validate};
@@ -31,20 +31,43 @@ pub struct Manifest {
     /// The catalogue of its sales.
     pub catalog: ResolvedCatalog,
     /// The URLs of its backends.
-    pub urls: BackendUrls,
+    pub urls: CheckedUrls,
 }
 
-/// URLs that replace those of the Secrets. An empty one counts as not given.
+/// The backends that options of the command name, instead of the Secrets.
 #[derive(Clone, Default)]
-pub struct GivenUrls {
-    /// Of Redis.
-    pub redis: Option<String>,
-    /// Of Postgres.
-    pub postgres: Option<String>,
+pub struct GivenBackends {
+    /// Redis.
+    pub redis: GivenBackend,
+    /// Postgres.
+    pub postgres: GivenBackend,
+}
+
+/// What options of the command say of a backend.
+#[derive(Clone, Default)]
+pub struct GivenBackend {
+    /// Its URL. An empty one counts as not given.
+    pub url: Option<String>,
+    /// Its certificates. Where none are given, the Secret of the URL holds them.
+    pub certificates: Option<Certificates>,
+}
+
+impl GivenBackends {
+    /// URLs without certificates.
+    pub fn at(redis: impl Into<String>, postgres: impl Into<String>) -> Self {
+        let backend = |url| GivenBackend {
+            url: Some(url),
+            certificates: None,
+        };
+        Self {
+            redis: backend(redis.into()),
+            postgres: backend(postgres.into()),
+        }
+    }
 }
 
 /// Reads a file.
-pub fn read(bytes: &[u8], given: GivenUrls) -> Result<Manifest, ManifestError> {
+pub fn read(bytes: &[u8], given: GivenBackends) -> Result<Manifest, ManifestError> {
     let text = utf8(bytes)?;
     let (documents, mut faults) = Documents::read(text)?;
     let mut reading = Reading {
@@ -94,7 +117,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// `None`: an error was found, here or in the check of the schema.
-    fn manifest(&mut self, given: GivenUrls) -> Option<Manifest> {
+    fn manifest(&mut self, given: GivenBackends) -> Option<Manifest> {
         let flash_sale = match FlashSale::deserialize(&self.documents.flash_sale.value) {
             Ok(flash_sale) => flash_sale,
             Err(_) if !self.documents.errors.is_empty() => return None,
@@ -113,9 +136,9 @@ impl Reading<'_> {
             }
         };
         let reference = &spec.redis.secret_key_ref;
-        let redis = self.url(given.redis, "redis", reference, RedisUrl::parse);
+        let redis = self.backend(given.redis, "redis", reference, RedisUrl::parse);
         let reference = &spec.postgres.secret_key_ref;
-        let postgres = self.url(given.postgres, "postgres", reference, PostgresUrl::parse);
+        let postgres = self.backend(given.postgres, "postgres", reference, PostgresUrl::parse);
         let catalog = match (&spec.catalog.generate, &spec.catalog.config_map_ref) {
             (None, Some(reference)) => self
                 .listed(reference, settings.as_ref())
@@ -128,34 +151,49 @@ impl Reading<'_> {
         Some(Manifest {
             settings: settings?,
             catalog: catalog?,
-            urls: BackendUrls {
-                redis: redis?,
-                postgres: postgres?,
-            },
+            urls: CheckedUrls::new(redis?, postgres?),
         })
     }
 
-    /// The URL of a backend: the given one, else that of the Secret.
-    fn url<U>(
+    /// The URL of a backend, the given one or else that of the Secret, and its certificates.
+    fn backend<U>(
         &mut self,
-        given: Option<String>,
+        given: GivenBackend,
         backend: &str,
         reference: &KeyRef,
         parse: impl Fn(&str, &str) -> Result<U, FieldError>,
-    ) -> Option<U> {
+    ) -> Option<(U, Certificates)> {
         let option = format!("--{backend}-url");
         let path = format!("spec.{backend}.secretKeyRef");
-        let url = match given.filter(|url| !url.trim().is_empty()) {
+        let mut certificates = Ok(given.certificates.clone().unwrap_or_default());
+        let url = match given.url.filter(|url| !url.trim().is_empty()) {
             Some(url) => parse(&option, &url),
             None => match self.documents.secret(self.valid(&path, reference)?) {
-                Ok(url) => parse(&path, &url),
+                Ok(url) => {
+                    if given.certificates.is_none() {
+                        certificates = self.certificates(&path, reference);
+                    }
+                    parse(&path, &url)
+                }
                 Err((found, expected)) => {
                     self.fail(&path, found, format!("{expected}, or {option}"));
                     return None;
                 }
             },
         };
-        url.map_err(|error| self.errors.push(error)).ok()
+        let url = url.map_err(|error| self.errors.push(error)).ok();
+        let certificates = certificates.map_err(|error| self.errors.push(error)).ok();
+        Some((url?, certificates?))
+    }
+
+    /// The certificates in the Secret of a URL.
+    fn certificates(&self, path: &str, reference: &KeyRef) -> Result<Certificates, FieldError> {
+        let certificates = Certificates::read(|name| self.documents.secret_entry(reference, name));
+        certificates.map_err(|error| FieldError {
+            path: path.to_owned(),
+            found: format!("{} in Secret {}", error.found, reference.name),
+            expected: error.expected,
+        })
     }
 
     /// The items of a ConfigMap, if there are as many as the sale may sell.

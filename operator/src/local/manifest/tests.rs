@@ -47,16 +47,19 @@ fn whole() -> String {
     format!("{FLASH_SALE}{REFERENCES}")
 }
 
-fn urls(redis: &str, postgres: &str) -> BackendUrls {
-    BackendUrls {
-        redis: RedisUrl::parse("", redis).unwrap(),
-        postgres: PostgresUrl::parse("", postgres).unwrap(),
-    }
+fn urls(redis: &str, postgres: &str) -> CheckedUrls {
+    CheckedUrls::new(
+        (RedisUrl::parse("", redis).unwrap(), Certificates::NONE),
+        (
+            PostgresUrl::parse("", postgres).unwrap(),
+            Certificates::NONE,
+        ),
+    )
 }
 
 #[track_caller]
 fn refusal(text: &str) -> String {
-    match read(text.as_bytes(), GivenUrls::default()) {
+    match read(text.as_bytes(), GivenBackends::default()) {
         Ok(_) => panic!("it was taken:\n{text}"),
         Err(error) => error.to_string(),
     }
@@ -64,7 +67,7 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn a_file_with_everything_in_it_is_read() {
-    let manifest = read(whole().as_bytes(), GivenUrls::default()).unwrap();
+    let manifest = read(whole().as_bytes(), GivenBackends::default()).unwrap();
     assert_eq!(manifest.settings.name.to_string(), "shop.hourly");
     let urls = urls("redis://127.0.0.1:7000", "postgres://u@127.0.0.1/db");
     assert!(
@@ -81,10 +84,7 @@ fn a_file_with_everything_in_it_is_read() {
 fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
     let config_map = &REFERENCES[REFERENCES.find("# an empty").unwrap()..];
     let text = format!("{FLASH_SALE}---\n{config_map}");
-    let given = |postgres: &str| GivenUrls {
-        redis: Some("redis://r:1,redis://s:1".into()),
-        postgres: Some(postgres.into()),
-    };
+    let given = |postgres: &str| GivenBackends::at("redis://r:1,redis://s:1", postgres);
     let manifest = read(text.as_bytes(), given("postgres://p/d\n")).unwrap();
     let urls = urls("redis://r:1,redis://s:1", "postgres://p/d");
     assert!(
@@ -103,11 +103,8 @@ fn given_urls_come_before_those_of_secrets_which_may_then_be_missing() {
     assert!(!error.contains("hunter2"), "{error}");
 
     // An empty one, as an unset variable of a script leaves it, is as good as none.
-    let empty = GivenUrls {
-        redis: Some(String::new()),
-        postgres: Some(" ".into()),
-    };
-    for given in [empty, GivenUrls::default()] {
+    let empty = GivenBackends::at("", " ");
+    for given in [empty, GivenBackends::default()] {
         let Err(error) = read(text.as_bytes(), given) else {
             panic!("it was taken")
         };
@@ -271,7 +268,7 @@ fn everything_that_is_referred_to_and_cannot_be_used_is_said_with_its_reason() {
 #[test]
 fn a_document_behind_its_marker_a_byte_order_mark_and_other_line_ends_change_nothing() {
     let manifest = |text: &str| {
-        let read = read(text.as_bytes(), GivenUrls::default());
+        let read = read(text.as_bytes(), GivenBackends::default());
         read.unwrap_or_else(|error| panic!("{error}"))
     };
     let secret = "--- {apiVersion: v1, kind: Secret, metadata: {name: stores, namespace: shop}, \
@@ -300,7 +297,7 @@ fn bytes_that_are_no_text_are_refused_with_their_line() {
     let mut bytes = whole().into_bytes();
     let at = whole().find("Blue mug").unwrap();
     bytes[at] = 0xff;
-    let Err(error) = read(&bytes, GivenUrls::default()) else {
+    let Err(error) = read(&bytes, GivenBackends::default()) else {
         panic!("it was taken")
     };
     assert!(
@@ -317,10 +314,7 @@ fn the_samples_in_the_tree_can_be_carried_out() {
     let mut samples = 0;
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        let given = GivenUrls {
-            redis: Some("redis://r:1".into()),
-            postgres: Some("postgres://p/d".into()),
-        };
+        let given = GivenBackends::at("redis://r:1", "postgres://p/d");
         let read = read(&std::fs::read(&path).unwrap(), given);
         assert!(read.is_ok(), "{}: {}", path.display(), read.err().unwrap());
         samples += 1;

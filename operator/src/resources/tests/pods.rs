@@ -57,6 +57,33 @@ fn urls_come_from_the_secrets_by_reference() {
 }
 
 #[test]
+fn certificates_beside_the_urls_are_files_that_may_be_missing() {
+    let template = template(json!({}));
+    for backend in ["redis", "postgres"] {
+        let option = format!("FLASHSALE_{}_CERTIFICATES", backend.to_uppercase());
+        let name = format!("{backend}-certificates");
+        let mounts = container(&template)["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["name"] == name).unwrap();
+        assert_eq!(mount["mountPath"], variable(&template, &option));
+        assert_eq!(mount["readOnly"], true);
+        let volumes = template["spec"]["volumes"].as_array().unwrap();
+        let volume = volumes
+            .iter()
+            .find(|volume| volume["name"] == name)
+            .unwrap();
+        let item = |entry: &str| json!({"key": entry, "path": entry});
+        assert_eq!(
+            volume["secret"],
+            json!({
+                "secretName": "stores",
+                "items": [item("ca.crt"), item("tls.crt"), item("tls.key")],
+                "optional": true,
+            })
+        );
+    }
+}
+
+#[test]
 fn a_pod_has_time_to_end_without_losing_a_request() {
     let template = template(json!({}));
     let seconds = |name: &str| -> i64 {
@@ -137,8 +164,14 @@ fn a_pod_may_do_nothing_but_serve() {
             "capabilities": {"drop": ["ALL"]},
         })
     );
-    for power in ["hostNetwork", "hostPID", "hostIPC", "volumes"] {
+    for power in ["hostNetwork", "hostPID", "hostIPC"] {
         assert_eq!(spec.get(power), None, "{power}");
+    }
+    // A Secret is one of the kinds of volumes that `restricted` admits.
+    let volumes = spec["volumes"].as_array().unwrap().iter();
+    for volume in volumes {
+        let fields: Vec<_> = volume.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["name", "secret"]);
     }
     let account = &sent_for("shop", json!({}))["ServiceAccount"];
     assert_eq!(account["automountServiceAccountToken"], false);

@@ -106,7 +106,7 @@ fn what_a_kind_does_not_have_is_refused_in_every_document() {
     let more = "  labels: {app: shop}\n  annotations: {\"example.com/a.b\": x}\n  finalizers: [a]\n  \
                 creationTimestamp: null\n";
     let text = change("  namespace: shop\n", &format!("  namespace: shop\n{more}"));
-    let read = read(text.as_bytes(), GivenUrls::default());
+    let read = read(text.as_bytes(), GivenBackends::default());
     assert!(read.is_ok(), "{}", read.err().unwrap());
 }
 
@@ -191,7 +191,7 @@ fn a_field_that_is_left_empty_is_as_good_as_none() {
             "  limits:\n  api:\n  startingDeadlineSeconds:\n",
         )
         .replace("  duration: 1h\n", "  duration:\n");
-    let manifest = read(text.as_bytes(), GivenUrls::default());
+    let manifest = read(text.as_bytes(), GivenBackends::default());
     let settings = manifest.unwrap_or_else(|error| panic!("{error}")).settings;
     assert_eq!((settings.per_user, settings.sale_replicas), (10, 6));
     assert_eq!(settings.duration, jiff::SignedDuration::from_hours(1));
