@@ -4,7 +4,7 @@
 
 mod fake_api;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fake_api::run::{calls, plan, run, run_until};
 use fake_api::{FakeApi, Settings};
@@ -121,21 +121,21 @@ fn an_interruption_between_two_steps_of_a_climb_is_not_lost() {
 
 #[test]
 fn a_sale_that_ends_ends_the_run_and_what_is_refused_then_is_no_error() {
+    let open_for = Duration::from_secs(2);
     for profile in ["heavy --users 8", "mixed", "realistic --users 50"] {
+        let opened = Instant::now();
         let api = FakeApi::open(Settings {
             items: 40_000,
-            open_for: Some(Duration::from_secs(2)),
+            open_for: Some(open_for),
             ..Settings::default()
         });
         let flags = format!("--profile {profile} --connections 4 --rate 200 --duration 3600");
         let summary = run(&plan(api.url(), &flags)).unwrap();
         assert_eq!(summary.ending, Ending::SaleEnded, "{profile}");
         assert!(summary.is_fine(), "{}", table::text(&summary));
-        assert!(
-            (1.5..5.0).contains(&summary.duration_s),
-            "{}",
-            table::text(&summary)
-        );
+        // A loaded machine may begin late: the end is the sale's.
+        assert!(opened.elapsed() >= open_for, "{}", table::text(&summary));
+        assert!(summary.duration_s < 5.0, "{}", table::text(&summary));
     }
 }
 

@@ -13,6 +13,9 @@ use crate::{
     stack::product,
 };
 
+/// The package of the program, as Cargo takes it.
+pub const PACKAGE: [&str; 2] = ["-p", "flashsale-chaos"];
+
 /// What continuous integration plays: three runs, less than four minutes in all.
 const CONTINUOUS_INTEGRATION: [&[&str]; 3] = [
     &["--scenario", "hung-other-master"],
@@ -33,7 +36,6 @@ pub fn run(session: &Session, args: &[OsString]) -> Result<()> {
 }
 
 /// Plays what continuous integration plays. The product must have been built in release mode.
-#[expect(dead_code, reason = "not yet a step of `cargo xtask test`")]
 pub fn run_for_continuous_integration(session: &Session) -> Result<()> {
     build(session)?;
     for args in CONTINUOUS_INTEGRATION {
@@ -45,7 +47,7 @@ pub fn run_for_continuous_integration(session: &Session) -> Result<()> {
 
 fn build(session: &Session) -> Result<()> {
     session.say("Building the product and flashsale-chaos (release)");
-    let targets = [&PRODUCT[..], &["-p", "flashsale-chaos"]].concat();
+    let targets = [&PRODUCT[..], &PACKAGE].concat();
     project::build(session, Profile::Release, &targets)
 }
 

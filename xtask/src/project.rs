@@ -129,15 +129,17 @@ pub fn build_product_in(session: &Session, profile: Profile) -> Result<()> {
     build(session, profile, &PRODUCT)
 }
 
-/// Begins the build of [`build_product`] in the background, at the lowest priority. Nothing needs to
-/// wait for it: [`build_product`] does, and shows what is wrong where it has failed.
-pub fn begin_product(session: &Session, log: &Path) -> Result<Process> {
+/// Begins the release build of the product and of more packages (`-p NAME`) in the background, at
+/// the lowest priority. Nothing needs to wait for it: a later [`build`] does, and shows what is wrong
+/// where it has failed.
+pub fn begin_product(session: &Session, more: &[&str], log: &Path) -> Result<Process> {
     let _ = fs::remove_file(log);
     let build = without_xtask(Launch::new("release build", "nice"))
         .args(["-n", "19"])
         .arg(cargo_program())
         .args(["build", "--release"])
         .args(PRODUCT)
+        .args(more)
         .folder(root())
         .log(log);
     Ok(session.guard().launch(&build)?)

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use flashsale_servers::{Process, go_program};
 
 use crate::{
-    contract, crds, once,
+    chaos, contract, crds, once,
     project::{self, cargo},
     python,
     session::{Session, Work},
@@ -69,14 +69,7 @@ pub fn run(session: &Session) -> Result<()> {
             },
             RUN_ONE_TEST,
         ),
-        (
-            "tests in documentation",
-            |checks| {
-                let doc_tests = ["test", "--workspace", "--doc", "--quiet"];
-                checks.session.run(cargo("test").args(doc_tests))
-            },
-            "run them alone: `cargo test --doc -p <crate>`",
-        ),
+        tests_in_documentation(),
         custom_resource_definitions(),
         (
             "contract test of the API",
@@ -91,6 +84,12 @@ pub fn run(session: &Session) -> Result<()> {
             "a sale from start to end",
             |checks| once::run_built(checks.session),
             "run `cargo xtask demo --once` and read its logs",
+        ),
+        (
+            "faults under load",
+            |checks| chaos::run_for_continuous_integration(checks.session),
+            "read target/chaos/runs.md, and the verdicts and logs of the run beside it; `cargo xtask \
+             chaos` plays it again",
         ),
     ];
     steps::run(steps, &Checks::new(session))
@@ -163,6 +162,17 @@ fn lints<'a>() -> Step<Checks<'a>> {
     )
 }
 
+fn tests_in_documentation<'a>() -> Step<Checks<'a>> {
+    (
+        "tests in documentation",
+        |checks| {
+            let doc_tests = ["test", "--workspace", "--doc", "--quiet"];
+            checks.session.run(cargo("test").args(doc_tests))
+        },
+        "run them alone: `cargo test --doc -p <crate>`",
+    )
+}
+
 fn custom_resource_definitions<'a>() -> Step<Checks<'a>> {
     (
         "custom resource definitions",
@@ -217,7 +227,7 @@ impl<'a> Checks<'a> {
 
     fn begin_release(&self) -> Result<()> {
         let log = project::output_folder("test")?.join("release build.log");
-        let build = project::begin_product(self.session, &log)?;
+        let build = project::begin_product(self.session, &chaos::PACKAGE, &log)?;
         self.release.replace(Some(build));
         Ok(())
     }
