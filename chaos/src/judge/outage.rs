@@ -85,8 +85,9 @@ pub(super) fn last_end_us(outages: &[Outage], from_us: i64) -> i64 {
     ends.max().unwrap_or(from_us)
 }
 
-/// Spans without a success that overlap the one from `from_us` to `to_us`; `None` where no call was
-/// due in it. A class that never succeeds again is out until the last call.
+/// Spans without a success that overlap the one from `from_us` to `to_us` for as long as an outage
+/// takes; `None` where no call was due in it. What only begins at its end is the doing of what comes
+/// next: another fault, or the close. A class that never succeeds again is out until the last call.
 fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outage>> {
     let is_due = |record: &&&CallRecord| (from_us..to_us).contains(&record.due_us);
     let due = records.iter().filter(is_due);
@@ -108,7 +109,7 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
         if since_us > to_us {
             break;
         }
-        if end_us - since_us >= shortest_us {
+        if end_us.min(to_us) - since_us >= shortest_us {
             found.push(Outage {
                 from_us: since_us,
                 to_us: end_us,
@@ -220,6 +221,17 @@ mod tests {
         let late = (60 * SECOND, 61 * SECOND);
         let found = outages_of(&history, fault, Class::All, &CHECKOUT, late);
         assert_eq!(found, None);
+    }
+
+    #[test]
+    fn an_outage_that_begins_with_the_end_of_the_span_is_not_of_it() {
+        let at_the_end = (7_900_000, 9 * SECOND);
+        let history = history_out_in([at_the_end, at_the_end]);
+        assert_eq!(serves_by(&history), Some(2 * SECOND));
+        let across_it = (7 * SECOND, 9 * SECOND);
+        let history = history_out_in([across_it, across_it]);
+        let by_us = serves_by(&history).unwrap();
+        assert!((9 * SECOND..9_100_000).contains(&by_us), "{by_us}");
     }
 
     #[test]

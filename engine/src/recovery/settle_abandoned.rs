@@ -183,15 +183,20 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         taken
     }
 
-    /// Settles refused attempts older than `grace`.
+    /// Settles refused attempts older than `grace`. As with [`Settler::settle_attempts`], a stream
+    /// that cannot be read keeps no other from being settled.
     pub(crate) async fn settle_refusals(
         &self,
         flash_sale: &FlashSaleName,
         grace: Duration,
     ) -> Result<usize, BackendError> {
         let kind = StreamKind::Refusals(self.newest_format);
-        let stream = refusals(flash_sale);
-        self.settle_stream(&stream, grace, &kind, flash_sale).await
+        let mut taken = Ok(0);
+        for stream in refusals(flash_sale) {
+            let settled = self.settle_stream(&stream, grace, &kind, flash_sale).await;
+            taken = taken.and_then(|taken| Ok(taken + settled?));
+        }
+        taken
     }
 
     /// Settles the entries of a stream that this version can read. Another one stays pending, for a

@@ -92,9 +92,13 @@ pub fn registry(flash_sale: &FlashSaleName) -> String {
     format!("{{{flash_sale}}}:sales")
 }
 
-/// Stream of attempts that touched no cart: refused from memory, or no sale active.
-pub fn refusals(flash_sale: &FlashSaleName) -> String {
-    format!("{{{flash_sale}}}:attempts")
+/// Streams of attempts that touched no cart: refused from memory, or no sale active. The first takes
+/// them all while its node answers. The slots of eight tags are next to never on one master.
+pub fn refusals(flash_sale: &FlashSaleName) -> [String; 8] {
+    std::array::from_fn(|n| match n {
+        0 => format!("{{{flash_sale}}}:attempts"),
+        _ => format!("{{{flash_sale}#{n}}}:attempts"),
+    })
 }
 
 /// Held by the process that restores a sale, tag `{<sale>}`.

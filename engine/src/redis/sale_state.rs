@@ -149,7 +149,10 @@ pub(crate) async fn delete_refusals(
     redis: &impl Redis,
     flash_sale: &FlashSaleName,
 ) -> Result<(), BackendError> {
-    unlink(redis, "registry", &[&refusals(flash_sale)]).await
+    for stream in refusals(flash_sale) {
+        unlink(redis, "registry", &[&stream]).await?;
+    }
+    Ok(())
 }
 
 async fn unlink(

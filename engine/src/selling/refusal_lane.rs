@@ -1,7 +1,8 @@
 //! Attempts that touch no cart: refused from memory, or while no sale is active.
 //!
 //! Guarantees: such an attempt, too, is in a stream before it is answered. All of them share one
-//! lane, so that a refusal costs a fraction of a round trip.
+//! lane, so that a refusal costs a fraction of a round trip. A node that is away costs no refusal:
+//! another stream takes it.
 
 use std::sync::Arc;
 
@@ -37,11 +38,11 @@ impl RefusalLane {
         log: &Arc<AttemptLog>,
         stop: &CancellationToken,
     ) -> Self {
-        let stream: Arc<str> = keys::refusals(flash_sale).into();
+        let streams: Arc<[Arc<str>]> = keys::refusals(flash_sale).map(Arc::from).into();
         let (shared, log) = (context.clone(), log.clone());
         let call = move |batch| {
-            let (context, log, stream) = (shared.clone(), log.clone(), stream.clone());
-            async move { append(&context, &log, stream, batch).await }
+            let (context, log, streams) = (shared.clone(), log.clone(), streams.clone());
+            async move { append(&context, &log, &streams, batch).await }
         };
         let lane = Lane::start("refusal lane", LANE_LIMITS, &context.tasks, stop, call);
         Self { lane }
@@ -56,7 +57,7 @@ impl RefusalLane {
 async fn append<R: Redis, P: Postgres>(
     context: &Context<R, P>,
     log: &AttemptLog,
-    stream: Arc<str>,
+    candidates: &[Arc<str>],
     attempts: Vec<Attempt>,
 ) -> Result<Vec<()>, BackendError> {
     // No sale fixes the format of this stream, so each entry has its version.
@@ -66,7 +67,7 @@ async fn append<R: Redis, P: Postgres>(
         format.encode_refused(attempts.iter()),
     );
     let fields = [("v", version.as_str()), ("b", text.as_str())];
-    let entry = streams::append(&context.redis, &stream, &fields).await?;
+    let (stream, entry) = append_to_first(&context.redis, candidates, &fields).await?;
     let answers = vec![(); attempts.len()];
     log.keep(Answered {
         stream,
@@ -75,4 +76,24 @@ async fn append<R: Redis, P: Postgres>(
         _call: None,
     });
     Ok(answers)
+}
+
+/// Appends to the first stream that takes the entry. An attempt that a lost reply leaves in two
+/// streams is logged once, because it has one id.
+async fn append_to_first(
+    redis: &impl Redis,
+    candidates: &[Arc<str>],
+    fields: &[(&str, &str)],
+) -> Result<(Arc<str>, String), BackendError> {
+    let mut first_error = None;
+    for stream in candidates {
+        match streams::append(redis, stream, fields).await {
+            Ok(entry) => return Ok((stream.clone(), entry)),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    // There is a stream, so there is an error.
+    Err(first_error.unwrap_or(BackendError::Unseeded))
 }

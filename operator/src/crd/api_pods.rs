@@ -17,7 +17,7 @@ pub struct ApiSpec {
     #[serde(default)]
     pub replicas: Replicas,
 
-    /// How long before its start a sale is prepared and the pods are scaled up, in hours, minutes
+    /// How long before its start a sale is seeded and the pods are scaled up, in hours, minutes
     /// and seconds, at most 24h. Default: 3m.
     #[serde(default = "default_warm_up")]
     #[schemars(

@@ -128,7 +128,7 @@ pub struct FlashSaleSpec {
     pub duration: String,
 
     /// Opens no further sale while true. A sale that has started goes on to its end; one that is
-    /// prepared but has not started is withdrawn. Default: false.
+    /// seeded but has not started is withdrawn. Default: false.
     #[serde(default)]
     pub suspend: bool,
 
@@ -150,11 +150,11 @@ pub struct FlashSaleSpec {
     #[schemars(range(min = 0, max = 100))]
     pub failed_sales_history_limit: i32,
 
-    /// What is sold. A sale keeps the catalogue with which it was prepared.
+    /// What is sold. A sale keeps the catalogue with which it was seeded.
     pub catalog: CatalogSource,
 
     /// How much is sold, to one user and in all. A sale keeps the limits with which it was
-    /// prepared. Default: 10 items for each user, the whole catalogue in all.
+    /// seeded. Default: 10 items for each user, the whole catalogue in all.
     #[serde(default)]
     pub limits: LimitsSpec,
 

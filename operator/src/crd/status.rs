@@ -50,13 +50,13 @@ pub enum Phase {
     /// Nothing is observed yet.
     #[default]
     Pending,
-    /// The spec cannot be carried out; the condition Ready has the reason.
+    /// The spec or a reference is invalid; the condition Ready has the reason.
     Invalid,
     /// The next sale is further away than the warm-up.
     Scheduled,
     /// No further sale opens.
     Suspended,
-    /// The next sale is being prepared, or is ready to open.
+    /// The next sale is being seeded, or is ready to open.
     WarmingUp,
     /// A sale is open.
     Selling,
@@ -119,7 +119,7 @@ pub struct NextSale {
     pub starts_at: Time,
     /// When it ends.
     pub ends_at: Time,
-    /// Whether it is prepared; from then on it opens on time whatever happens to the operator.
+    /// Whether it is seeded; from then on it opens on time whatever happens to the operator.
     pub seeded: bool,
 }
 
@@ -135,7 +135,7 @@ pub struct PastSale {
     pub ended_at: Time,
     /// Whether it was held.
     pub result: SaleResult,
-    /// How many items it could sell; not set where it was never prepared.
+    /// How many items it could sell; not set where it was never seeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
     /// How many items it sold.
