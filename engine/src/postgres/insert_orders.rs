@@ -1,7 +1,11 @@
 //! Inserts into the tables `orders` and `purchases`, which are written together.
+//!
+//! Guarantees: every transaction takes keys in one order, first those of its orders by code, then
+//! those of its purchases by item. Processes that commit the same claims at the same time wait for
+//! one another, and do not deadlock.
 
 use crate::domain::error::BackendError;
-use crate::domain::outcome::{Claim, ItemOutcome, ItemResultKind, Outcome};
+use crate::domain::outcome::{Claim, ItemOutcome, ItemResult, ItemResultKind, Outcome};
 use crate::postgres::page::as_i32;
 use crate::postgres::pool::PostgresPool;
 use crate::postgres::session::Session;
@@ -38,32 +42,15 @@ struct PurchaseColumns {
 impl OrderColumns {
     fn push(&mut self, claim: &Claim) {
         let outcome = &claim.outcome;
-        let code = claim.code.to_string();
-        for result in &outcome.results {
-            if let ItemOutcome::Sold {
-                user_slot,
-                sale_slot,
-            } = result.outcome
-            {
-                let purchases = &mut self.purchases;
-                purchases.codes.push(code.clone());
-                purchases.sales.push(claim.sale().to_string());
-                purchases.users.push(outcome.user.clone());
-                purchases.items.push(as_i32(result.idx));
-                purchases.user_slots.push(as_i32(user_slot));
-                purchases.sale_slots.push(as_i32(sale_slot));
-                purchases.at_ms.push(outcome.at_ms);
-            }
-        }
         let items: Vec<String> = outcome.kinds().map(|(idx, _)| idx.to_string()).collect();
         let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
-        self.items.push(items.join(","));
-        self.results.push(words.join(","));
+        self.codes.push(claim.code.to_string());
         self.sales.push(claim.sale().to_string());
         self.users.push(outcome.user.clone());
+        self.items.push(items.join(","));
+        self.results.push(words.join(","));
         self.request_ids.push(outcome.request_id.clone());
         self.at_ms.push(outcome.at_ms);
-        self.codes.push(code);
     }
 
     async fn insert(self, session: &mut Session) -> Result<(), sqlx::Error> {
@@ -88,12 +75,46 @@ impl OrderColumns {
     }
 }
 
-/// Inserts the orders and purchases of claims in one statement, all or none.
-pub(super) async fn insert(pool: &PostgresPool, claims: &[&Claim]) -> Result<(), BackendError> {
+impl PurchaseColumns {
+    fn push(&mut self, claim: &Claim, idx: u32, (user_slot, sale_slot): (u32, u32)) {
+        self.codes.push(claim.code.to_string());
+        self.sales.push(claim.sale().to_string());
+        self.users.push(claim.outcome.user.clone());
+        self.items.push(as_i32(idx));
+        self.user_slots.push(as_i32(user_slot));
+        self.sale_slots.push(as_i32(sale_slot));
+        self.at_ms.push(claim.outcome.at_ms);
+    }
+}
+
+/// The rows of claims, in the order of their keys.
+fn columns(claims: &[&Claim]) -> OrderColumns {
+    let mut claims = claims.to_vec();
+    claims.sort_unstable_by_key(|claim| (claim.sale().as_str(), claim.code.suffix));
     let mut columns = OrderColumns::default();
+    let mut bought = Vec::new();
     for claim in claims {
         columns.push(claim);
+        for result in &claim.outcome.results {
+            if let ItemOutcome::Sold {
+                user_slot,
+                sale_slot,
+            } = result.outcome
+            {
+                bought.push((claim, result.idx, (user_slot, sale_slot)));
+            }
+        }
     }
+    bought.sort_by_key(|(claim, idx, _)| (claim.sale().as_str(), *idx));
+    for (claim, idx, slots) in bought {
+        columns.purchases.push(claim, idx, slots);
+    }
+    columns
+}
+
+/// Inserts the orders and purchases of claims in one statement, all or none.
+pub(super) async fn insert(pool: &PostgresPool, claims: &[&Claim]) -> Result<(), BackendError> {
+    let columns = columns(claims);
     pool.run("commit_orders", move |session| {
         Box::pin(async move { columns.insert(session).await })
     })
@@ -116,12 +137,28 @@ async fn insert_in_transaction(
     session: &mut Session,
     claim: &Claim,
 ) -> Result<Outcome, sqlx::Error> {
+    insert_order(session, claim).await?;
     let mut outcome = claim.outcome.clone();
-    for result in &mut outcome.results {
+    let mut results: Vec<&mut ItemResult> = outcome.results.iter_mut().collect();
+    results.sort_by_key(|result| result.idx);
+    for result in results {
         if result.outcome.kind() == ItemResultKind::Sold {
             result.outcome = insert_purchase(session, claim, result.idx).await?;
         }
     }
+    if !outcome.kinds().eq(claim.outcome.kinds()) {
+        let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
+        sqlx::query(include_str!("sql/update_results_of_order.sql"))
+            .bind(claim.code.to_string())
+            .bind(words)
+            .execute(session)
+            .await?;
+    }
+    Ok(outcome)
+}
+
+async fn insert_order(session: &mut Session, claim: &Claim) -> Result<(), sqlx::Error> {
+    let outcome = &claim.outcome;
     let items: Vec<i32> = outcome.kinds().map(|(idx, _)| as_i32(idx)).collect();
     let words: Vec<&str> = outcome.kinds().map(|(_, kind)| kind.as_str()).collect();
     sqlx::query(include_str!("sql/insert_order_of_one_claim.sql"))
@@ -133,8 +170,8 @@ async fn insert_in_transaction(
         .bind(&outcome.request_id)
         .bind(outcome.at_ms)
         .execute(session)
-        .await?;
-    Ok(outcome)
+        .await
+        .map(drop)
 }
 
 async fn insert_purchase(

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flashsale_engine::{BackendError, Claim, ItemOutcome, ItemResultKind, Outcome, SaleId};
+use flashsale_engine::{
+    BackendError, Claim, ItemOutcome, ItemResult, ItemResultKind, Outcome, SaleId,
+};
 
 use crate::postgres::tables::{OrderRow, PurchaseRow, SaleRow, Tables, Violation};
 
@@ -37,17 +39,18 @@ impl Tables {
         done
     }
 
-    /// Orders first, then purchases, then the triggers: the order in which Postgres carries the
-    /// statement out, which decides the error where there are several.
+    /// Orders by code first, then purchases by item, then the triggers: the order in which Postgres
+    /// carries the statement out, which decides the error where there are several.
     fn try_insert_orders(
         &mut self,
         claims: &[&Claim],
         written: &mut Written,
     ) -> Result<(), Violation> {
-        for claim in claims {
-            self.insert_order(claim, &claim.outcome, written)?;
-        }
-        for claim in claims {
+        let mut claims = claims.to_vec();
+        claims.sort_unstable_by_key(|claim| claim.code.to_string());
+        let mut bought = Vec::new();
+        for claim in &claims {
+            self.insert_order(claim, written)?;
             for result in &claim.outcome.results {
                 if let ItemOutcome::Sold {
                     user_slot,
@@ -59,9 +62,13 @@ impl Tables {
                         user_slot,
                         sale_slot: (sale_slot != 0).then_some(sale_slot),
                     };
-                    self.insert_purchase(claim.sale(), result.idx, row, written)?;
+                    bought.push((claim.sale(), result.idx, row));
                 }
             }
+        }
+        bought.sort_by_key(|(sale, idx, _)| (sale.as_str(), *idx));
+        for (sale, idx, row) in bought {
+            self.insert_purchase(sale, idx, row, written)?;
         }
         self.check_unsettled(claims.iter().map(|claim| claim.sale()))?;
         self.check_within_sale(&written.purchases)
@@ -89,14 +96,19 @@ impl Tables {
         claim: &Claim,
         written: &mut Written,
     ) -> Result<Outcome, Refused> {
+        self.insert_order(claim, written)?;
+        self.check_unsettled([claim.sale()])?;
         let mut outcome = claim.outcome.clone();
-        for result in &mut outcome.results {
+        let mut results: Vec<&mut ItemResult> = outcome.results.iter_mut().collect();
+        results.sort_by_key(|result| result.idx);
+        for result in results {
             if result.outcome.kind() == ItemResultKind::Sold {
                 result.outcome = self.buy_at_free_slots(claim, result.idx, written)?;
             }
         }
-        self.insert_order(claim, &outcome, written)?;
-        self.check_unsettled([claim.sale()])?;
+        if let Some(row) = self.orders.get_mut(&claim.code.to_string()) {
+            row.results = outcome.kinds().collect();
+        }
         Ok(outcome)
     }
 
@@ -139,12 +151,8 @@ impl Tables {
         })
     }
 
-    fn insert_order(
-        &mut self,
-        claim: &Claim,
-        outcome: &Outcome,
-        written: &mut Written,
-    ) -> Result<(), Violation> {
+    fn insert_order(&mut self, claim: &Claim, written: &mut Written) -> Result<(), Violation> {
+        let outcome = &claim.outcome;
         let code = claim.code.to_string();
         if self.orders.contains_key(&code) {
             return Err(Violation::unique("orders_pkey"));

@@ -1,7 +1,8 @@
 -- The fast path of a group commit: many orders and what they bought, in one statement.
 -- A code that has an order already, an item, a user's slot or a sale's slot that is taken fails
 -- the whole statement: nothing of a group is committed beside an older outcome. The two inserts
--- share no join: its cost would grow with the square of the group.
+-- share no join: its cost would grow with the square of the group. Postgres runs the main INSERT
+-- before that of the CTE, and each in the order of its arrays.
 -- The statement is a transaction by itself. Whatever the server's default is, its commit waits for
 -- the disk, and for a synchronous standby; the last condition has the CTE evaluated.
 WITH durable AS (
