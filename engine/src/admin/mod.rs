@@ -53,6 +53,16 @@ pub struct KeptUp {
     pub settled_entries: usize,
 }
 
+/// What became of a sale that Redis may have lost.
+enum Restoration {
+    /// Redis holds it.
+    Whole,
+    /// Redis holds it again.
+    Done,
+    /// Another process restores it.
+    Elsewhere,
+}
+
 /// The backends, for operations on sales.
 #[derive(Debug)]
 pub struct Admin<R, P> {
@@ -122,7 +132,12 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     /// Restores what Redis lost, and settles what dead processes left. Cheap when all is well.
     pub async fn keep_up(&self, id: &SaleId) -> Result<KeptUp, AdminError> {
         let record = self.record(id).await?;
-        let restored = self.restore_if_lost(&record).await?;
+        let restored = match self.restore_if_lost(&record).await? {
+            Restoration::Whole => false,
+            Restoration::Done => true,
+            // The streams say nothing yet.
+            Restoration::Elsewhere => return Ok(KeptUp::default()),
+        };
         let settled_entries = self.settle_left_over(&record).await?;
         Ok(KeptUp {
             restored,
@@ -152,16 +167,24 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         record.ok_or_else(|| AdminError::UnknownSale(id.clone()))
     }
 
-    /// Restores a sale that Redis does not hold as a whole. Returns whether it had to.
-    async fn restore_if_lost(&self, record: &SaleRecord) -> Result<bool, BackendError> {
+    /// Restores a sale that Redis does not hold as a whole. One that is open API processes restore,
+    /// too, and one of all does.
+    async fn restore_if_lost(&self, record: &SaleRecord) -> Result<Restoration, BackendError> {
         let format = self.format.of(&record.sale)?;
         if sale_state::is_whole(&self.redis, &record.sale, format).await? {
-            return Ok(false);
+            return Ok(Restoration::Whole);
         }
-        let sale = &record.sale.id;
-        tracing::warn!(%sale, "Redis lost the sale: it is restored from Postgres");
-        self.restorer.restore_lost(&*self.postgres, record).await?;
-        Ok(true)
+        let (postgres, restorer) = (&*self.postgres, &self.restorer);
+        if record.closed_at.is_some() {
+            let sale = &record.sale.id;
+            tracing::warn!(%sale, "Redis has lost the closed sale: it is restored from Postgres");
+            restorer.restore_lost(postgres, record).await?;
+            return Ok(Restoration::Done);
+        }
+        match restorer.restore_under_lease(postgres, record).await? {
+            true => Ok(Restoration::Done),
+            false => Ok(Restoration::Elsewhere),
+        }
     }
 
     /// Settles what dead processes left. Returns how many entries it took.

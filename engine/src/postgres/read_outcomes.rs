@@ -1,4 +1,4 @@
-//! The view `order_outcomes`, and the outcomes in `orders`.
+//! Reads outcomes: orders, with the slots of what they bought.
 
 use std::collections::HashMap;
 
@@ -9,22 +9,20 @@ use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, Outcome};
 use crate::domain::sale::SaleId;
-use crate::postgres::page::read_page;
+use crate::postgres::operations::PAGE;
 use crate::postgres::pool::PostgresPool;
 
-/// A row of the view.
-struct OutcomeRow {
+/// An order, without the slots of what it bought.
+struct OrderRow {
     code: String,
     user_id: String,
     request_id: String,
     at_ms: i64,
     items: Vec<i32>,
     results: Vec<String>,
-    user_slots: Vec<i32>,
-    sale_slots: Vec<i32>,
 }
 
-impl FromRow<'_, PgRow> for OutcomeRow {
+impl FromRow<'_, PgRow> for OrderRow {
     fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             code: row.try_get("code")?,
@@ -33,16 +31,18 @@ impl FromRow<'_, PgRow> for OutcomeRow {
             at_ms: row.try_get("at_ms")?,
             items: row.try_get("items")?,
             results: row.try_get("results")?,
-            user_slots: row.try_get("user_slots")?,
-            sale_slots: row.try_get("sale_slots")?,
         })
     }
 }
 
-impl OutcomeRow {
-    fn decode(self) -> Result<(CheckoutCode, Outcome), BackendError> {
+impl OrderRow {
+    /// The outcome, with a user's slot and a sale's slot for each item of the cart; those of an item
+    /// that was not sold are not looked at.
+    fn decode(
+        self,
+        slots: impl Iterator<Item = (i32, i32)>,
+    ) -> Result<(CheckoutCode, Outcome), BackendError> {
         let code = parse_code(&self.code)?;
-        let slots = self.user_slots.iter().zip(&self.sale_slots);
         let cart = self.items.iter().zip(&self.results).zip(slots);
         let results = cart.map(|((idx, word), (user_slot, sale_slot))| {
             let outcome = match parse_kind(word)? {
@@ -65,6 +65,30 @@ impl OutcomeRow {
             at_ms: self.at_ms,
         };
         Ok((code, outcome))
+    }
+}
+
+/// An order with the slots of what it bought, item by item.
+struct OutcomeRow {
+    order: OrderRow,
+    user_slots: Vec<i32>,
+    sale_slots: Vec<i32>,
+}
+
+impl FromRow<'_, PgRow> for OutcomeRow {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            order: OrderRow::from_row(row)?,
+            user_slots: row.try_get("user_slots")?,
+            sale_slots: row.try_get("sale_slots")?,
+        })
+    }
+}
+
+impl OutcomeRow {
+    fn decode(self) -> Result<(CheckoutCode, Outcome), BackendError> {
+        let slots = self.user_slots.into_iter().zip(self.sale_slots);
+        self.order.decode(slots)
     }
 }
 
@@ -133,20 +157,50 @@ pub(super) async fn read_kinds(
     rows.into_iter().map(decode).collect()
 }
 
-/// A page of the outcomes of a sale, behind the code `after`.
+/// A page of the outcomes of a sale, behind the code `after`. The slots of all items of the page are
+/// read at once: a join for each order costs Postgres most of the time.
 pub(super) async fn read_of_sale(
     pool: &PostgresPool,
     sale: &SaleId,
     after: Option<&CodeSuffix>,
 ) -> Result<Vec<(CodeSuffix, Outcome)>, BackendError> {
-    let sql = include_str!("sql/read_sale_outcomes.sql");
     // Codes are `CHK-<sale>-<suffix>`: without a suffix the text is before all of them.
     let after = format!(
         "CHK-{sale}-{}",
         after.map(CodeSuffix::as_str).unwrap_or_default()
     );
-    let rows: Vec<OutcomeRow> = read_page(pool, "audit", sql, sale, after).await?;
-    rows.into_iter()
-        .map(|row| row.decode().map(|(code, outcome)| (code.suffix, outcome)))
-        .collect()
+    let sale = sale.to_string();
+    let (orders, slots) = pool
+        .run_long("audit", move |session| {
+            Box::pin(async move {
+                let orders: Vec<OrderRow> =
+                    sqlx::query_as(include_str!("sql/read_sale_orders.sql"))
+                        .bind(&sale)
+                        .bind(after)
+                        .bind(PAGE as i64)
+                        .fetch_all(&mut *session)
+                        .await?;
+                let items: Vec<i32> = orders
+                    .iter()
+                    .flat_map(|order| order.items.iter().copied())
+                    .collect();
+                let slots: Vec<(i32, i32, i32)> =
+                    sqlx::query_as(include_str!("sql/read_slots_of_items.sql"))
+                        .bind(sale)
+                        .bind(items)
+                        .fetch_all(session)
+                        .await?;
+                Ok((orders, slots))
+            })
+        })
+        .await?;
+    let of_item = |(idx, user_slot, sale_slot)| (idx, (user_slot, sale_slot));
+    let slots: HashMap<i32, (i32, i32)> = slots.into_iter().map(of_item).collect();
+    let outcome = |order: OrderRow| {
+        let items = order.items.clone();
+        let of_items = items.iter().map(|idx| slots.get(idx).copied());
+        let (code, outcome) = order.decode(of_items.map(Option::unwrap_or_default))?;
+        Ok((code.suffix, outcome))
+    };
+    orders.into_iter().map(outcome).collect()
 }

@@ -6,6 +6,7 @@
 //! ([`crate::recovery::restore_carts`]) the scripts of a cart partition refuse. The outcomes of codes
 //! that were bought come last.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -18,6 +19,7 @@ use crate::postgres::operations::{PAGE, Postgres};
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{self, PartitionKeys, SaleKeys};
+use crate::redis::scripts::RESTORED_AT_ONCE;
 use crate::redis::scripts::check_carts::check_carts;
 use crate::redis::scripts::close::{CloseWhen, close as close_script};
 use crate::redis::scripts::mark_ready::{Carts, mark_partition_ready, mark_sale_ready};
@@ -25,16 +27,21 @@ use crate::redis::scripts::restore_outcomes::restore_outcomes as restore_outcome
 use crate::redis::scripts::restore_purchases::restore_purchases as restore_purchases_script;
 use crate::redis::{registry, sale_state, streams};
 
-/// Rows that one script call merges: some tens of thousands of Redis operations would hold
-/// the slot for too long.
-const CHUNK: usize = 500;
-
 /// Calls that are on their way at once: enough for Redis not to wait, few enough that the last is
 /// answered in time.
 const AT_ONCE: usize = 2;
 
-/// How long one process has to restore a sale before another one tries.
-const LEASE: Duration = Duration::from_secs(10);
+/// How long a process that restores a sale may be silent before another one tries.
+const LEASE: Duration = Duration::from_secs(3);
+
+/// What Redis had lost of a sale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// Cart partitions at the most.
+    Partitions,
+    /// What decides who gets an item.
+    Sale,
+}
 
 /// Restores sales that Redis lost.
 #[derive(Debug, Clone)]
@@ -52,16 +59,28 @@ impl<R: Redis> Restorer<R> {
         postgres: &impl Postgres,
         record: &SaleRecord,
     ) -> Result<(), BackendError> {
+        self.make_ready(postgres, record).await?;
+        self.restore_outcomes(postgres, &record.sale).await
+    }
+
+    /// Merges what the scripts need to decide, and makes the sale ready.
+    async fn make_ready(
+        &self,
+        postgres: &impl Postgres,
+        record: &SaleRecord,
+    ) -> Result<(), BackendError> {
         let sale = &record.sale;
-        let keys = SaleKeys::new(&sale.id, self.newest_format.of(sale)?);
-        self.restore_purchases(postgres, sale, &keys).await?;
+        let keys = self.keys(sale)?;
+        let purchases = self.restore_purchases(postgres, sale, &keys).await?;
         streams::create_group(&self.redis, &keys.events).await?;
         let epoch = format!("{:016x}", self.random.next_u64());
         mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
-        self.restore_partitions(record, &keys).await?;
-        // Nobody has to wait for these: a claim of a code that has an order gets the outcome of the
-        // order from Postgres, too.
-        self.restore_outcomes(postgres, sale, &keys).await
+        tracing::info!(sale = %sale.id, purchases, "sale ready in Redis");
+        self.restore_partitions(record, &keys).await
+    }
+
+    fn keys(&self, sale: &Sale) -> Result<SaleKeys, BackendError> {
+        Ok(SaleKeys::new(&sale.id, self.newest_format.of(sale)?))
     }
 
     /// Restores of a sale what Redis lost: cart partitions alone where it holds the rest.
@@ -70,29 +89,64 @@ impl<R: Redis> Restorer<R> {
         postgres: &impl Postgres,
         record: &SaleRecord,
     ) -> Result<(), BackendError> {
-        let keys = SaleKeys::new(&record.sale.id, self.newest_format.of(&record.sale)?);
-        match sale_state::is_ready(&self.redis, "restore", &keys.meta).await? {
-            true => self.restore_partitions(record, &keys).await,
-            false => self.restore(postgres, record).await,
+        match self.make_ready_again(postgres, record).await? {
+            Lost::Partitions => Ok(()),
+            Lost::Sale => self.restore_outcomes(postgres, &record.sale).await,
         }
     }
 
-    /// Restores a sale that is to be sold, unless another process is at it. Returns whether it did.
+    async fn make_ready_again(
+        &self,
+        postgres: &impl Postgres,
+        record: &SaleRecord,
+    ) -> Result<Lost, BackendError> {
+        let keys = self.keys(&record.sale)?;
+        if sale_state::is_ready(&self.redis, "restore", &keys.meta).await? {
+            self.restore_partitions(record, &keys).await?;
+            return Ok(Lost::Partitions);
+        }
+        self.make_ready(postgres, record).await?;
+        Ok(Lost::Sale)
+    }
+
+    /// As [`Restorer::restore_lost`], unless another process is at it. Returns whether it did.
     pub(crate) async fn restore_under_lease(
         &self,
         postgres: &impl Postgres,
-        sale: &Sale,
+        record: &SaleRecord,
     ) -> Result<bool, BackendError> {
+        let sale = &record.sale;
         let lease = keys::restore_lease(&sale.id);
         if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
             return Ok(false);
         }
-        let done = self.restore_if_for_sale(postgres, sale).await;
+        tracing::warn!(sale = %sale.id, "Redis has lost the sale: it is restored from Postgres");
+        let lost = tokio::select! {
+            lost = self.make_ready_again(postgres, record) => lost,
+            never = self.renew(&lease) => match never {},
+        };
         sale_state::release_restore_lease(&self.redis, &lease).await?;
-        done
+        // Nobody waits for outcomes: a claim of a code that has an order gets the outcome of the
+        // order from Postgres, too. A further loss must not wait for them either.
+        if lost? == Lost::Sale {
+            self.restore_outcomes(postgres, sale).await?;
+        }
+        Ok(true)
     }
 
-    async fn restore_if_for_sale(
+    /// Keeps the lease for as long as the restoration of a large sale takes.
+    async fn renew(&self, lease: &str) -> Infallible {
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            if let Err(error) = sale_state::renew_restore_lease(&self.redis, lease, LEASE).await {
+                // Then another process restores the same, which does no harm.
+                tracing::debug!(lease, %error, "lease not renewed");
+            }
+        }
+    }
+
+    /// As [`Restorer::restore_under_lease`], for a sale that is to be sold.
+    pub(crate) async fn restore_if_for_sale(
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
@@ -102,32 +156,33 @@ impl<R: Redis> Restorer<R> {
         // or restores them.
         let is_for_sale =
             |record: &SaleRecord| record.seeded_at.is_some() && record.closed_at.is_none();
-        let Some(record) = record.filter(is_for_sale) else {
-            return Ok(false);
-        };
-        self.restore_lost(postgres, &record).await?;
-        Ok(true)
+        match record.filter(is_for_sale) {
+            Some(record) => self.restore_under_lease(postgres, &record).await,
+            None => Ok(false),
+        }
     }
 
-    /// Reads a page while the one before is written.
+    /// Reads a page while the one before is written. Returns how many purchases there are.
     async fn restore_purchases(
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
         keys: &SaleKeys,
-    ) -> Result<(), BackendError> {
+    ) -> Result<usize, BackendError> {
         let mut page = postgres.read_purchases(&sale.id, 0).await?;
+        let mut count = 0;
         loop {
+            count += page.len();
             let write = async {
-                for chunks in page.chunks(CHUNK * AT_ONCE) {
-                    let chunks = chunks.chunks(CHUNK);
+                for chunks in page.chunks(RESTORED_AT_ONCE * AT_ONCE) {
+                    let chunks = chunks.chunks(RESTORED_AT_ONCE);
                     let calls = chunks.map(|c| restore_purchases_script(&self.redis, keys, c));
                     try_join_all(calls).await?;
                 }
                 Ok(())
             };
             let Some(last) = page.last().filter(|_| page.len() == PAGE) else {
-                return write.await;
+                return write.await.map(|()| count);
             };
             let read = postgres.read_purchases(&sale.id, last.idx + 1);
             let (next, ()) = tokio::try_join!(read, write)?;
@@ -139,13 +194,13 @@ impl<R: Redis> Restorer<R> {
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
-        keys: &SaleKeys,
     ) -> Result<(), BackendError> {
+        let keys = &self.keys(sale)?;
         let mut page = postgres.read_sale_outcomes(&sale.id, None).await?;
         loop {
             let write = async {
-                for chunks in page.chunks(CHUNK * AT_ONCE) {
-                    let chunks = chunks.chunks(CHUNK);
+                for chunks in page.chunks(RESTORED_AT_ONCE * AT_ONCE) {
+                    let chunks = chunks.chunks(RESTORED_AT_ONCE);
                     let calls = chunks.map(|c| restore_outcomes_script(&self.redis, keys, c));
                     try_join_all(calls).await?;
                 }

@@ -120,6 +120,18 @@ pub(crate) async fn take_restore_lease(
     Ok(taken.is_some())
 }
 
+/// Keeps the lease for so long from now on.
+pub(crate) async fn renew_restore_lease(
+    redis: &impl Redis,
+    key: &str,
+    lease: Duration,
+) -> Result<(), BackendError> {
+    let mut command = redis::cmd("PEXPIRE");
+    let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+    command.arg(key).arg(lease_ms);
+    call::<i64>(redis, "restore", key, &command).await.map(drop)
+}
+
 /// Gives the lease back.
 pub(crate) async fn release_restore_lease(
     redis: &impl Redis,

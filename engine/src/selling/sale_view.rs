@@ -9,7 +9,7 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use crate::domain::event::Event;
 use crate::domain::outcome::ItemResultKind;
-use crate::redis::scripts::snapshot::Snapshot;
+use crate::redis::scripts::snapshot::{Buyer, Snapshot};
 
 /// The sold items of a sale and its buyers' counts.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct SaleView {
     items: u32,
     sold: Vec<AtomicU64>,
     sold_count: AtomicU32,
-    buyers: RwLock<HashMap<String, u32>>,
+    buyers: RwLock<HashMap<String, Buyer>>,
     caught_up: AtomicBool,
 }
 
@@ -50,7 +50,7 @@ impl SaleView {
     pub(crate) fn bought(&self, user: &str) -> u32 {
         // Counts are whole between any two statements, so a panic elsewhere spoils nothing.
         let buyers = self.buyers.read().unwrap_or_else(PoisonError::into_inner);
-        buyers.get(user).copied().unwrap_or(0)
+        buyers.get(user).map_or(0, |buyer| buyer.items)
     }
 
     /// Whether the view has taken a snapshot; before that nothing is refused from it.
@@ -75,7 +75,7 @@ impl SaleView {
         };
     }
 
-    fn buyers(&self) -> RwLockWriteGuard<'_, HashMap<String, u32>> {
+    fn buyers(&self) -> RwLockWriteGuard<'_, HashMap<String, Buyer>> {
         self.buyers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -93,8 +93,8 @@ impl SaleView {
         self.caught_up.store(true, Ordering::Relaxed);
     }
 
-    /// Applies one event.
-    pub(crate) fn apply(&self, event: &Event) {
+    /// Applies one event of the entry with this number.
+    pub(crate) fn apply(&self, seq: u64, event: &Event) {
         match event {
             Event::Claimed { outcome, .. } => {
                 let mut count = 0;
@@ -105,7 +105,7 @@ impl SaleView {
                     }
                 }
                 if count > 0 {
-                    *self.buyers().entry(outcome.user.clone()).or_default() += count;
+                    self.count(seq, &outcome.user, |items| items + count);
                 }
             }
             Event::Corrected {
@@ -121,8 +121,20 @@ impl SaleView {
                 for idx in released {
                     self.set(*idx, false);
                 }
-                self.buyers().insert(user.clone(), *bought);
+                self.count(seq, user, |_| *bought);
             }
+        }
+    }
+
+    /// Changes the count of a buyer, unless the snapshot was taken behind this event.
+    fn count(&self, seq: u64, user: &str, change: impl FnOnce(u32) -> u32) {
+        let mut buyers = self.buyers();
+        let buyer = match buyers.get_mut(user) {
+            Some(buyer) => buyer,
+            None => buyers.entry(user.to_owned()).or_default(),
+        };
+        if seq > buyer.as_of {
+            buyer.items = change(buyer.items);
         }
     }
 }
@@ -152,6 +164,16 @@ mod tests {
         }
     }
 
+    fn corrected(user: &str, bought: u32, sold: Vec<u32>, released: Vec<u32>) -> Event {
+        Event::Corrected {
+            suffix: CodeSuffix::generate(0, jiff::Timestamp::UNIX_EPOCH, &SystemRandom::random()),
+            user: user.to_owned(),
+            bought,
+            sold,
+            released,
+        }
+    }
+
     const SOLD: ItemOutcome = ItemOutcome::Sold {
         user_slot: 1,
         sale_slot: 0,
@@ -160,20 +182,12 @@ mod tests {
     #[test]
     fn a_view_follows_claims_and_corrections() {
         let view = SaleView::new(100);
-        view.apply(&claimed(
-            "ann",
-            &[(3, SOLD), (64, SOLD), (5, ItemOutcome::AlreadySold)],
-        ));
+        let results = [(3, SOLD), (64, SOLD), (5, ItemOutcome::AlreadySold)];
+        view.apply(1, &claimed("ann", &results));
         assert!(view.is_sold(3) && view.is_sold(64) && !view.is_sold(5));
         assert_eq!((view.sold_count(), view.bought("ann")), (2, 2));
 
-        view.apply(&Event::Corrected {
-            suffix: CodeSuffix::generate(0, jiff::Timestamp::UNIX_EPOCH, &SystemRandom::random()),
-            user: "ann".to_owned(),
-            bought: 1,
-            sold: vec![3, 7],
-            released: vec![64],
-        });
+        view.apply(2, &corrected("ann", 1, vec![3, 7], vec![64]));
         assert!(view.is_sold(3) && view.is_sold(7) && !view.is_sold(64));
         assert_eq!((view.sold_count(), view.bought("ann")), (2, 1));
         assert_eq!(view.bought("bob"), 0);
@@ -182,18 +196,46 @@ mod tests {
     #[test]
     fn a_snapshot_replaces_everything_and_reads_bits_as_redis_counts_them() {
         let view = SaleView::new(70);
-        view.apply(&claimed("ann", &[(1, SOLD)]));
-        view.replace(Snapshot {
-            epoch: "e".to_owned(),
-            seq: 0,
-            last_id: "0-0".to_owned(),
-            bitmap: vec![0b1000_0000, 0b0000_0001],
-            buyers: HashMap::from([("bob".to_owned(), 2)]),
-        });
+        view.apply(1, &claimed("ann", &[(1, SOLD)]));
+        view.replace(snapshot(
+            7,
+            vec![0b1000_0000, 0b0000_0001],
+            &[("bob", 2, 7)],
+        ));
         assert!(view.is_sold(0) && view.is_sold(15) && !view.is_sold(1));
         assert_eq!(
             (view.sold_count(), view.bought("ann"), view.bought("bob")),
             (2, 0, 2)
         );
+    }
+    fn snapshot(seq: u64, bitmap: Vec<u8>, buyers: &[(&str, u32, u64)]) -> Snapshot {
+        let buyer = |(user, items, as_of): &(&str, u32, u64)| {
+            let (items, as_of) = (*items, *as_of);
+            ((*user).to_owned(), Buyer { items, as_of })
+        };
+        Snapshot {
+            epoch: "e".to_owned(),
+            seq,
+            last_id: "0-0".to_owned(),
+            bitmap,
+            buyers: buyers.iter().map(buyer).collect(),
+        }
+    }
+
+    #[test]
+    fn an_event_that_a_buyers_page_already_has_is_not_counted_again() {
+        let view = SaleView::new(100);
+        // Buyers were read behind events 8 and 9; the bitmap is older.
+        view.replace(snapshot(7, vec![0], &[("ann", 2, 8), ("bob", 1, 9)]));
+        view.apply(8, &claimed("ann", &[(1, SOLD)]));
+        view.apply(9, &claimed("ann", &[(2, SOLD)]));
+        view.apply(9, &claimed("ann", &[(3, SOLD)]));
+        view.apply(9, &corrected("bob", 0, vec![], vec![5]));
+        view.apply(9, &claimed("cid", &[(4, SOLD)]));
+        assert!([1, 2, 3, 4].into_iter().all(|idx| view.is_sold(idx)));
+        let bought = ["ann", "bob", "cid"].map(|user| view.bought(user));
+        assert_eq!(bought, [4, 1, 1]);
+        view.apply(10, &corrected("bob", 0, vec![], vec![5]));
+        assert_eq!(view.bought("bob"), 0);
     }
 }

@@ -177,8 +177,10 @@ async fn read_catalog(postgres: &impl Postgres, sale: &Sale) -> Result<Catalog, 
 /// Restores a sale that Redis lost, unless another process is at it.
 pub(crate) async fn restore<R: Redis, P: Postgres>(context: &Context<R, P>, sale: &Sale) {
     let restorer = context.restorer();
-    match restorer.restore_under_lease(&*context.postgres, sale).await {
-        Ok(true) => tracing::warn!(sale = %sale.id, "Redis had lost the sale: it is restored"),
+    match restorer.restore_if_for_sale(&*context.postgres, sale).await {
+        Ok(true) => {
+            tracing::info!(sale = %sale.id, "sale restored, outcomes of bought codes included")
+        }
         Ok(false) => {}
         Err(error) => tracing::warn!(sale = %sale.id, error = %error, "restoring put off"),
     }

@@ -100,6 +100,7 @@ impl<R: Redis> ViewReader<'_, R> {
 
     async fn read(&self) -> Result<Infallible, Interruption> {
         let snapshot = snapshot(&self.redis, self.keys).await?;
+        let snapshot = snapshot.ok_or(Interruption::Gap)?;
         let mut position = Position {
             epoch: snapshot.epoch.clone(),
             seq: snapshot.seq,
@@ -131,7 +132,7 @@ impl<R: Redis> ViewReader<'_, R> {
         }
         let text: String = entry.get("e").unwrap_or_default();
         for event in self.keys.format.decode_events(&text)? {
-            self.view.apply(&event);
+            self.view.apply(seq, &event);
         }
         let lag_ms = self.clock.now_ms() - streams::entry_ms(&entry.id);
         self.metrics.view_lag.set((lag_ms as f64 / 1e3).max(0.0));

@@ -65,6 +65,7 @@ const fn scripting(name: &'static str, arity: i32, keys: Keys, action: Action) -
 
 static COMMANDS: &[Spec] = &[
     command("BITCOUNT", -2, Keys::First, strings_and_bits::bitcount),
+    command("BITFIELD", -2, Keys::First, strings_and_bits::bitfield),
     command("CLUSTER", -2, Keys::None, keys::cluster),
     command("CONFIG", -2, Keys::None, keys::config),
     command("DEL", -2, Keys::All, keys::del),

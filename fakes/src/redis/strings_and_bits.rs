@@ -74,6 +74,31 @@ pub(crate) fn setbit(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> 
         }
     };
     let text = &mut keyspace.write::<Text>(key)?.0;
+    Ok(flag(put_bit(text, (byte, mask), on)))
+}
+
+/// `BITFIELD` with `SET u1`: the bits before, in the order of the operations.
+pub(crate) fn bitfield(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> Reply {
+    let key = arguments.next()?;
+    let mut writes = Vec::new();
+    while !arguments.is_empty() {
+        if !(arguments.keyword("SET") && arguments.keyword("u1")) {
+            return Err(CommandError::err("this fake knows BITFIELD with SET u1"));
+        }
+        let at = bit_position(arguments)?;
+        // The lowest bit of the number is kept.
+        writes.push((at, arguments.next_integer()? & 1 == 1));
+    }
+    if writes.is_empty() {
+        return Ok(Value::Array(Vec::new()));
+    }
+    let text = &mut keyspace.write::<Text>(key)?.0;
+    let before = writes.into_iter().map(|(at, on)| put_bit(text, at, on));
+    Ok(Value::Array(before.map(flag).collect()))
+}
+
+/// Writes a bit and returns the one before.
+fn put_bit(text: &mut Vec<u8>, (byte, mask): (usize, u8), on: bool) -> bool {
     if text.len() <= byte {
         text.resize(byte + 1, 0);
     }
@@ -83,7 +108,7 @@ pub(crate) fn setbit(keyspace: &mut Keyspace, arguments: &mut Arguments<'_>) -> 
     } else {
         text[byte] &= !mask;
     }
-    Ok(flag(before))
+    before
 }
 
 /// The byte of a bit, and the bit in it: bit 0 is the highest of the first byte.

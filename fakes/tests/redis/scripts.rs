@@ -77,6 +77,7 @@ enum Step {
         now: bool,
     },
     Snapshot,
+    ReadBuyers,
     MarkReady,
     Lose,
 }
@@ -154,6 +155,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => items.prop_map(|items| Step::Release { items }),
         1 => prop::bool::weighted(0.2).prop_map(|now| Step::Close { now }),
         3 => Just(Step::Snapshot),
+        2 => Just(Step::ReadBuyers),
         1 => Just(Step::MarkReady),
         1 => Just(Step::Lose),
     ]
@@ -269,11 +271,13 @@ impl Played {
                 Some(Call::of(&formatted!("correct"), &keys, correction.argv()))
             }
             Step::RestorePurchases { rows } => {
-                let row = |(idx, user, user_slot, sale_slot): &(u32, u8, u32, u32)| {
-                    let slots = [user_slot.to_string(), sale_slot.to_string()];
-                    [vec![idx.to_string(), user_of(*user)], slots.to_vec()].concat()
-                };
-                let argv = rows.iter().flat_map(row).collect();
+                let next = rows.iter().map(|(_, _, _, sale_slot)| sale_slot + 1).max();
+                let mut argv = vec![next.unwrap_or(1).to_string(), rows.len().to_string()];
+                argv.extend(rows.iter().map(|(idx, ..)| idx.to_string()));
+                for (_, user, user_slot, _) in rows {
+                    let slots = format!("{:0>1$}", 1, *user_slot as usize);
+                    argv.extend([user_of(*user), slots]);
+                }
                 Some(Call::of(shipped!("restore_purchases"), &keys[..3], argv))
             }
             Step::Release { items } => {
@@ -284,7 +288,12 @@ impl Played {
                 let argv = vec![if *now { "now" } else { "ended" }.to_owned()];
                 Some(Call::of(shipped!("close"), &keys[..1], argv))
             }
-            Step::Snapshot => Some(Call::of(shipped!("snapshot"), &keys[..3], vec![])),
+            Step::Snapshot => Some(Call::of(shipped!("snapshot"), &keys[..2], vec![])),
+            Step::ReadBuyers => {
+                let keys = [keys[0].clone(), keys[2].clone()];
+                let argv = vec!["0".to_owned(), "1000".to_owned()];
+                Some(Call::of(shipped!("read_buyers"), &keys, argv))
+            }
             _ => None,
         }
     }

@@ -3,6 +3,7 @@
 
 mod harness;
 mod lost_carts;
+mod lost_sales;
 mod lost_writes;
 mod paused_process;
 mod troubled_redis;

@@ -20,6 +20,8 @@ pub(crate) mod snapshot;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod restoration_tests;
 
 use std::sync::LazyLock;
 
@@ -28,6 +30,10 @@ use redis::{Cmd, FromRedisValue};
 use crate::domain::error::BackendError;
 use crate::redis::codec::Format;
 use crate::redis::commands::{Redis, convert};
+
+/// How many purchases or outcomes one call restores: a call takes about a millisecond, and Lua hands
+/// a command at most some 8,000 arguments, of which an item takes four.
+pub(crate) const RESTORED_AT_ONCE: usize = 1_000;
 
 /// A Lua script in one format, with the name that metrics and errors have for it.
 #[derive(Debug)]
@@ -153,6 +159,7 @@ scripts! {
         CLOSE = "close", "close.lua";
         RELEASE = "repair", "release.lua";
         SNAPSHOT = "snapshot", "snapshot.lua";
+        READ_BUYERS = "snapshot", "read_buyers.lua";
     }
 }
 

@@ -6,7 +6,7 @@ use crate::domain::outcome::Outcome;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 
-/// Restores outcomes; those that are there stay as they are.
+/// Restores outcomes, at most [`super::RESTORED_AT_ONCE`]; those that are there stay as they are.
 pub(crate) async fn restore_outcomes(
     redis: &impl Redis,
     keys: &SaleKeys,

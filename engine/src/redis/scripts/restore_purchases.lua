@@ -1,23 +1,48 @@
 -- Merges purchases that Postgres has into the sale's slot: what Redis lacks after it lost
 -- its data, or after a failover to an old replica.
 --
--- Guarantees: idempotent; only adds. mark_ready.lua makes the sale ready, last.
+-- Guarantees: idempotent; only adds; few commands for many purchases, so that the slot and its
+-- replicas are held up for about a millisecond. mark_ready.lua makes the sale ready, last.
 --
 -- KEYS  1 meta  2 sold  3 bought
--- ARGV  per purchase: item index, user, user slot, sale slot (0 for none)
+-- ARGV  1 the sale slot behind those of the purchases  2 how many items  3.. the item indexes,
+--       then per buyer: user, slots (a 1 for each slot that is taken)
 -- Returns how many items were not known as sold.
 
-local sold = tonumber(redis.call('HGET', KEYS[1], 'sold') or 0)
-local next_slot = tonumber(redis.call('HGET', KEYS[1], 'next_slot') or 1)
-local added = 0
-for i = 1, #ARGV, 4 do
-  added = added + 1 - redis.call('SETBIT', KEYS[2], ARGV[i], 1)
-  local user, slot = ARGV[i + 1], tonumber(ARGV[i + 2])
-  local slots = redis.call('HGET', KEYS[3], user) or ''
-  slots = slots .. string.rep('0', slot - #slots)
-  slots = string.sub(slots, 1, slot - 1) .. '1' .. string.sub(slots, slot + 1)
-  redis.call('HSET', KEYS[3], user, slots)
-  next_slot = math.max(next_slot, tonumber(ARGV[i + 3]) + 1)
+local meta = redis.call('HMGET', KEYS[1], 'sold', 'next_slot')
+local items = tonumber(ARGV[2])
+
+local bits = {}
+for i = 3, items + 2 do
+  local at = #bits
+  bits[at + 1], bits[at + 2], bits[at + 3], bits[at + 4] = 'SET', 'u1', ARGV[i], '1'
 end
-redis.call('HSET', KEYS[1], 'sold', sold + added, 'next_slot', next_slot)
+local added = 0
+for _, before in ipairs(redis.call('BITFIELD', KEYS[2], unpack(bits))) do
+  added = added + 1 - before
+end
+
+local function either(held, slots)
+  local both = {}
+  for i = 1, math.max(#held, #slots) do
+    local taken = string.sub(held, i, i) == '1' or string.sub(slots, i, i) == '1'
+    both[i] = taken and '1' or '0'
+  end
+  return table.concat(both)
+end
+
+local users = {}
+for i = items + 3, #ARGV, 2 do
+  users[#users + 1] = ARGV[i]
+end
+local bought = {}
+for i, held in ipairs(redis.call('HMGET', KEYS[3], unpack(users))) do
+  local slots = ARGV[items + 2 + 2 * i]
+  bought[2 * i - 1] = users[i]
+  bought[2 * i] = held and either(held, slots) or slots
+end
+redis.call('HSET', KEYS[3], unpack(bought))
+
+redis.call('HSET', KEYS[1], 'sold', tonumber(meta[1] or 0) + added,
+  'next_slot', math.max(tonumber(meta[2] or 1), tonumber(ARGV[1])))
 return added

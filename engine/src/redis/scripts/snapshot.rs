@@ -1,57 +1,102 @@
-//! Reads everything that a sale view starts from, of one moment.
+//! Reads what a sale view starts from: the sold items of one moment, and the buyers.
+//!
+//! Guarantees: no call takes longer with the number of buyers, whose slots are read page by page
+//! while events go on. Each buyer has the number of the last event that the slots hold, so that
+//! later events count once.
 
 use std::collections::HashMap;
-
-use redis::Value;
 
 use crate::domain::error::BackendError;
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 
+/// About how many buyers one call reads.
+const PAGE: usize = 1_000;
+
 /// What the sale's slot holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    /// Counts how often the sale's state was restored; a random text of each restoration.
+    /// A random text of each restoration of the sale's state.
     pub epoch: String,
-    /// The number of the last event.
+    /// The number of the last event that the bitmap holds.
     pub seq: u64,
-    /// The id of the last event's entry.
+    /// The id of that event's entry.
     pub last_id: String,
     /// Sold items; bits count from the highest of the first byte.
     pub bitmap: Vec<u8>,
-    /// How many items each buyer has.
-    pub buyers: HashMap<String, u32>,
+    /// What each user has bought. One who buys for the first time while buyers are read may be
+    /// missing: the events behind `seq` have all that such a user bought.
+    pub buyers: HashMap<String, Buyer>,
 }
 
-/// Takes a snapshot of the sale's slot.
+/// What a user has bought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Buyer {
+    /// How many items.
+    pub items: u32,
+    /// The number of the last event that a snapshot counted; later ones are not in `items` unless
+    /// they were added since.
+    pub as_of: u64,
+}
+
+/// Takes a snapshot of the sale's slot. None where the sale was restored meanwhile, or a master took
+/// over that lacks events.
 pub(crate) async fn snapshot(
     redis: &impl Redis,
     keys: &SaleKeys,
-) -> Result<Snapshot, BackendError> {
-    type Head = (String, u64, String, u32, Vec<u8>);
-    let touched = [keys.meta.as_str(), &keys.sold, &keys.bought];
-    let mut head: Vec<Value> = super::SNAPSHOT.call(redis, &touched, |_| {}).await?;
-    let slots = head.split_off(head.len().min(5));
-    let bad = |error: redis::ParsingError| {
-        BackendError::unexpected(
-            "answer of snapshot.lua",
-            "5 parts, then users with their slots",
-            error.to_string(),
-        )
-    };
-    let (epoch, seq, last_id, _sold, bitmap): Head =
-        redis::from_redis_value(Value::Array(head)).map_err(bad)?;
-    let slots: Vec<String> = redis::from_redis_value(Value::Array(slots)).map_err(bad)?;
-    let taken = |slots: &str| slots.bytes().filter(|b| *b == b'1').count() as u32;
-    let buyers = slots
-        .chunks_exact(2)
-        .map(|pair| (pair[0].clone(), taken(&pair[1])))
-        .collect();
-    Ok(Snapshot {
+) -> Result<Option<Snapshot>, BackendError> {
+    let touched = [keys.meta.as_str(), &keys.sold];
+    let (epoch, seq, last_id, bitmap) = super::SNAPSHOT.call(redis, &touched, |_| {}).await?;
+    let mut snapshot = Snapshot {
         epoch,
         seq,
         last_id,
         bitmap,
+        buyers: HashMap::new(),
+    };
+    let mut cursor = 0;
+    loop {
+        let page = read_buyers(redis, keys, cursor).await?;
+        if page.epoch != snapshot.epoch || page.seq < seq {
+            return Ok(None);
+        }
+        for (user, slots) in page.buyers {
+            let buyer = Buyer {
+                items: slots.bytes().filter(|slot| *slot == b'1').count() as u32,
+                as_of: page.seq,
+            };
+            snapshot.buyers.insert(user, buyer);
+        }
+        cursor = page.next;
+        if cursor == 0 {
+            return Ok(Some(snapshot));
+        }
+    }
+}
+
+struct BuyersPage {
+    epoch: String,
+    seq: u64,
+    /// The cursor of the next page; 0 where there is none.
+    next: u64,
+    /// Users, and their slots with a `1` for each item.
+    buyers: Vec<(String, String)>,
+}
+
+async fn read_buyers(
+    redis: &impl Redis,
+    keys: &SaleKeys,
+    cursor: u64,
+) -> Result<BuyersPage, BackendError> {
+    let touched = [keys.meta.as_str(), &keys.bought];
+    let page = super::READ_BUYERS.call(redis, &touched, |command| {
+        command.arg(cursor).arg(PAGE);
+    });
+    let (epoch, seq, next, buyers) = page.await?;
+    Ok(BuyersPage {
+        epoch,
+        seq,
+        next,
         buyers,
     })
 }
