@@ -176,8 +176,6 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         }
         let (postgres, restorer) = (&*self.postgres, &self.restorer);
         if record.closed_at.is_some() {
-            let sale = &record.sale.id;
-            tracing::warn!(%sale, "Redis has lost the closed sale: it is restored from Postgres");
             restorer.restore_lost(postgres, record).await?;
             return Ok(Restoration::Done);
         }

@@ -6,6 +6,7 @@ use crate::domain::error::BackendError;
 use crate::domain::sale::SaleId;
 use crate::postgres::operations::PAGE;
 use crate::postgres::pool::PostgresPool;
+use crate::postgres::session::Session;
 
 /// One page of a sale's rows, by a statement that takes the sale, where to go on, and how many.
 pub(super) async fn read_page<R, K>(
@@ -22,6 +23,7 @@ where
     let sale = sale.to_string();
     pool.run_long(operation, move |session| {
         Box::pin(async move {
+            in_index_order(session).await?;
             sqlx::query_as(sql)
                 .bind(sale)
                 .bind(from)
@@ -31,6 +33,14 @@ where
         })
     })
     .await
+}
+
+/// Has the transaction of a session read pages in the order of an index.
+pub(super) async fn in_index_order(session: &mut Session) -> Result<(), sqlx::Error> {
+    sqlx::query(include_str!("sql/read_in_index_order.sql"))
+        .execute(session)
+        .await
+        .map(drop)
 }
 
 /// Catalogues and limits are far below the range of an integer column.

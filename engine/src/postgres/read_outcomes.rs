@@ -10,6 +10,7 @@ use crate::domain::error::BackendError;
 use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, Outcome};
 use crate::domain::sale::SaleId;
 use crate::postgres::operations::PAGE;
+use crate::postgres::page::in_index_order;
 use crate::postgres::pool::PostgresPool;
 
 /// An order, without the slots of what it bought.
@@ -173,6 +174,7 @@ pub(super) async fn read_of_sale(
     let (orders, slots) = pool
         .run_long("audit", move |session| {
             Box::pin(async move {
+                in_index_order(session).await?;
                 let orders: Vec<OrderRow> =
                     sqlx::query_as(include_str!("sql/read_sale_orders.sql"))
                         .bind(&sale)

@@ -105,11 +105,16 @@ impl<R: Redis> Restorer<R> {
             self.restore_partitions(record, &keys).await?;
             return Ok(Lost::Partitions);
         }
+        tracing::warn!(
+            sale = %record.sale.id,
+            "Redis has lost the sale: it is restored from Postgres"
+        );
         self.make_ready(postgres, record).await?;
         Ok(Lost::Sale)
     }
 
-    /// As [`Restorer::restore_lost`], unless another process is at it. Returns whether it did.
+    /// As [`Restorer::restore_lost`], unless another process is at it. Returns whether it restored
+    /// the sale or cart partitions.
     pub(crate) async fn restore_under_lease(
         &self,
         postgres: &impl Postgres,
@@ -120,7 +125,6 @@ impl<R: Redis> Restorer<R> {
         if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
             return Ok(false);
         }
-        tracing::warn!(sale = %sale.id, "Redis has lost the sale: it is restored from Postgres");
         let lost = tokio::select! {
             lost = self.make_ready_again(postgres, record) => lost,
             never = self.renew(&lease) => match never {},

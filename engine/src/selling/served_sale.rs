@@ -177,11 +177,7 @@ async fn read_catalog(postgres: &impl Postgres, sale: &Sale) -> Result<Catalog, 
 /// Restores a sale that Redis lost, unless another process is at it.
 pub(crate) async fn restore<R: Redis, P: Postgres>(context: &Context<R, P>, sale: &Sale) {
     let restorer = context.restorer();
-    match restorer.restore_if_for_sale(&*context.postgres, sale).await {
-        Ok(true) => {
-            tracing::info!(sale = %sale.id, "sale restored, outcomes of bought codes included")
-        }
-        Ok(false) => {}
-        Err(error) => tracing::warn!(sale = %sale.id, error = %error, "restoring put off"),
+    if let Err(error) = restorer.restore_if_for_sale(&*context.postgres, sale).await {
+        tracing::warn!(sale = %sale.id, %error, "restoring put off");
     }
 }

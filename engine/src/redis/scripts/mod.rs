@@ -31,7 +31,7 @@ use crate::domain::error::BackendError;
 use crate::redis::codec::Format;
 use crate::redis::commands::{Redis, convert};
 
-/// How many purchases or outcomes one call restores: a call takes about a millisecond, and Lua hands
+/// How many purchases or outcomes one call restores: a call takes a few milliseconds, and Lua hands
 /// a command at most some 8,000 arguments, of which an item takes four.
 pub(crate) const RESTORED_AT_ONCE: usize = 1_000;
 

@@ -2,7 +2,7 @@
 -- its data, or after a failover to an old replica.
 --
 -- Guarantees: idempotent; only adds; few commands for many purchases, so that the slot and its
--- replicas are held up for about a millisecond. mark_ready.lua makes the sale ready, last.
+-- replicas are held up for a few milliseconds. mark_ready.lua makes the sale ready, last.
 --
 -- KEYS  1 meta  2 sold  3 bought
 -- ARGV  1 the sale slot behind those of the purchases  2 how many items  3.. the item indexes,
