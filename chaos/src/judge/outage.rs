@@ -109,7 +109,8 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
         if since_us > to_us {
             break;
         }
-        if end_us.min(to_us) - since_us >= shortest_us {
+        let is_long = end_us.min(to_us) - since_us >= shortest_us;
+        if is_long && is_waited_for(records, (since_us, end_us)) {
             found.push(Outage {
                 from_us: since_us,
                 to_us: end_us,
@@ -118,6 +119,15 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
         since_us = since_us.max(end_us);
     }
     Some(found)
+}
+
+/// Whether a call that was due in a span failed or had to wait. Where all were answered at once, users
+/// sent few.
+fn is_waited_for(records: &[&CallRecord], (from_us, to_us): (i64, i64)) -> bool {
+    let mut due = records
+        .iter()
+        .filter(|record| (from_us..to_us).contains(&record.due_us));
+    due.any(|record| !record.is_success() || record.latency_us() >= SHORTEST_US)
 }
 
 /// Calls of a class that were due in a span: how many, how many failed, and the latencies of the
@@ -232,6 +242,21 @@ mod tests {
         let history = history_out_in([across_it, across_it]);
         let by_us = serves_by(&history).unwrap();
         assert!((9 * SECOND..9_100_000).contains(&by_us), "{by_us}");
+    }
+
+    #[test]
+    fn a_span_in_which_users_send_little_is_no_outage() {
+        let mut history = history_out_in([(0, 0), (0, 0)]);
+        let lull = 3 * SECOND..3_900_000;
+        history
+            .calls
+            .retain(|record| !lull.contains(&record.due_us));
+        assert_eq!(serves_by(&history), Some(2 * SECOND));
+        // One call in it that waits makes it one.
+        let mut waiting = call(1_000, 3_100_000);
+        waiting.ended_us = 3_950_000;
+        history.calls.push(waiting);
+        assert!(serves_by(&history).unwrap() > 3_900_000);
     }
 
     #[test]

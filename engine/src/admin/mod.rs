@@ -11,12 +11,12 @@ use std::sync::Arc;
 use crate::domain::backend_urls::BackendUrls;
 use crate::domain::clock::Clock;
 use crate::domain::error::BackendError;
-use crate::domain::lifecycle::SaleRecord;
+use crate::domain::lifecycle::{SaleRecord, SaleStage};
 use crate::domain::sale::{FlashSaleName, SaleId};
 use crate::observability::Ambient;
 use crate::postgres::operations::Postgres;
 use crate::postgres::pool::PostgresPool;
-use crate::recovery::restore::Restorer;
+use crate::recovery::restore::{Restored, Restorer};
 use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, Settler};
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
@@ -174,15 +174,17 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         if sale_state::is_whole(&self.redis, &record.sale, format).await? {
             return Ok(Restoration::Whole);
         }
-        let (postgres, restorer) = (&*self.postgres, &self.restorer);
-        if record.closed_at.is_some() {
-            restorer.restore_lost(postgres, record).await?;
-            return Ok(Restoration::Done);
+        let (postgres, restorer, sale) = (&*self.postgres, &self.restorer, &record.sale);
+        let restored = match record.stage() {
+            SaleStage::ForSale => restorer.restore_under_lease(postgres, sale).await?,
+            stage => restorer.restore_lost(postgres, sale, stage).await?,
+        };
+        match restored {
+            Restored::Nothing => return Ok(Restoration::Elsewhere),
+            Restored::Partitions => {}
+            Restored::Sale => restorer.restore_outcomes(postgres, sale).await?,
         }
-        match restorer.restore_under_lease(postgres, record).await? {
-            true => Ok(Restoration::Done),
-            false => Ok(Restoration::Elsewhere),
-        }
+        Ok(Restoration::Done)
     }
 
     /// Settles what dead processes left. Returns how many entries it took.

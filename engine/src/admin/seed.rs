@@ -42,7 +42,9 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         let is_whole = !is_new && sale_state::is_whole(&self.redis, &record.sale, format).await?;
         if !is_whole {
             scripts::load_all(&self.redis).await;
-            self.restorer.restore(&*self.postgres, &record).await?;
+            let stage = record.stage();
+            let restored = self.restorer.restore(&*self.postgres, &record.sale, stage);
+            restored.await?;
         }
         self.postgres
             .note_milestone(&sale.id, Milestone::Seeded)

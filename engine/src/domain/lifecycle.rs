@@ -22,6 +22,42 @@ pub struct SaleRecord {
     pub sold: u32,
 }
 
+impl SaleRecord {
+    /// How far the sale has come.
+    pub fn stage(&self) -> SaleStage {
+        SaleStage::of(
+            self.seeded_at.is_some(),
+            self.closed_at.is_some(),
+            self.settled_at.is_some(),
+        )
+    }
+}
+
+/// How far a sale has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaleStage {
+    /// It is being seeded, or was withdrawn: it must not open.
+    Unseeded,
+    /// It sells within its window; Redis must hold it.
+    ForSale,
+    /// It stopped selling. Orders of claims from before may still come.
+    Closed,
+    /// No order comes any more.
+    Settled,
+}
+
+impl SaleStage {
+    /// The stage of a sale that has reached these milestones.
+    pub const fn of(is_seeded: bool, is_closed: bool, is_settled: bool) -> Self {
+        match (is_seeded, is_closed, is_settled) {
+            (_, _, true) => Self::Settled,
+            (_, true, false) => Self::Closed,
+            (true, false, false) => Self::ForSale,
+            (false, false, false) => Self::Unseeded,
+        }
+    }
+}
+
 /// A moment of a sale's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Milestone {

@@ -10,7 +10,7 @@ use crate::domain::cart::LoggedCart;
 use crate::domain::catalog::{Catalog, Item};
 use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::ids::ItemId;
-use crate::domain::lifecycle::{Milestone, SaleRecord};
+use crate::domain::lifecycle::{Milestone, SaleRecord, SaleStage};
 use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
 use crate::domain::watermark::Watermarks;
@@ -48,8 +48,8 @@ impl Postgres for PostgresPool {
         sales::settle(self, id, sold).await
     }
 
-    async fn is_settled(&self, id: &SaleId) -> Answer<bool> {
-        sales::is_settled(self, id).await
+    async fn read_stage(&self, id: &SaleId) -> Answer<Option<SaleStage>> {
+        sales::read_stage(self, id).await
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {

@@ -15,6 +15,7 @@ use crate::domain::catalog::{Catalog, Item};
 use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::error::BackendError;
 use crate::domain::ids::ItemId;
+pub use crate::domain::lifecycle::SaleStage;
 use crate::domain::lifecycle::{Milestone, SaleRecord};
 use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
@@ -90,8 +91,8 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     /// for orders of it that are being inserted. Returns whether the sale is settled.
     fn settle_sale(&self, id: &SaleId, sold: u32) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// Whether a sale is settled; false for one that is not there.
-    fn is_settled(&self, id: &SaleId) -> impl Future<Output = Answer<bool>> + Send;
+    /// How far a sale has come: cheaper than [`Postgres::read_sale`], which counts what is sold.
+    fn read_stage(&self, id: &SaleId) -> impl Future<Output = Answer<Option<SaleStage>>> + Send;
 
     /// Takes [`Milestone::Seeded`] from a sale that has not begun by the server's clock: processes
     /// leave it alone. Returns whether the sale was there and had not begun.

@@ -6,7 +6,7 @@ use sqlx::postgres::PgRow;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
-use crate::domain::lifecycle::{Milestone, SaleRecord};
+use crate::domain::lifecycle::{Milestone, SaleRecord, SaleStage};
 use crate::domain::sale::{FlashSaleName, Limits, Sale, SaleId, Window};
 use crate::postgres::errors::from_sqlx;
 use crate::postgres::items::ItemColumns;
@@ -163,26 +163,31 @@ pub(super) async fn settle(
                 .bind(sold)
                 .execute(&mut *session)
                 .await?;
-            query_is_settled(session, &id).await
+            Ok(query_stage(session, &id).await? == Some(SaleStage::Settled))
         })
     })
     .await
 }
 
-/// Whether a sale is settled.
-pub(super) async fn is_settled(pool: &PostgresPool, id: &SaleId) -> Result<bool, BackendError> {
+/// How far a sale has come.
+pub(super) async fn read_stage(
+    pool: &PostgresPool,
+    id: &SaleId,
+) -> Result<Option<SaleStage>, BackendError> {
     let id = id.to_string();
-    pool.run("is_settled", move |session| {
-        Box::pin(async move { query_is_settled(session, &id).await })
+    pool.run("read_stage", move |session| {
+        Box::pin(async move { query_stage(session, &id).await })
     })
     .await
 }
 
-async fn query_is_settled(session: &mut Session, id: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(include_str!("sql/is_settled.sql"))
+async fn query_stage(session: &mut Session, id: &str) -> Result<Option<SaleStage>, sqlx::Error> {
+    let milestones: Option<(bool, bool, bool)> = sqlx::query_as(include_str!("sql/read_stage.sql"))
         .bind(id)
-        .fetch_one(session)
-        .await
+        .fetch_optional(session)
+        .await?;
+    let stage = |(seeded, closed, settled)| SaleStage::of(seeded, closed, settled);
+    Ok(milestones.map(stage))
 }
 
 /// Takes the mark of a seeded sale from one that has not begun. Returns whether it did.

@@ -39,7 +39,9 @@ pub(crate) async fn audit<R: Redis>(
     for chunk in only_in_redis.chunks(CHUNK) {
         release(redis, &keys, chunk).await?;
     }
-    restorer.restore(postgres, record).await?;
+    restorer
+        .restore(postgres, &record.sale, record.stage())
+        .await?;
     Ok(None)
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::domain::error::BackendError;
-use crate::domain::lifecycle::SaleRecord;
+use crate::domain::lifecycle::SaleStage;
 use crate::domain::random::Random;
 use crate::domain::sale::Sale;
 use crate::postgres::operations::{PAGE, Postgres};
@@ -34,12 +34,14 @@ const AT_ONCE: usize = 2;
 /// How long a process that restores a sale may be silent before another one tries.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// What Redis had lost of a sale.
+/// What was restored of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lost {
+pub(crate) enum Restored {
+    /// Nothing: another process is at it, or the sale is not for sale.
+    Nothing,
     /// Cart partitions at the most.
     Partitions,
-    /// What decides who gets an item.
+    /// What decides who gets an item. [`Restorer::restore_outcomes`] follows.
     Sale,
 }
 
@@ -57,85 +59,72 @@ impl<R: Redis> Restorer<R> {
     pub(crate) async fn restore(
         &self,
         postgres: &impl Postgres,
-        record: &SaleRecord,
+        sale: &Sale,
+        stage: SaleStage,
     ) -> Result<(), BackendError> {
-        self.make_ready(postgres, record).await?;
-        self.restore_outcomes(postgres, &record.sale).await
+        self.make_ready(postgres, sale, stage).await?;
+        self.restore_outcomes(postgres, sale).await
     }
 
     /// Merges what the scripts need to decide, and makes the sale ready.
     async fn make_ready(
         &self,
         postgres: &impl Postgres,
-        record: &SaleRecord,
+        sale: &Sale,
+        stage: SaleStage,
     ) -> Result<(), BackendError> {
-        let sale = &record.sale;
         let keys = self.keys(sale)?;
         let purchases = self.restore_purchases(postgres, sale, &keys).await?;
         streams::create_group(&self.redis, &keys.events).await?;
         let epoch = format!("{:016x}", self.random.next_u64());
         mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
         tracing::info!(sale = %sale.id, purchases, "sale ready in Redis");
-        self.restore_partitions(record, &keys).await
+        self.restore_partitions(sale, stage, &keys).await
     }
 
     fn keys(&self, sale: &Sale) -> Result<SaleKeys, BackendError> {
         Ok(SaleKeys::new(&sale.id, self.newest_format.of(sale)?))
     }
 
-    /// Restores of a sale what Redis lost: cart partitions alone where it holds the rest.
+    /// Restores of a sale what Redis lost, but for outcomes: cart partitions alone where it holds the
+    /// rest.
     pub(crate) async fn restore_lost(
         &self,
         postgres: &impl Postgres,
-        record: &SaleRecord,
-    ) -> Result<(), BackendError> {
-        match self.make_ready_again(postgres, record).await? {
-            Lost::Partitions => Ok(()),
-            Lost::Sale => self.restore_outcomes(postgres, &record.sale).await,
-        }
-    }
-
-    async fn make_ready_again(
-        &self,
-        postgres: &impl Postgres,
-        record: &SaleRecord,
-    ) -> Result<Lost, BackendError> {
-        let keys = self.keys(&record.sale)?;
+        sale: &Sale,
+        stage: SaleStage,
+    ) -> Result<Restored, BackendError> {
+        let keys = self.keys(sale)?;
         if sale_state::is_ready(&self.redis, "restore", &keys.meta).await? {
-            self.restore_partitions(record, &keys).await?;
-            return Ok(Lost::Partitions);
+            self.restore_partitions(sale, stage, &keys).await?;
+            return Ok(Restored::Partitions);
         }
-        tracing::warn!(
-            sale = %record.sale.id,
-            "Redis has lost the sale: it is restored from Postgres"
-        );
-        self.make_ready(postgres, record).await?;
-        Ok(Lost::Sale)
+        tracing::warn!(sale = %sale.id, "Redis has lost the sale: it is restored from Postgres");
+        self.make_ready(postgres, sale, stage).await?;
+        Ok(Restored::Sale)
     }
 
-    /// As [`Restorer::restore_lost`], unless another process is at it. Returns whether it restored
-    /// the sale or cart partitions.
+    /// As [`Restorer::restore_lost`], for a sale that is to be sold, unless another process is at it.
     pub(crate) async fn restore_under_lease(
         &self,
         postgres: &impl Postgres,
-        record: &SaleRecord,
-    ) -> Result<bool, BackendError> {
-        let sale = &record.sale;
+        sale: &Sale,
+    ) -> Result<Restored, BackendError> {
+        // The keys of a sale that is closed or withdrawn are gone on purpose; the operator deletes
+        // or restores them.
+        if postgres.read_stage(&sale.id).await? != Some(SaleStage::ForSale) {
+            return Ok(Restored::Nothing);
+        }
         let lease = keys::restore_lease(&sale.id);
         if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
-            return Ok(false);
+            return Ok(Restored::Nothing);
         }
-        let lost = tokio::select! {
-            lost = self.make_ready_again(postgres, record) => lost,
+        let restored = tokio::select! {
+            restored = self.restore_lost(postgres, sale, SaleStage::ForSale) => restored,
             never = self.renew(&lease) => match never {},
         };
         sale_state::release_restore_lease(&self.redis, &lease).await?;
-        // Nobody waits for outcomes: a claim of a code that has an order gets the outcome of the
-        // order from Postgres, too. A further loss must not wait for them either.
-        if lost? == Lost::Sale {
-            self.restore_outcomes(postgres, sale).await?;
-        }
-        Ok(true)
+        restored
     }
 
     /// Keeps the lease for as long as the restoration of a large sale takes.
@@ -146,23 +135,6 @@ impl<R: Redis> Restorer<R> {
                 // Then another process restores the same, which does no harm.
                 tracing::debug!(lease, %error, "lease not renewed");
             }
-        }
-    }
-
-    /// As [`Restorer::restore_under_lease`], for a sale that is to be sold.
-    pub(crate) async fn restore_if_for_sale(
-        &self,
-        postgres: &impl Postgres,
-        sale: &Sale,
-    ) -> Result<bool, BackendError> {
-        let record = postgres.read_sale(&sale.id).await?;
-        // The keys of a sale that is closed or withdrawn are gone on purpose; the operator deletes
-        // or restores them.
-        let is_for_sale =
-            |record: &SaleRecord| record.seeded_at.is_some() && record.closed_at.is_none();
-        match record.filter(is_for_sale) {
-            Some(record) => self.restore_under_lease(postgres, &record).await,
-            None => Ok(false),
         }
     }
 
@@ -194,7 +166,9 @@ impl<R: Redis> Restorer<R> {
         }
     }
 
-    async fn restore_outcomes(
+    /// Restores the outcomes of codes that were bought. Nobody waits for them: a claim of a code that
+    /// has an order gets the outcome of the order from Postgres, too.
+    pub(crate) async fn restore_outcomes(
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
@@ -223,21 +197,21 @@ impl<R: Redis> Restorer<R> {
     /// keeps no other partition from it.
     async fn restore_partitions(
         &self,
-        record: &SaleRecord,
+        sale: &Sale,
+        stage: SaleStage,
         keys: &SaleKeys,
     ) -> Result<(), BackendError> {
-        let sale = &record.sale;
         let mut failed = None;
         for partition in 0..sale.partitions {
             let keys = PartitionKeys::new(&sale.id, partition, keys.format);
-            if let Err(error) = self.restore_partition(record, &keys).await {
+            if let Err(error) = self.restore_partition(sale, stage, &keys).await {
                 failed.get_or_insert(error);
             }
         }
         if let Some(error) = failed {
             return Err(error);
         }
-        if record.closed_at.is_some() {
+        if matches!(stage, SaleStage::Closed | SaleStage::Settled) {
             close(&self.redis, sale, keys.format, CloseWhen::Now).await?;
         }
         registry::add(&self.redis, sale).await
@@ -245,7 +219,8 @@ impl<R: Redis> Restorer<R> {
 
     async fn restore_partition(
         &self,
-        record: &SaleRecord,
+        sale: &Sale,
+        stage: SaleStage,
         keys: &PartitionKeys,
     ) -> Result<(), BackendError> {
         streams::create_group(&self.redis, &keys.attempts).await?;
@@ -253,12 +228,12 @@ impl<R: Redis> Restorer<R> {
             return Ok(());
         }
         // Nobody has put anything into a cart of a sale that was never seeded.
-        let carts = match record.seeded_at {
-            None => Carts::Whole,
-            Some(_) => Carts::Unchecked,
+        let carts = match stage {
+            SaleStage::Unseeded => Carts::Whole,
+            SaleStage::ForSale | SaleStage::Closed | SaleStage::Settled => Carts::Unchecked,
         };
         let epoch = format!("{:016x}", self.random.next_u64());
-        mark_partition_ready(&self.redis, keys, &record.sale, &epoch, carts).await?;
+        mark_partition_ready(&self.redis, keys, sale, &epoch, carts).await?;
         // Carts that are whole are from now on those of the master that holds them now.
         check_carts(&self.redis, keys).await.map(drop)
     }

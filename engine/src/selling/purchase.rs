@@ -15,6 +15,7 @@ use crate::domain::catalog::Item;
 use crate::domain::code::CheckoutCode;
 use crate::domain::error::{BackendError, SharedError};
 use crate::domain::ids::RequestId;
+use crate::domain::lifecycle::SaleStage;
 use crate::domain::outcome::{
     Claim, ItemOutcome, ItemResult, ItemResultKind, NothingSold, Outcome,
 };
@@ -257,10 +258,10 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 if self.context.clock.now() < served.sale.window.starts_at {
                     return Err(NoOrder::SaleNotActive);
                 }
-                lookups.is_settled(&code.sale).await?
+                lookups.read_stage(&code.sale).await? == Some(SaleStage::Settled)
             }
-            None => match lookups.read_sale(&code.sale).await? {
-                Some(sale) => sale.settled_at.is_some(),
+            None => match lookups.read_stage(&code.sale).await? {
+                Some(stage) => stage == SaleStage::Settled,
                 None => return Err(NoOrder::UnknownCode),
             },
         };

@@ -10,6 +10,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
 use crate::domain::sale::{Sale, SaleId};
 use crate::postgres::operations::{PAGE, Postgres};
+use crate::recovery::restore::Restored;
 use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, ENTRIES, Settler};
 use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
@@ -22,6 +23,9 @@ use crate::selling::view_reader::ViewReader;
 
 /// How often a process settles what other processes left.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after a sale is ready again its outcomes follow.
+const OUTCOMES_AFTER: Duration = Duration::from_secs(3);
 
 /// Between two tries to restore a sale.
 const RESTORE_PAUSE: Duration = Duration::from_millis(200);
@@ -100,7 +104,7 @@ impl<R: Redis> ServedSale<R> {
         }
     }
 
-    async fn restore_when_lost<P: Postgres>(&self, context: &Context<R, P>) {
+    async fn restore_when_lost<P: Postgres>(&self, context: &Arc<Context<R, P>>) {
         loop {
             tokio::select! {
                 () = self.lost.notified() => restore(context, &self.sale).await,
@@ -111,7 +115,7 @@ impl<R: Redis> ServedSale<R> {
         }
     }
 
-    async fn read_view<P: Postgres>(&self, reader: R, context: &Context<R, P>) {
+    async fn read_view<P: Postgres>(&self, reader: R, context: &Arc<Context<R, P>>) {
         let reader = ViewReader {
             redis: reader,
             keys: &self.keys,
@@ -174,10 +178,27 @@ async fn read_catalog(postgres: &impl Postgres, sale: &Sale) -> Result<Catalog, 
         .map_err(|error| BackendError::unexpected("items", "a whole catalogue", error.to_string()))
 }
 
-/// Restores a sale that Redis lost, unless another process is at it.
-pub(crate) async fn restore<R: Redis, P: Postgres>(context: &Context<R, P>, sale: &Sale) {
+/// Restores a sale that Redis lost, unless another process is at it. Outcomes follow in the
+/// background: the sale view and the carts come first.
+pub(crate) async fn restore<R: Redis, P: Postgres>(context: &Arc<Context<R, P>>, sale: &Sale) {
     let restorer = context.restorer();
-    if let Err(error) = restorer.restore_if_for_sale(&*context.postgres, sale).await {
-        tracing::warn!(sale = %sale.id, %error, "restoring put off");
+    let restored = restorer.restore_under_lease(&*context.postgres, sale);
+    match restored.await {
+        Ok(Restored::Nothing | Restored::Partitions) => {}
+        Ok(Restored::Sale) => {
+            let (context, sale) = (context.clone(), sale.clone());
+            let tasks = context.tasks.clone();
+            tasks.spawn(async move { restore_outcomes(&context, &sale).await });
+        }
+        Err(error) => tracing::warn!(sale = %sale.id, %error, "restoring put off"),
+    }
+}
+
+async fn restore_outcomes<R: Redis, P: Postgres>(context: &Context<R, P>, sale: &Sale) {
+    tokio::time::sleep(OUTCOMES_AFTER).await;
+    let restorer = context.restorer();
+    match restorer.restore_outcomes(&*context.postgres, sale).await {
+        Ok(()) => tracing::info!(sale = %sale.id, "outcomes restored"),
+        Err(error) => tracing::warn!(sale = %sale.id, %error, "outcomes not restored"),
     }
 }

@@ -18,7 +18,7 @@ mod watermarks;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, Shown};
+use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, SaleStage, Shown};
 use flashsale_engine::{
     Attempt, BackendError, Catalog, CheckoutCode, Claim, Clock, CodeSuffix, FlashSaleName, Item,
     ItemId, ItemResultKind, LoggedCart, Milestone, Outcome, Purchase, Sale, SaleId, SaleRecord,
@@ -139,8 +139,8 @@ impl Postgres for FakePostgres {
         Ok(self.begin().await.settle_sale(id, sold, self.now()))
     }
 
-    async fn is_settled(&self, id: &SaleId) -> Answer<bool> {
-        Ok(self.begin().await.is_settled(id))
+    async fn read_stage(&self, id: &SaleId) -> Answer<Option<SaleStage>> {
+        Ok(self.begin().await.read_stage(id))
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {

@@ -1,6 +1,6 @@
 //! Operations on `sales` and on catalogues.
 
-use flashsale_engine::postgres::operations::{PAGE, Shown};
+use flashsale_engine::postgres::operations::{PAGE, SaleStage, Shown};
 use flashsale_engine::{
     Catalog, FlashSaleName, Item, ItemId, Milestone, Sale, SaleId, SaleRecord, Window,
 };
@@ -84,6 +84,16 @@ impl Tables {
             row.sold = Some(sold);
         }
         row.settled_at.is_some()
+    }
+
+    /// How far a sale has come.
+    pub fn read_stage(&self, id: &SaleId) -> Option<SaleStage> {
+        let row = self.sales.get(id)?;
+        Some(SaleStage::of(
+            row.seeded_at.is_some(),
+            row.closed_at.is_some(),
+            row.settled_at.is_some(),
+        ))
     }
 
     /// Whether a sale is settled.

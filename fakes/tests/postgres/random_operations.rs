@@ -74,9 +74,9 @@ fn operations(fixture: &Fixture, step: &Step) -> Vec<O> {
                 Some(milestone) => vec![O::Note(id, *milestone)],
                 None => vec![
                     O::SettleSale(id.clone(), 1),
-                    O::IsSettled(id.clone()),
+                    O::ReadStage(id.clone()),
                     O::SettleSale(id.clone(), 0),
-                    O::IsSettled(id),
+                    O::ReadStage(id),
                 ],
             }
         }
