@@ -13,16 +13,16 @@ use flashsale_engine::{
 };
 use support::Stack;
 
-const ROUNDS: u32 = 10;
+const REPETITIONS: u32 = 10;
 
-/// The claims of a round, of so many items each.
+/// The claims of a repetition, of so many items each.
 const CLAIMS: u32 = 100;
 const ITEMS_PER_CLAIM: u32 = 3;
 
 const LIMITS: Limits = Limits {
     per_user: 10,
     per_checkout: 10,
-    total: ROUNDS * CLAIMS * ITEMS_PER_CLAIM,
+    total: REPETITIONS * CLAIMS * ITEMS_PER_CLAIM,
 };
 
 async fn pool(stack: &Stack) -> PostgresPool {
@@ -33,11 +33,11 @@ async fn pool(stack: &Stack) -> PostgresPool {
         .unwrap()
 }
 
-/// The claims of a round. The items of a cart are not in the order of the catalogue, and codes are
+/// The claims of a repetition. The items of a cart are not in the order of the catalogue, and codes are
 /// not in the order of the claims.
-fn claims(sale: &Sale, round: u32) -> Vec<Claim> {
+fn claims(sale: &Sale, repetition: u32) -> Vec<Claim> {
     let claim = |n: u32| {
-        let first = (round * CLAIMS + n) * ITEMS_PER_CLAIM;
+        let first = (repetition * CLAIMS + n) * ITEMS_PER_CLAIM;
         let result = |slot: u32| ItemResult {
             idx: first + ITEMS_PER_CLAIM - slot,
             outcome: ItemOutcome::Sold {
@@ -85,8 +85,8 @@ async fn groups_with_the_same_claims_in_another_order_do_not_deadlock() {
     let sale = stack.sale(LIMITS.total, LIMITS);
     stack.seed(&sale).await;
     let (owner, settler) = (pool(&stack).await, pool(&stack).await);
-    for round in 0..ROUNDS {
-        let claims = claims(&sale, round);
+    for repetition in 0..REPETITIONS {
+        let claims = claims(&sale, repetition);
         let forward: Vec<&Claim> = claims.iter().collect();
         let backward: Vec<&Claim> = claims.iter().rev().collect();
         let (one, other) = tokio::join!(
@@ -107,8 +107,8 @@ async fn a_group_and_its_claims_one_by_one_do_not_deadlock() {
     let sale = stack.sale(LIMITS.total, LIMITS);
     stack.seed(&sale).await;
     let (owner, settler) = (pool(&stack).await, pool(&stack).await);
-    for round in 0..ROUNDS {
-        let claims = claims(&sale, round);
+    for repetition in 0..REPETITIONS {
+        let claims = claims(&sale, repetition);
         let group: Vec<&Claim> = claims.iter().collect();
         let (one_by_one, together) = tokio::join!(
             insert_one_by_one(&settler, &claims),

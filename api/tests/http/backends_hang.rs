@@ -187,7 +187,6 @@ async fn a_redis_master_that_hangs() {
     let bought = stack.fill(0, "ann", &[0]).await;
     assert_eq!(stack.purchase(0, &bought).await.status, 200);
     let waiting = stack.fill(0, "bob", &[1, 2]).await;
-    let left = stack.fill(0, "dan", &[4]).await;
     stack.awaits_attempts().await;
 
     stack.redis.pause(0);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use redis::Value;
 
-use crate::support::{contents, hide_times, play, run_sequences, show};
+use crate::support::{contents, hide_masters, hide_times, play, run_sequences, show};
 
 const ITEMS: u32 = 8;
 /// What divides the fields of a stored text.
@@ -338,25 +338,6 @@ impl Played {
         }
         all
     }
-}
-
-/// Replaces the ids of masters, 40 hexadecimal digits each, which every server draws for itself.
-fn hide_masters(text: &str) -> String {
-    let mut hidden = String::new();
-    let mut digits = String::new();
-    for c in text.chars().chain(['\n']) {
-        if c.is_ascii_hexdigit() {
-            digits.push(c);
-            continue;
-        }
-        match digits.len() {
-            40 => hidden.push_str("<master>"),
-            _ => hidden.push_str(&digits),
-        }
-        digits.clear();
-        hidden.push(c);
-    }
-    hidden
 }
 
 fn user_of(user: u8) -> String {
