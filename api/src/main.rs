@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     // Without this call a library could choose another TLS provider. An error means that a
     // provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let logging = match Logging::start() {
+    let logging = match Logging::start(&SystemClock::clock()) {
         Ok(logging) => logging,
         Err(error) => return fail(&error),
     };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use flashsale_engine::{Ambient, Logging, read_certificates};
+use flashsale_engine::{Ambient, Logging, SystemClock, read_certificates};
 use flashsale_operator::backends::PostgresUrl;
 use flashsale_operator::controller::{self, RunSettings};
 use flashsale_operator::crd;
@@ -117,7 +117,7 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
             with_log(local::run(settings, Ambient::system()?)).await
         }
         Command::Run(settings) => {
-            let log = Logging::start_on_stderr()?;
+            let log = Logging::start_on_stderr(&SystemClock::clock())?;
             let outcome = controller::run(*settings, Ambient::system()?, stopped()).await;
             log.flush();
             Ok(outcome?)
@@ -155,7 +155,7 @@ fn given(
 async fn with_log<E: Error + 'static>(
     work: impl Future<Output = Result<(), E>>,
 ) -> Result<(), Box<dyn Error>> {
-    let log = Logging::start_on_stderr()?;
+    let log = Logging::start_on_stderr(&SystemClock::clock())?;
     let outcome = tokio::select! {
         outcome = work => outcome.map_err(Into::into),
         stopped = stop() => stopped.map_err(Into::into),

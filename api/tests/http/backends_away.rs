@@ -1,5 +1,9 @@
 //! Responses while a backend is down, and afterwards.
 
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
 use super::support::{Stack, eventually, limits};
 
 /// Without Postgres a purchase has no result; carts and the active sale are in Redis and memory.
@@ -83,6 +87,29 @@ async fn without_postgres_nothing_is_answered_as_bought_and_a_code_keeps_its_cla
     all_is_settled_after_the_restart(&stack, small, &waiting).await;
 }
 
+/// Each refused request has its access line; the reason is logged some times a second, and a line says
+/// how often it was left out.
+async fn refused_requests_do_not_fill_the_log(stack: &Stack) {
+    const REFUSED: usize = 400;
+    let lines_with = |text: &str| {
+        let log = stack.apis.log(0);
+        log.lines().filter(|line| line.contains(text)).count()
+    };
+    let before = lines_with("\"checkout unavailable\"");
+    let started = Instant::now();
+    for answer in join_all((0..REFUSED).map(|_| stack.checkout(0, "eve", stack.item(3)))).await {
+        answer.problem(503, "unavailable");
+    }
+    let seconds = started.elapsed().as_secs() as usize + 1;
+    eventually("a line says how many are left out", || async {
+        lines_with("more lines of the same kind are left out") > 0
+    })
+    .await;
+    let logged = lines_with("\"checkout unavailable\"") - before;
+    assert!(logged <= 20 * (seconds + 1), "{logged} in {seconds} s");
+    assert!(lines_with("\"route\":\"/checkout\"") >= REFUSED);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_redis_only_outcomes_are_answered() {
     let mut stack = Stack::start(50, limits(50), 1).await;
@@ -102,6 +129,7 @@ async fn without_redis_only_outcomes_are_answered() {
         .problem(503, "unavailable");
     let cart = stack.get(0, &format!("/checkout/{waiting}")).await;
     cart.problem(503, "unavailable");
+    refused_requests_do_not_fill_the_log(&stack).await;
     let again = stack.purchase(0, &bought).await;
     assert_eq!((again.status, again.json()), (200, first.json()));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));

@@ -9,7 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::domain::clock::Clock;
+use crate::observability::log_bound::LogBound;
 
 /// The longest that a line waits.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -40,33 +46,37 @@ pub struct Logging {
 
 impl Logging {
     /// Sends all logs to standard output, filtered by `RUST_LOG` (default `info`).
-    pub fn start() -> Result<Self, LoggingError> {
-        Self::default().install()
+    pub fn start(clock: &Clock) -> Result<Self, LoggingError> {
+        Self::default().install(clock)
     }
 
     /// The same on standard error, for a program whose standard output is for people.
-    pub fn start_on_stderr() -> Result<Self, LoggingError> {
+    pub fn start_on_stderr(clock: &Clock) -> Result<Self, LoggingError> {
         let telemetry = Self {
             on_stderr: true,
             ..Self::default()
         };
-        telemetry.install()
+        telemetry.install(clock)
     }
 
-    fn install(self) -> Result<Self, LoggingError> {
+    fn install(self, clock: &Clock) -> Result<Self, LoggingError> {
         let filter = match std::env::var("RUST_LOG") {
             Ok(text) if !text.is_empty() => {
                 EnvFilter::try_new(&text).map_err(|e| LoggingError::Filter(e.to_string()))?
             }
             _ => EnvFilter::new("info"),
         };
-        tracing_subscriber::fmt()
+        let bound = LogBound::new(clock.clone());
+        let lines = tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(false)
-            .with_env_filter(filter)
             .with_writer(self.clone())
+            .with_filter(bound.clone());
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(lines)
             .try_init()
             .map_err(|_| LoggingError::Twice)?;
         let flusher = self.clone();
@@ -75,6 +85,13 @@ impl Logging {
             .spawn(move || {
                 loop {
                     std::thread::sleep(FLUSH_EVERY);
+                    for left_out in bound.take_left_out() {
+                        tracing::warn!(
+                            lines = left_out.lines,
+                            of = left_out.target,
+                            "more lines of the same kind are left out"
+                        );
+                    }
                     flusher.flush();
                 }
             })?;

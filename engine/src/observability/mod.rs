@@ -1,7 +1,9 @@
 //! Metrics and logs of a process, and what else `main` passes in.
 //!
-//! Guarantees: no user, item or code is ever a label; a log line is never torn.
+//! Guarantees: no user, item or code is ever a label; a log line is never torn; an outage does not fill
+//! the log.
 
+mod log_bound;
 pub mod logging;
 pub mod metrics;
 pub mod redis_nodes;
