@@ -53,6 +53,9 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
             return Ok(Closed::NotYet { open_for });
         }
         self.postgres.note_milestone(id, Milestone::Closed).await?;
+        // A sale that was lost and that another process restored meanwhile is open again. A restoration
+        // that ends later reads the milestone.
+        close(&self.redis, &record.sale, format, when).await?;
         Ok(Closed::Closed { sold: record.sold })
     }
 

@@ -119,12 +119,40 @@ impl<R: Redis> Restorer<R> {
         if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
             return Ok(Restored::Nothing);
         }
+        let restoration = async {
+            let restored = self
+                .restore_lost(postgres, sale, SaleStage::ForSale)
+                .await?;
+            self.follow_stage(postgres, sale).await?;
+            Ok(restored)
+        };
         let restored = tokio::select! {
-            restored = self.restore_lost(postgres, sale, SaleStage::ForSale) => restored,
+            restored = restoration => restored,
             never = self.renew(&lease) => match never {},
         };
         sale_state::release_restore_lease(&self.redis, &lease).await?;
         restored
+    }
+
+    /// A sale that was ended or withdrawn during its restoration had no keys then that could be marked
+    /// or deleted.
+    async fn follow_stage(
+        &self,
+        postgres: &impl Postgres,
+        sale: &Sale,
+    ) -> Result<(), BackendError> {
+        let format = self.newest_format.of(sale)?;
+        match postgres.read_stage(&sale.id).await? {
+            Some(SaleStage::ForSale) => Ok(()),
+            Some(SaleStage::Closed | SaleStage::Settled) => {
+                close(&self.redis, sale, format, CloseWhen::Now)
+                    .await
+                    .map(drop)
+            }
+            Some(SaleStage::Unseeded) | None => {
+                sale_state::delete_sale(&self.redis, &sale.id, sale.partitions, format).await
+            }
+        }
     }
 
     /// Keeps the lease for as long as the restoration of a large sale takes.
