@@ -1,9 +1,10 @@
-//! The clock of tests: it follows the time of tokio, which a test can pause.
+//! The clock of tests: it follows the time of tokio, which a test can pause. And what a test costs.
 
 use std::time::Duration;
 
 use flashsale_engine::{Clock, TimeSource};
 use jiff::{SignedDuration, Timestamp};
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 /// A source of time that starts at a fixed moment and passes as the time of tokio does.
@@ -37,4 +38,13 @@ impl TimeSource for TestClock {
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
     }
+}
+
+/// The processor time that the calling thread has used since it began.
+///
+/// A test that bounds what a sale costs compares this time, because the time of the clock depends on
+/// what else the machine runs.
+pub fn processor_time_of_thread() -> Duration {
+    let used = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(used).unwrap_or_default()
 }
