@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Parser;
 
@@ -17,11 +18,11 @@ use crate::plan::{Plan, SHORTEST_SEED_SECONDS, Scenario, plan_of_seed};
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask chaos", bin_name = "cargo xtask chaos", version)]
 pub struct Args {
-    /// Play this scenario.
+    /// Play this scenario; `all` plays each.
     #[arg(long, value_name = "NAME", conflicts_with = "seed")]
-    pub scenario: Option<Scenario>,
+    pub scenario: Option<Scenarios>,
 
-    /// How often the scenario is played.
+    /// How often a scenario is played.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "scenario",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub runs: u32,
@@ -87,11 +88,28 @@ pub struct Args {
     pub operator: Option<PathBuf>,
 }
 
+/// The scenarios that a name chooses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenarios(Vec<Scenario>);
+
+impl FromStr for Scenarios {
+    type Err = <Scenario as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "all" => Ok(Self(Scenario::ALL.to_vec())),
+            name => name.parse().map(|scenario| Self(vec![scenario])),
+        }
+    }
+}
+
 /// A plan that is played, and what the run is called in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedPlan {
-    /// What a resumed command recognises.
+    /// What a resumed command recognises: the group and the number of the run.
     pub name: String,
+    /// The runs whose figures are compared with each other: those of a scenario, or all seeds.
+    pub group: String,
     /// The rng seed of the users.
     pub user_seed: u64,
     /// What is played.
@@ -102,30 +120,42 @@ impl Args {
     /// The plans in their order.
     #[must_use]
     pub fn plans(&self) -> Vec<NamedPlan> {
-        let named = |name, user_seed, plan| NamedPlan {
-            name,
-            user_seed,
-            plan: Plan {
-                items: self.items.map(|items| items.max(self.sold_before + 1)),
-                sold_before: self.sold_before,
-                ..plan
-            },
-        };
-        let scenario = self.scenario.into_iter().flat_map(|scenario| {
-            let name = move |run: u32| format!("{}-{run}", scenario.name());
-            (1..=self.runs).map(move |run| (name(run), u64::from(run), scenario.plan()))
+        let scenarios = self.scenario.iter().flat_map(|scenarios| &scenarios.0);
+        let runs = scenarios.flat_map(|scenario| {
+            let group = scenario.name().to_owned();
+            (1..=self.runs).map(move |run| (group.clone(), u64::from(run), scenario.plan()))
         });
         let seeds = self.seed.into_iter().flat_map(|first| {
             let seeds = first..first.saturating_add(self.seeds.into());
-            seeds.map(|seed| {
-                let plan = plan_of_seed(seed, self.seconds);
-                (format!("seed-{seed}-{}s", self.seconds), seed, plan)
-            })
+            let group = format!("seed-{}s", self.seconds);
+            seeds.map(move |seed| (group.clone(), seed, plan_of_seed(seed, self.seconds)))
         });
-        let plans = scenario.chain(seeds);
+        let plans = runs.chain(seeds);
         plans
-            .map(|(name, user_seed, plan)| named(name, user_seed, plan))
+            .map(|(group, user_seed, plan)| self.named(&group, user_seed, plan))
             .collect()
+    }
+
+    /// What changes the figures of a run is in its name.
+    fn named(&self, group: &str, user_seed: u64, plan: Plan) -> NamedPlan {
+        let items = self.items.map(|items| items.max(self.sold_before + 1));
+        let mut group = group.to_owned();
+        if let Some(items) = items {
+            group.push_str(&format!("-{items}-items"));
+        }
+        if self.without_keys {
+            group.push_str("-without-keys");
+        }
+        NamedPlan {
+            name: format!("{group}-{user_seed}"),
+            group,
+            user_seed,
+            plan: Plan {
+                items,
+                sold_before: self.sold_before,
+                ..plan
+            },
+        }
     }
 }
 
@@ -159,10 +189,23 @@ mod tests {
         let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
         assert_eq!(names, ["lost-tail-1", "lost-tail-2"]);
         assert_eq!(plans[0].plan, plans[1].plan);
+        assert_eq!(plans[1].group, "lost-tail");
+        let all = parse("--scenario all --runs 5 --without-keys")
+            .unwrap()
+            .plans();
+        assert_eq!(all.len(), 5 * Scenario::ALL.len());
+        assert_eq!(
+            all[4].name,
+            format!("{}-without-keys-5", Scenario::ALL[0].name())
+        );
         let args = parse("--seed 7 --seeds 2 --seconds 90 --items 300000 --sold-before 250000");
         let plans = args.unwrap().plans();
         let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
-        assert_eq!(names, ["seed-7-90s", "seed-8-90s"]);
+        let expected = ["seed-90s-300000-items-7", "seed-90s-300000-items-8"];
+        assert_eq!(
+            names, expected,
+            "a resumed command does not take them for smaller ones"
+        );
         assert_eq!(plans[0].plan.faults, plan_of_seed(7, 90).faults);
         assert_eq!(plans[1].plan.items, Some(300_000));
         assert_eq!(plans[1].plan.sold_before, 250_000);

@@ -81,7 +81,7 @@ fn play_all(args: &Args, plans: &[NamedPlan]) -> Result<bool> {
         })
         .with_context(|| format!("{}; its logs are in {}", named.name, folder.display()))?;
         let row = row(args, named, &outcome);
-        let is_good = outcome.is_sound() && (!args.goals || row.missed_goals.is_empty());
+        let is_good = outcome.is_sound() && (!args.goals || row.missed_goals().next().is_none());
         let word = if is_good { "sound" } else { "NOT SOUND" };
         println!("==> {}: {word}; {}", named.name, folder.display());
         all_sound &= is_good;
@@ -92,9 +92,9 @@ fn play_all(args: &Args, plans: &[NamedPlan]) -> Result<bool> {
 
 fn row(args: &Args, named: &NamedPlan, outcome: &Outcome) -> RunRow {
     let verdicts = outcome.verdicts.iter();
-    let goals = outcome.goals.iter();
     RunRow {
         run: named.name.clone(),
+        group: named.group.clone(),
         revision: args.revision.clone(),
         faults: named
             .plan
@@ -109,17 +109,7 @@ fn row(args: &Args, named: &NamedPlan, outcome: &Outcome) -> RunRow {
                 (numbered.number.to_owned(), word.to_owned())
             })
             .collect(),
-        missed_goals: goals
-            .filter(|goal| goal.is_met() == Some(false))
-            .map(|goal| {
-                format!(
-                    "{} {:.2} {}",
-                    goal.name,
-                    goal.value.unwrap_or(0.0),
-                    goal.unit
-                )
-            })
-            .collect(),
+        goals: outcome.goals.clone(),
         is_sound: outcome.is_sound(),
     }
 }

@@ -1,10 +1,11 @@
 //! The goals of the scenarios: how long an outage may be, and what it may cost.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use flashsale_load::client::answer::Answer;
 use flashsale_load::client::call::{Call, Endpoint};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Evidence;
 use super::outage::{Calls, Class, Outage, last_end_us, outages_of};
@@ -23,16 +24,16 @@ const SECOND_US: f64 = 1_000_000.0;
 const SALES: [Endpoint; 2] = [Endpoint::Checkout, Endpoint::Purchase];
 
 /// A figure of a run, and what it may be at most.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Goal {
     /// The fault.
     pub fault: String,
     /// What was measured.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The figure; `None`: the run did not show it.
     pub value: Option<f64>,
     /// `s`, `ms`, `%` or empty.
-    pub unit: &'static str,
+    pub unit: Cow<'static, str>,
     /// The highest value that is good; `None`: a figure without a goal.
     pub limit: Option<f64>,
 }
@@ -95,9 +96,9 @@ impl Figures<'_> {
     ) -> Goal {
         Goal {
             fault: self.fault.fault.to_string(),
-            name,
+            name: name.into(),
             value,
-            unit,
+            unit: unit.into(),
             limit,
         }
     }

@@ -3,6 +3,7 @@
 mod picture;
 mod table;
 mod text;
+mod worst;
 
 pub use picture::svg;
 pub use table::{RunRow, Table};

@@ -1,5 +1,6 @@
 //! The table of runs: one JSON line for each in `runs.jsonl`, from which `runs.md` is made. A run
-//! that is in it need not be made again.
+//! that is in it need not be made again. A second table has the worst figures of the runs of each
+//! scenario.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -8,11 +9,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::worst;
+use crate::judge::Goal;
+
 /// One run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
     /// The scenario or the seed, and the number of the run: what a resumed command recognises.
     pub run: String,
+    /// The runs that its figures are compared with.
+    #[serde(default)]
+    pub group: String,
     /// The revision of the product.
     pub revision: String,
     /// The faults, in words.
@@ -21,10 +28,19 @@ pub struct RunRow {
     pub purchases: usize,
     /// The number of each invariant, and what was found.
     pub verdicts: Vec<(String, String)>,
-    /// Goals that were missed, in words.
-    pub missed_goals: Vec<String>,
+    /// What was measured.
+    #[serde(default)]
+    pub goals: Vec<Goal>,
     /// Whether no invariant is broken.
     pub is_sound: bool,
+}
+
+impl RunRow {
+    /// The goals that were missed.
+    pub fn missed_goals(&self) -> impl Iterator<Item = &Goal> {
+        let goals = self.goals.iter();
+        goals.filter(|goal| goal.is_met() == Some(false))
+    }
 }
 
 /// The table of a folder.
@@ -73,7 +89,8 @@ impl Table {
             .open(&self.lines)
             .and_then(|mut file| writeln!(file, "{line}"))
             .with_context(|| format!("could not write {}", self.lines.display()))?;
-        fs::write(&self.markdown, markdown(&self.rows))
+        let text = format!("{}\n{}", markdown(&self.rows), worst::markdown(&self.rows));
+        fs::write(&self.markdown, text)
             .with_context(|| format!("could not write {}", self.markdown.display()))
     }
 }
@@ -92,7 +109,12 @@ fn markdown(rows: &[RunRow]) -> String {
     for row in rows {
         let found = row.verdicts.iter().map(|(_, finding)| finding.as_str());
         let found: Vec<&str> = found.collect();
-        let (faults, missed) = (row.faults.join("; "), row.missed_goals.join("; "));
+        let missed = row.missed_goals().map(|goal| {
+            let value = goal.value.unwrap_or_default();
+            format!("{} {value:.2} {}", goal.name, goal.unit)
+        });
+        let missed: Vec<String> = missed.collect();
+        let (faults, missed) = (row.faults.join("; "), missed.join("; "));
         text.push_str(&format!(
             "| {} | {} | {faults} | {} | {} | {missed} |\n",
             row.run,
@@ -112,11 +134,18 @@ mod tests {
     fn row(run: &str) -> RunRow {
         RunRow {
             run: run.to_owned(),
+            group: "seed-60s".to_owned(),
             revision: "abc".to_owned(),
             faults: vec!["FLUSHALL".to_owned(), "killed operator".to_owned()],
             purchases: 2_345,
             verdicts: vec![("1".to_owned(), "held".to_owned())],
-            missed_goals: Vec::new(),
+            goals: vec![Goal {
+                fault: "FLUSHALL".to_owned(),
+                name: "selling".into(),
+                value: Some(2.5),
+                unit: "s".into(),
+                limit: Some(2.0),
+            }],
             is_sound: true,
         }
     }
@@ -132,8 +161,9 @@ mod tests {
         assert_eq!(table.find("seed-2", "def"), None);
         assert_eq!(table.find("seed-3", "abc"), None);
         let markdown = fs::read_to_string(guard.folder().join("runs.md")).unwrap();
-        assert_eq!(markdown.lines().count(), 4);
-        let line = "| seed-1 | abc | FLUSHALL; killed operator | 2345 | held |  |";
-        assert!(markdown.contains(line), "{markdown}");
+        let runs = markdown.split("\n\n").next().unwrap();
+        assert_eq!(runs.lines().count(), 4);
+        let line = "| seed-1 | abc | FLUSHALL; killed operator | 2345 | held | selling 2.50 s |";
+        assert!(runs.contains(line), "{markdown}");
     }
 }

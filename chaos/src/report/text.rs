@@ -49,9 +49,9 @@ mod tests {
     fn a_figure_is_shown_with_its_goal() {
         let goal = |value, limit| Goal {
             fault: "hung master (sale's slot)".to_owned(),
-            name: "selling",
+            name: "selling".into(),
             value,
-            unit: "s",
+            unit: "s".into(),
             limit,
         };
         let shown = |value, limit| line(&goal(value, limit));
