@@ -1,8 +1,7 @@
 //! The worst figures of the runs of each scenario, which is what a goal is compared with.
 
+use super::run_row::RunRow;
 use crate::judge::Goal;
-
-use super::RunRow;
 
 /// One figure of the runs of one scenario.
 struct Figure<'a> {
