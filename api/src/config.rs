@@ -86,6 +86,16 @@ pub struct Config {
     /// attempts: bestEffort the attempts are dropped and counted instead).
     #[arg(long, env = "FLASHSALE_ATTEMPTS_BACKLOG", default_value_t = 200_000)]
     pub attempts_backlog: usize,
+
+    /// Lines of the access log in a second for requests that were answered within 200 ms and with a
+    /// status below 500. Others always have a line. A line says how many were left out before it.
+    #[arg(
+        long,
+        value_name = "N",
+        env = "FLASHSALE_ACCESS_LOG_LINES_PER_SECOND",
+        default_value_t = 100
+    )]
+    pub access_log_lines_per_second: u32,
 }
 
 impl Config {

@@ -145,7 +145,11 @@ fn routes(
         .nest_no_strip("/", service)
         .with(RequestMiddleware {
             readiness: readiness.clone(),
-            access_log: AccessLog::new(logging.clone(), readiness.ambient().clock.clone()),
+            access_log: AccessLog::new(
+                logging.clone(),
+                readiness.ambient().clock.clone(),
+                config.access_log_lines_per_second,
+            ),
             response_limit: config.response_limit(),
         })
 }

@@ -2,8 +2,8 @@
 //! and a problem for each request without a response of an endpoint (404, 405, a body, a panic, a
 //! deadline).
 //!
-//! Guarantees: every request has one log line and is counted once, with status 499 where the
-//! client disconnected before the response. A request gets its response within
+//! Guarantees: every request is counted once and logged at most once ([`AccessLog`]), with status 499
+//! where the client disconnected before the response. A request gets its response within
 //! [`RequestMiddleware::response_limit`]; the client has half of that to send the body.
 
 mod access_log;
@@ -44,7 +44,7 @@ const CLIENT_DISCONNECTED: u16 = 499;
 pub struct RequestMiddleware {
     /// Whether this process drains, and the service that logs refused checkouts.
     pub readiness: Arc<Readiness>,
-    /// The log with a line for each request.
+    /// The log with lines of requests.
     pub access_log: AccessLog,
     /// The longest time between the head of a request and its response.
     pub response_limit: Duration,

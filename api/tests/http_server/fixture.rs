@@ -82,7 +82,7 @@ impl TestServer {
         let base = format!("http://{}", listener.address().unwrap());
         let ambient = Ambient::system().unwrap();
         let metrics = ambient.metrics.clone();
-        let access_log = AccessLog::new(Logging::default(), ambient.clock.clone());
+        let access_log = AccessLog::new(Logging::default(), ambient.clock.clone(), u32::MAX);
         let pending = Arc::<PendingCalls>::default();
         let (for_pending, for_purchase) = (pending.clone(), pending.clone());
         let routes = Route::new()
