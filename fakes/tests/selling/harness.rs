@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use flashsale_engine::redis::commands::Redis;
 use flashsale_engine::{
-    Admin, Ambient, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode, FlashSaleName,
-    ItemId, Limits, Metrics, NoOrder, Order, RequestId, Sale, SaleId, SellingOptions,
-    SellingService, UserId, Window,
+    Admin, Ambient, BackendError, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode,
+    FlashSaleName, ItemId, Limits, Metrics, NoOrder, Order, RequestId, Sale, SaleId,
+    SellingOptions, SellingService, UserId, Window,
 };
 use flashsale_fakes::{FakePostgres, FakeRedis, TestClock, TestRandom};
 use jiff::{SignedDuration, Timestamp};
 
 pub const ITEMS: u32 = 40;
+
+/// Longer than attempts take to Postgres and a process to publish that they are there.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 pub type Service<R = FakeRedis> = SellingService<R, FakePostgres>;
 
@@ -127,9 +130,60 @@ impl Harness {
     }
 }
 
+/// How often a call is repeated, every 10 ms.
+const TRIES: u32 = 10_000;
+
+/// Puts an item into a user's cart.
+pub async fn checkout(
+    harness: &Harness,
+    service: &Service,
+    user: &str,
+    idx: u32,
+) -> Result<Checkout, Arc<BackendError>> {
+    let user = UserId::parse(user).unwrap();
+    let item = ItemId::parse(&harness.catalog.get(idx).unwrap().id).unwrap();
+    service.checkout(&user, &item, &harness.request()).await
+}
+
+/// Repeats a checkout until it is answered; returns the code of the cart.
+pub async fn checkout_at_last(
+    harness: &Harness,
+    service: &Service,
+    user: &str,
+    idx: u32,
+) -> CheckoutCode {
+    for _ in 0..TRIES {
+        match checkout(harness, service, user, idx).await {
+            Ok(Checkout::InCart { code, .. }) => return CheckoutCode::parse(&code).unwrap(),
+            Ok(Checkout::Refused(refusal)) => panic!("{refusal:?}"),
+            Err(error) => assert!(is_lost(&error), "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{user}: no checkout is answered");
+}
+
+/// Repeats a purchase until it is answered.
+pub async fn purchase_at_last(harness: &Harness, service: &Service, code: &CheckoutCode) -> Order {
+    for _ in 0..TRIES {
+        match service.purchase(code, &harness.request()).await {
+            Ok(order) => return order,
+            Err(NoOrder::Unavailable(error)) => assert!(is_lost(&error), "{error:?}"),
+            Err(other) => panic!("{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{code}: no purchase is answered");
+}
+
+/// Whether Redis has lost what a script needs.
+fn is_lost(error: &BackendError) -> bool {
+    matches!(error, BackendError::Promoted | BackendError::Unseeded)
+}
+
 /// Waits until a condition holds.
 pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..10_000 {
+    for _ in 0..TRIES {
         if holds() {
             return;
         }

@@ -4,63 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flashsale_engine::{
-    BackendError, Checkout, CheckoutCode, CodeSuffix, ItemId, NoOrder, Order, Refusal, UserId,
+use flashsale_engine::{BackendError, Checkout, CheckoutCode, CodeSuffix, NoOrder, Refusal};
+
+use crate::harness::{
+    Harness, SETTLED_AFTER, Service, checkout, checkout_at_last, let_others_run, purchase_at_last,
+    sold, until,
 };
-
-use crate::harness::{Harness, Service, let_others_run, sold, until};
 use crate::troubled_redis::{Trouble, Troubled};
-
-/// Longer than attempts take to Postgres and a process to publish that they are there.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Another master takes over, without what was written since the snapshot.
 fn promote(harness: &Harness, snapshot: &flashsale_fakes::RedisSnapshot) {
     harness.redis.return_to(snapshot);
     harness.redis.promote();
-}
-
-async fn checkout(
-    harness: &Harness,
-    service: &Service,
-    user: &str,
-    idx: u32,
-) -> Result<Checkout, Arc<BackendError>> {
-    let user = UserId::parse(user).unwrap();
-    let item = ItemId::parse(&harness.catalog.get(idx).unwrap().id).unwrap();
-    service.checkout(&user, &item, &harness.request()).await
-}
-
-/// Repeats a checkout until it is answered; returns the code of the cart.
-async fn checkout_at_last(
-    harness: &Harness,
-    service: &Service,
-    user: &str,
-    idx: u32,
-) -> CheckoutCode {
-    loop {
-        match checkout(harness, service, user, idx).await {
-            Ok(Checkout::InCart { code, .. }) => return CheckoutCode::parse(&code).unwrap(),
-            Ok(Checkout::Refused(refusal)) => panic!("{refusal:?}"),
-            Err(error) => assert_eq!(*error, BackendError::Promoted),
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// Repeats a purchase until it is answered.
-async fn purchase_at_last(harness: &Harness, service: &Service, code: &CheckoutCode) -> Order {
-    loop {
-        match service.purchase(code, &harness.request()).await {
-            Ok(order) => return order,
-            Err(NoOrder::Unavailable(error)) => assert!(
-                matches!(*error, BackendError::Promoted | BackendError::Unseeded),
-                "{error:?}"
-            ),
-            Err(other) => panic!("{other:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 async fn assert_unavailable(harness: &Harness, service: &Service, code: &CheckoutCode) {

@@ -4,6 +4,7 @@
 mod harness;
 mod lost_carts;
 mod lost_sales;
+mod lost_slots;
 mod lost_writes;
 mod paused_process;
 mod troubled_redis;

@@ -1,0 +1,84 @@
+//! A master that starts again without its data before its replica takes over: the keys of some slots
+//! are lost, and those of the others are not.
+
+use flashsale_engine::redis::commands::Redis as _;
+use flashsale_engine::{Checkout, CheckoutCode, Refusal};
+
+use crate::harness::{Harness, SETTLED_AFTER, checkout, checkout_at_last, purchase_at_last, sold};
+
+const USERS: u32 = 10;
+
+/// The hash tags of a sale's keys: its own, those of its cart partitions, and the FlashSale's.
+fn hash_tags(harness: &Harness) -> Vec<String> {
+    let sale = &harness.sale;
+    let mut tags = vec![sale.id.to_string(), sale.id.flash_sale().to_string()];
+    tags.extend((0..sale.partitions).map(|partition| format!("{}#{partition}", sale.id)));
+    tags
+}
+
+/// Deletes the keys of a hash tag; returns how many there were.
+async fn lose(harness: &Harness, tag: &str) -> usize {
+    let mut keys = redis::cmd("KEYS");
+    keys.arg(format!("{{{tag}}}*"));
+    let mut lost = 0;
+    for master in harness.redis.call_all_masters("test", &keys).await {
+        let names: Vec<String> = redis::from_redis_value(master.answer.unwrap()).unwrap();
+        for name in names {
+            let mut delete = redis::cmd("DEL");
+            delete.arg(&name);
+            harness.redis.call("test", &name, &delete).await.unwrap();
+            lost += 1;
+        }
+    }
+    lost
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sale_goes_on_after_the_loss_of_any_one_of_its_slots() {
+    for tag in hash_tags(&Harness::new()) {
+        let harness = Harness::new();
+        let service = harness.open().await;
+        let mut codes = Vec::<CheckoutCode>::new();
+        for user in 0..USERS {
+            let items = [2 * user, 2 * user + 1];
+            codes.push(
+                harness
+                    .fill(&service, &format!("user-{user}"), &items)
+                    .await,
+            );
+        }
+        let (bought, open) = codes.split_at(codes.len() / 2);
+        for code in bought {
+            service.purchase(code, &harness.request()).await.unwrap();
+        }
+        tokio::time::sleep(SETTLED_AFTER).await;
+
+        assert!(lose(&harness, &tag).await > 0, "{tag}");
+        for (user, code) in (0..).zip(&codes) {
+            let order = purchase_at_last(&harness, &service, code).await;
+            assert_eq!(sold(&order), [2 * user, 2 * user + 1], "{tag}");
+            assert_eq!(order.replayed, bought.contains(code), "{tag}");
+        }
+        assert_eq!(open.len(), 5);
+        let late = checkout_at_last(&harness, &service, "late", 30).await;
+        let order = purchase_at_last(&harness, &service, &late).await;
+        assert_eq!(sold(&order), [30], "{tag}");
+        let refused = checkout(&harness, &service, "later", 0).await.unwrap();
+        assert_eq!(refused, Checkout::Refused(Refusal::AlreadySold), "{tag}");
+        let refused = checkout(&harness, &service, "user-1", 31).await.unwrap();
+        assert_eq!(refused, Checkout::Refused(Refusal::LimitReached), "{tag}");
+        end(&harness, 21, &tag).await;
+    }
+}
+
+/// Ends the sale, and settles it.
+async fn end(harness: &Harness, items: u32, tag: &str) {
+    let (admin, id) = (harness.admin(), &harness.sale.id);
+    admin.end_early(id).await.unwrap();
+    let mut settlement = admin.settle(id).await.unwrap();
+    while !settlement.settled {
+        tokio::time::sleep(SETTLED_AFTER).await;
+        settlement = admin.settle(id).await.unwrap();
+    }
+    assert_eq!(settlement.sold, items, "{tag}");
+}
