@@ -93,12 +93,15 @@ pub struct Args {
 pub struct Scenarios(Vec<Scenario>);
 
 impl FromStr for Scenarios {
-    type Err = <Scenario as FromStr>::Err;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "all" => Ok(Self(Scenario::ALL.to_vec())),
-            name => name.parse().map(|scenario| Self(vec![scenario])),
+            name => match name.parse() {
+                Ok(scenario) => Ok(Self(vec![scenario])),
+                Err(error) => Err(format!("{error}; all chooses every one")),
+            },
         }
     }
 }

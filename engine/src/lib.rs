@@ -41,6 +41,7 @@ pub use domain::sale::{
 };
 pub use domain::watermark::{Watermark, Watermarks};
 pub use observability::Ambient;
+pub use observability::line_limit::LineLimit;
 pub use observability::logging::{Logging, LoggingError};
 pub use observability::metrics::{FailureReason, Metrics};
 pub use postgres::address::PostgresAddress;

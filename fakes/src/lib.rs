@@ -26,4 +26,4 @@ mod time;
 pub use postgres::{FakePostgres, Held};
 pub use random::TestRandom;
 pub use redis::{FakeRedis, RedisSnapshot};
-pub use time::{TestClock, processor_time_of_thread};
+pub use time::{TestClock, thread_cpu_time};

@@ -1,4 +1,4 @@
-//! The clock of tests: it follows the time of tokio, which a test can pause. And what a test costs.
+//! The clock of tests, which follows the time of tokio, and the CPU time of a test.
 
 use std::time::Duration;
 
@@ -40,11 +40,11 @@ impl TimeSource for TestClock {
     }
 }
 
-/// The processor time that the calling thread has used since it began.
+/// The CPU time that the calling thread has used since it began.
 ///
-/// A test that bounds what a sale costs compares this time, because the time of the clock depends on
-/// what else the machine runs.
-pub fn processor_time_of_thread() -> Duration {
+/// A test that bounds the cost of a sale uses this time, because elapsed time depends on what else the
+/// machine runs.
+pub fn thread_cpu_time() -> Duration {
     let used = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(used).unwrap_or_default()
 }

@@ -12,13 +12,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flashsale_engine::{Clock, Logging};
+use flashsale_engine::{Clock, LineLimit, Logging};
 use jiff::Timestamp;
 
 /// A response that takes this long always has a line: the longest time that a purchase is to take.
 pub const SLOW: Duration = Duration::from_millis(200);
 
-/// A status that always has a line, and all above it.
+/// A response of this status or a higher one always has a line.
 const FAILED: u16 = 500;
 
 /// The fields of a request in the log.
@@ -51,9 +51,7 @@ struct Second {
     second: i64,
     /// The second as a line has it, which most lines share.
     text: String,
-    lines: u32,
-    /// Requests since the last line.
-    left_out: u64,
+    limit: LineLimit,
 }
 
 impl AccessLog {
@@ -87,18 +85,10 @@ impl Second {
     fn admits(&mut self, line: &RequestLine<'_>, now: Timestamp, limit: u32) -> bool {
         if self.second != now.as_second() || self.text.is_empty() {
             self.second = now.as_second();
-            self.lines = 0;
             self.text = now.strftime("%Y-%m-%dT%H:%M:%S").to_string();
         }
-        if line.status >= FAILED || line.took >= SLOW {
-            return true;
-        }
-        let is_admitted = self.lines < limit;
-        match is_admitted {
-            true => self.lines += 1,
-            false => self.left_out += 1,
-        }
-        is_admitted
+        let is_notable = line.status >= FAILED || line.took >= SLOW;
+        is_notable || self.limit.admits(self.second, limit)
     }
 }
 
@@ -120,7 +110,7 @@ fn push_line(lines: &mut Vec<u8>, line: &RequestLine<'_>, second: &mut Second, n
         us / 1_000,
         us % 1_000,
     );
-    let left_out = std::mem::take(&mut second.left_out);
+    let left_out = second.limit.take_left_out();
     if left_out > 0 {
         let _ = write!(lines, r#""left_out":{left_out},"#);
     }

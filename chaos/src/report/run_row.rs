@@ -9,7 +9,7 @@ use crate::judge::Goal;
 pub struct RunRow {
     /// The scenario or the seed, and the number of the run: what a resumed command recognises.
     pub run: String,
-    /// The runs that its figures are compared with.
+    /// The runs that its figures are compared with; empty in a table of an earlier version.
     #[serde(default)]
     pub group: String,
     /// The revision of the product.
@@ -20,7 +20,7 @@ pub struct RunRow {
     pub purchases: usize,
     /// The number of each invariant, and what was found.
     pub verdicts: Vec<(String, String)>,
-    /// What was measured.
+    /// What was measured; empty in a table of an earlier version.
     #[serde(default)]
     pub goals: Vec<Goal>,
     /// Whether no invariant is broken.

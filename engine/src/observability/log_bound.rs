@@ -1,9 +1,9 @@
-//! Bounds how many lines one place in the code logs: during an outage each refused request would log
-//! the same, thousands of times a second.
+//! Bounds how many lines one callsite of `tracing` logs: during an outage each refused request would
+//! log the same warning, thousands of times a second.
 //!
-//! Guarantees: a place logs at most [`LINES_PER_SECOND`] lines in a second, and a line says how many
-//! more there would have been. The lines of orders and requests (targets `flashsale::…`) are not
-//! bounded.
+//! Guarantees: a callsite logs at most [`LINES_PER_SECOND`] lines in a second, and a further line says
+//! how many were left out. The lines of orders and other business events (targets `flashsale::…`) are
+//! not bounded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,27 +13,26 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter};
 
 use crate::domain::clock::Clock;
+use crate::observability::line_limit::LineLimit;
 
-/// Lines of one place in the code within a second.
+/// Lines of one callsite within a second.
 pub const LINES_PER_SECOND: u32 = 20;
 
 /// What begins the target of lines that are records and not diagnostics.
 const RECORDS: &str = "flashsale::";
 
-/// Counts the lines of each place. Clones share the counts.
+/// Counts the lines of each callsite. Clones share the counts.
 #[derive(Debug, Clone)]
 pub(super) struct LogBound {
     clock: Clock,
-    places: Arc<Mutex<HashMap<Identifier, Place>>>,
+    callsites: Arc<Mutex<HashMap<Identifier, Callsite>>>,
 }
 
-/// Lines that one place logged, and those it did not.
-#[derive(Debug, Default)]
-struct Place {
+/// One callsite.
+#[derive(Debug)]
+struct Callsite {
     target: &'static str,
-    second: i64,
-    lines: u32,
-    left_out: u64,
+    limit: LineLimit,
 }
 
 /// Lines that are left out.
@@ -45,28 +44,23 @@ pub(super) struct LeftOut {
     pub lines: u64,
 }
 
-impl Place {
-    /// Whether another line may be logged in this second.
-    fn admits(&mut self, second: i64) -> bool {
-        if self.second != second {
-            self.second = second;
-            self.lines = 0;
+impl Callsite {
+    fn new(target: &'static str) -> Self {
+        Self {
+            target,
+            limit: LineLimit::default(),
         }
-        let admitted = self.lines < LINES_PER_SECOND;
-        match admitted {
-            true => self.lines += 1,
-            false => self.left_out += 1,
-        }
-        admitted
     }
 
+    /// The lines that were left out in a second that is over.
     fn take_left_out(&mut self, second: i64) -> Option<LeftOut> {
-        if self.second == second || self.left_out == 0 {
+        if !self.limit.is_over(second) {
             return None;
         }
-        Some(LeftOut {
+        let lines = self.limit.take_left_out();
+        (lines > 0).then_some(LeftOut {
             target: self.target,
-            lines: std::mem::take(&mut self.left_out),
+            lines,
         })
     }
 }
@@ -75,23 +69,25 @@ impl LogBound {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            places: Arc::default(),
+            callsites: Arc::default(),
         }
     }
 
-    /// What was left out in seconds that are over, once.
+    /// The lines that were left out in seconds that are over and were not returned before.
     pub(super) fn take_left_out(&self) -> Vec<LeftOut> {
         let second = self.clock.now().as_second();
-        let mut places = self.places();
-        let left_out = places.values_mut();
+        let mut callsites = self.callsites();
+        let left_out = callsites.values_mut();
         left_out
-            .filter_map(|place| place.take_left_out(second))
+            .filter_map(|callsite| callsite.take_left_out(second))
             .collect()
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<Identifier, Place>> {
+    fn callsites(&self) -> MutexGuard<'_, HashMap<Identifier, Callsite>> {
         // Counts are whole between any two statements.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        self.callsites
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,12 +102,10 @@ impl<S: Subscriber> Filter<S> for LogBound {
             return true;
         }
         let second = self.clock.now().as_second();
-        let mut places = self.places();
-        let place = places.entry(metadata.callsite()).or_insert_with(|| Place {
-            target: metadata.target(),
-            ..Place::default()
-        });
-        place.admits(second)
+        let mut callsites = self.callsites();
+        let callsite = callsites.entry(metadata.callsite());
+        let callsite = callsite.or_insert_with(|| Callsite::new(metadata.target()));
+        callsite.limit.admits(second, LINES_PER_SECOND)
     }
 }
 
@@ -120,20 +114,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_logs_so_many_lines_a_second_and_says_how_many_more_there_were() {
-        let mut place = Place {
-            target: "here",
-            ..Place::default()
-        };
-        let admitted = (0..50).filter(|_| place.admits(7)).count();
-        assert_eq!(admitted, LINES_PER_SECOND as usize);
-        assert_eq!(place.take_left_out(7), None, "the second is not over");
+    fn a_callsite_logs_so_many_lines_a_second_and_says_how_many_more_there_were() {
+        let mut callsite = Callsite::new("here");
+        let admitted = (0..50).filter(|_| callsite.limit.admits(7, LINES_PER_SECOND));
+        assert_eq!(admitted.count(), LINES_PER_SECOND as usize);
+        assert_eq!(callsite.take_left_out(7), None, "the second is not over");
         let left_out = LeftOut {
             target: "here",
             lines: 50 - u64::from(LINES_PER_SECOND),
         };
-        assert!(place.admits(8));
-        assert_eq!(place.take_left_out(9), Some(left_out));
-        assert_eq!(place.take_left_out(9), None, "once");
+        assert!(callsite.limit.admits(8, LINES_PER_SECOND));
+        assert_eq!(callsite.take_left_out(9), Some(left_out));
+        assert_eq!(callsite.take_left_out(9), None, "once");
     }
 }

@@ -3,6 +3,7 @@
 //! Guarantees: no user, item or code is ever a label; a log line is never torn; an outage does not fill
 //! the log.
 
+pub mod line_limit;
 mod log_bound;
 pub mod logging;
 pub mod metrics;

@@ -125,6 +125,17 @@ impl Harness {
         tokio::spawn(async move { service.purchase(&code, &request).await })
     }
 
+    /// The names of the keys that begin with a text.
+    pub async fn keys_with(&self, prefix: &str) -> Vec<String> {
+        let mut command = redis::cmd("KEYS");
+        command.arg(format!("{prefix}*"));
+        let masters = self.redis.call_all_masters("test", &command).await;
+        let names = masters.into_iter().map(|master| master.answer.unwrap());
+        names
+            .flat_map(|names| redis::from_redis_value::<Vec<String>>(names).unwrap())
+            .collect()
+    }
+
     pub fn request(&self) -> RequestId {
         RequestId::generate(&self.ambient.random)
     }

@@ -124,11 +124,8 @@ async fn a_sale_that_is_withdrawn_while_it_is_restored_leaves_nothing_in_redis()
         let restoration = begun_restoration(&harness, ago).await;
         assert!(harness.admin().withdraw(&harness.sale.id).await.unwrap());
         restoration.await.unwrap();
-        let mut keys = redis::cmd("KEYS");
-        keys.arg(format!("{{{}*", harness.sale.id));
-        let masters = harness.redis.call_all_masters("test", &keys).await;
-        let left: Vec<_> = masters.into_iter().map(|master| master.answer).collect();
-        assert_eq!(left, [Ok(redis::Value::Array(Vec::new()))], "{ago:?}");
+        let left = harness.keys_with(&format!("{{{}", harness.sale.id)).await;
+        assert!(left.is_empty(), "{ago:?}: {left:?}");
         let service = harness.service().await;
         tokio::time::sleep(Duration::from_secs(90)).await;
         assert!(service.active().is_none(), "a withdrawn sale has opened");

@@ -1,5 +1,5 @@
-//! A master that starts again without its data before its replica takes over: the keys of some slots
-//! are lost, and those of the others are not.
+//! Redis loses the keys of some slots and keeps those of the others, as after a master that starts
+//! again without its data before its replica is promoted.
 
 use flashsale_engine::redis::commands::Redis as _;
 use flashsale_engine::{Checkout, CheckoutCode, Refusal};
@@ -18,19 +18,13 @@ fn hash_tags(harness: &Harness) -> Vec<String> {
 
 /// Deletes the keys of a hash tag; returns how many there were.
 async fn lose(harness: &Harness, tag: &str) -> usize {
-    let mut keys = redis::cmd("KEYS");
-    keys.arg(format!("{{{tag}}}*"));
-    let mut lost = 0;
-    for master in harness.redis.call_all_masters("test", &keys).await {
-        let names: Vec<String> = redis::from_redis_value(master.answer.unwrap()).unwrap();
-        for name in names {
-            let mut delete = redis::cmd("DEL");
-            delete.arg(&name);
-            harness.redis.call("test", &name, &delete).await.unwrap();
-            lost += 1;
-        }
+    let names = harness.keys_with(&format!("{{{tag}}}")).await;
+    for name in &names {
+        let mut delete = redis::cmd("DEL");
+        delete.arg(name);
+        harness.redis.call("test", name, &delete).await.unwrap();
     }
-    lost
+    names.len()
 }
 
 #[tokio::test(start_paused = true)]

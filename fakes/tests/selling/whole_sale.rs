@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashsale_engine::postgres::operations::Postgres;
-use flashsale_engine::redis::commands::Redis;
 use flashsale_engine::{
     AttemptOutcome, Checkout, CheckoutCode, Closed, ItemId, ItemOutcome, Order, Refusal, UserId,
 };
-use flashsale_fakes::processor_time_of_thread;
+use flashsale_fakes::thread_cpu_time;
 use jiff::SignedDuration;
 
 use crate::harness::{Harness, ITEMS, Service, until};
@@ -74,7 +73,7 @@ async fn run_sale() -> (Arc<Harness>, Vec<Order>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_sale_runs_on_the_fakes() {
-    let before = processor_time_of_thread();
+    let before = thread_cpu_time();
     let (harness, orders) = run_sale().await;
     let id = &harness.sale.id;
     let is_sold = |outcome: &ItemOutcome| matches!(outcome, ItemOutcome::Sold { .. });
@@ -95,16 +94,9 @@ async fn a_whole_sale_runs_on_the_fakes() {
         .iter()
         .filter(|a| a.outcome == AttemptOutcome::Added);
     assert!(added.count() >= orders.len());
-    let mut keys = redis::cmd("KEYS");
-    keys.arg(format!("{{{id}*"));
-    let masters = harness.redis.call_all_masters("test", &keys).await;
-    let left: Vec<_> = masters.into_iter().map(|master| master.answer).collect();
-    assert_eq!(
-        left,
-        [Ok(redis::Value::Array(Vec::new()))],
-        "nothing is left in Redis"
-    );
-    let took = processor_time_of_thread() - before;
+    let left = harness.keys_with(&format!("{{{id}")).await;
+    assert!(left.is_empty(), "left in Redis: {left:?}");
+    let took = thread_cpu_time() - before;
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
