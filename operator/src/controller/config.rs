@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
-use super::leader_election::{DEFAULT_LEASE_SECONDS, LeaseSettings};
+use super::leader_election::LeaseSettings;
 use crate::resources::PodDefaults;
 
 const API_RESOURCES: &str =
@@ -73,7 +73,7 @@ pub struct RunSettings {
     pub lease_name: String,
 
     /// Seconds without a renewal after which another operator takes over, 3 to 3600.
-    #[arg(long, env = "FLASHSALE_LEASE_SECONDS", default_value_t = DEFAULT_LEASE_SECONDS,
+    #[arg(long, env = "FLASHSALE_LEASE_SECONDS", default_value_t = 15,
           value_parser = clap::value_parser!(u16).range(3..=3_600))]
     pub lease_seconds: u16,
 

@@ -49,9 +49,6 @@ pub(super) struct Term {
     since_renewal: Timer,
 }
 
-/// How long a Lease lasts without a renewal, unless a flag says otherwise.
-pub(super) const DEFAULT_LEASE_SECONDS: u16 = 15;
-
 /// The Lease as it was observed last.
 struct ObservedLease {
     lease: Lease,

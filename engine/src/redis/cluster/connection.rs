@@ -21,11 +21,9 @@ use super::address::NodeAddress;
 use super::node::{Later, Node, NodeFault, NodeReply, NodeResult, Nodes};
 use super::seeds::Seeds;
 use super::slot_map::Slot;
+use super::timeouts::CONNECT_TIMEOUT;
 use crate::domain::certificates::Certificates;
 use crate::domain::error::BackendError;
-
-/// The longest that a connection may take until it can be used, TLS and login included.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
 
 /// How connections to the nodes of a cluster are made.
 pub struct NodeConnections {

@@ -3,7 +3,7 @@
 use super::address::NodeAddress;
 use super::breaker::Away;
 use super::node::Later;
-use super::state::CALL_TIMEOUT;
+use super::timeouts::CALL_TIMEOUT;
 use crate::domain::error::BackendError;
 
 /// Why a call has no answer.

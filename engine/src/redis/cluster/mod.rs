@@ -5,7 +5,7 @@
 //! with [`BackendError::NodeAway`], until it answers or its slots have another owner.
 //!
 //! One file for each idea: the call of a slot ([`router`]), what follows a reply ([`redirect`]),
-//! silence and faults ([`watch`], [`breaker`], [`probe`]), the slot map ([`slot_map`], [`routes`],
+//! silence and faults ([`watch`], [`breaker`], [`probe`]), time-outs ([`timeouts`]), the slot map ([`slot_map`], [`routes`],
 //! [`refresh`]). Below is seam N ([`node`]), one command to one node, with its adapter
 //! ([`connection`]).
 
@@ -24,6 +24,7 @@ mod routes;
 mod seeds;
 mod slot_map;
 mod state;
+mod timeouts;
 mod watch;
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub use address::NodeAddress;
 pub use connection::NodeConnections;
 pub use node::{Later, Node, NodeFault, NodeReply, NodeResult, Nodes};
 pub use slot_map::Slot;
-pub use state::CALL_TIMEOUT;
+pub use timeouts::CALL_TIMEOUT;
 
 use crate::domain::certificates::Certificates;
 use crate::domain::clock::Clock;

@@ -9,13 +9,10 @@ use std::time::Duration;
 use super::breaker::Opening;
 use super::node::{Node, Nodes};
 use super::state::{Cluster, Target};
+use super::timeouts::PROBE_LIMIT;
 
 /// How long after a probe the next one follows.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How long a probe waits: longer than healthy nodes of a busy machine take, so that such a node
-/// is found to be back.
-const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
 /// Probes a node until it answers.
 pub(super) fn spawn<N: Nodes>(cluster: &Arc<Cluster<N>>, node: &Target<N>, opening: Opening) {

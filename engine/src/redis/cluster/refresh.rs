@@ -11,6 +11,7 @@ use super::node::{Node, NodeFault, NodeReply, Nodes};
 use super::report;
 use super::slot_map::{AnnouncedNode, SlotMap};
 use super::state::{Cluster, Target};
+use super::timeouts::SLOT_MAP_LIMIT;
 use crate::domain::error::BackendError;
 
 /// How often the slot map is read while all is well.
@@ -21,9 +22,6 @@ const EVERY_WHILE_AWAY: Duration = Duration::from_millis(150);
 
 /// The least time between two reads.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long one node may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_millis(300);
 
 /// What reading the slot map is called in errors.
 const OPERATION: &str = "connect";
@@ -73,7 +71,7 @@ async fn refresh<N: Nodes>(cluster: &Arc<Cluster<N>>, turn: usize) {
     // Replicas come last: a master that was replaced is one before it has the news.
     for nodes in [map.masters(), map.replicas()] {
         for node in in_turn(nodes, turn).filter(|node| node.breaker.away().is_none()) {
-            let result = read_slot_map(&node.connection, &node.address, ANSWER_LIMIT).await;
+            let result = read_slot_map(&node.connection, &node.address, SLOT_MAP_LIMIT).await;
             if install(cluster, &node.address, result) {
                 return;
             }
@@ -82,7 +80,7 @@ async fn refresh<N: Nodes>(cluster: &Arc<Cluster<N>>, turn: usize) {
     // Where no node answers, all of them may have got other addresses.
     for seed in in_turn(&cluster.seeds, turn) {
         let node = cluster.routes.nodes().node(seed);
-        let result = read_slot_map(&node, seed, ANSWER_LIMIT).await;
+        let result = read_slot_map(&node, seed, SLOT_MAP_LIMIT).await;
         if install(cluster, seed, result) {
             return;
         }

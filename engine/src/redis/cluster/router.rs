@@ -16,7 +16,8 @@ use super::redirect::{Next, Replies};
 use super::report;
 use super::routes::RoutedNode;
 use super::slot_map::Slot;
-use super::state::{CALL_TIMEOUT, Cluster, Target};
+use super::state::{Cluster, Target};
+use super::timeouts::CALL_TIMEOUT;
 use crate::domain::clock::Timer;
 
 /// A command and where it belongs.

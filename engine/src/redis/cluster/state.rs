@@ -1,7 +1,6 @@
 //! What the calls and the background tasks of a cluster share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -10,9 +9,6 @@ use super::node::Nodes;
 use super::routes::{RoutedNode, Routes};
 use crate::domain::clock::Clock;
 use crate::observability::metrics::Metrics;
-
-/// The longest that any call to Redis may take, redirects and retries included.
-pub const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// A cluster: its routes, and what callers and background tasks share.
 #[derive(Debug)]

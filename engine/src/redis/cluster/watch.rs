@@ -15,11 +15,8 @@ use super::failure::Failure;
 use super::node::{Node, NodeFault, NodeResult, Nodes};
 use super::slot_map::Slot;
 use super::state::{Cluster, Target};
+use super::timeouts::SILENCE_LIMIT;
 use super::{probe, report};
-
-/// How long a node may answer nothing while a call waits. Longer than a busy machine keeps a
-/// healthy node waiting, shorter than any failover.
-pub(super) const SILENCE_LIMIT: Duration = Duration::from_millis(750);
 
 impl<N: Nodes> Cluster<N> {
     /// Sends a command and watches for silence. Returns nothing where the slot has got another

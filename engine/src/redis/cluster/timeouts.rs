@@ -1,0 +1,24 @@
+//! The time-outs of the router. Each is shorter than the one that it must not outlast.
+
+use std::time::Duration;
+
+/// The longest that any call to Redis may take, redirects and retries included.
+pub const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// The longest that a connection may take until it can be used, TLS and login included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
+
+/// How long a node may answer nothing while a call waits. Longer than a busy machine keeps a
+/// healthy node waiting, shorter than any failover.
+pub(super) const SILENCE_LIMIT: Duration = Duration::from_millis(750);
+
+/// How long a probe waits: longer than healthy nodes of a busy machine take, so that such a node
+/// is found to be back.
+pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long one node may take to answer with its slot map.
+pub(super) const SLOT_MAP_LIMIT: Duration = Duration::from_millis(300);
+
+// A call that meets a node which hangs, or cannot be reached, still has time for another node.
+const _: () = assert!(CONNECT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
+const _: () = assert!(SILENCE_LIMIT.as_millis() < CALL_TIMEOUT.as_millis());
