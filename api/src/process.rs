@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::endpoints::{internal_routes, openapi_service};
+use crate::endpoints::{HotPath, internal_routes, openapi_service};
 use crate::http_server::{ConnectionTimeouts, Limits, Listener};
 use crate::middleware::{AccessLog, RequestMiddleware};
 use crate::readiness::Readiness;
@@ -139,19 +139,19 @@ fn routes(
 ) -> impl Endpoint<Output = Response> + use<> {
     let service = openapi_service(readiness.clone());
     let page = service.swagger_ui_html();
-    Route::new()
+    let routes = Route::new()
         .at("/docs", get(make_sync(move |_| Html(page.clone()))))
         .at("/openapi.json", get(service.spec_endpoint()))
-        .nest_no_strip("/", service)
-        .with(RequestMiddleware {
-            readiness: readiness.clone(),
-            access_log: AccessLog::new(
-                logging.clone(),
-                readiness.ambient().clock.clone(),
-                config.access_log_lines_per_second,
-            ),
-            response_limit: config.response_limit(),
-        })
+        .nest_no_strip("/", service);
+    HotPath::new(readiness.clone(), routes).with(RequestMiddleware {
+        readiness: readiness.clone(),
+        access_log: AccessLog::new(
+            logging.clone(),
+            readiness.ambient().clock.clone(),
+            config.access_log_lines_per_second,
+        ),
+        response_limit: config.response_limit(),
+    })
 }
 
 fn os(what: &'static str) -> impl Fn(std::io::Error) -> ServeError {

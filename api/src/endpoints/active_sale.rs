@@ -2,20 +2,22 @@
 
 use flashsale_engine::{RequestId, SaleStatus};
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::sale::{SaleBody, unavailable};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// A problem; where no sale is active, with the start of the next sale.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 pub struct NoSaleProblem {
     #[oai(flatten)]
+    #[serde(flatten)]
     problem: Problem,
     /// When the next sale starts; absent where none is seeded (RFC 3339, UTC).
+    #[serde(skip_serializing_if = "Option::is_none")]
     next_sale_starts_at: Option<String>,
 }
 

@@ -2,16 +2,16 @@
 
 use flashsale_engine::{NoOrder, RequestId, ShownCart};
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::items::ItemBody;
 use super::parameters::{Checked, CodeShape};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// A cart, bought or not: GET /purchase/{code} shows its outcome.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct CartBody {
     /// The checkout code of the cart.
     code: String,

@@ -6,15 +6,15 @@ use flashsale_engine::{
     BackendError, Checkout, InvalidCheckout, ItemId, Refusal, RequestId, UserId,
 };
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::parameters::{Checked, ItemIdShape, UserIdShape};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// A cart after a checkout.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct CheckoutBody {
     /// The checkout code, for POST /purchase. It is a bearer token.
     code: String,

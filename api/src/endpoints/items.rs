@@ -2,18 +2,18 @@
 
 use flashsale_engine::{Item, MAX_PAGE, RequestId, Shown};
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::parameters::{Checked, SaleIdShape};
 use super::sale::{unavailable, unknown_sale};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 const DEFAULT_PAGE: u32 = 100;
 
 /// An item of a sale.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct ItemBody {
     /// The id of the item, for POST /checkout.
     id: String,
@@ -38,7 +38,7 @@ impl ItemBody {
 }
 
 /// A page of items.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct PageBody {
     /// At most `limit` items, in the order of the catalogue.
     items: Vec<ItemBody>,

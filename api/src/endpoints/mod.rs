@@ -7,6 +7,7 @@ mod active_sale;
 mod cart;
 mod checkout;
 mod health;
+mod hot_path;
 mod items;
 mod outcome;
 mod parameters;
@@ -14,6 +15,7 @@ mod probes_and_metrics;
 mod purchase;
 mod sale;
 
+pub use hot_path::HotPath;
 pub use probes_and_metrics::internal_routes;
 
 use std::sync::Arc;

@@ -3,11 +3,10 @@
 use flashsale_engine::{NoOrder, RequestId};
 use poem::http::StatusCode;
 use poem_openapi::ApiResponse;
-use poem_openapi::payload::Json;
 
 use super::parameters::{Checked, CodeShape};
 use super::purchase::PurchaseBody;
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// Responses of GET /purchase/{code}.

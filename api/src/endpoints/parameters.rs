@@ -38,6 +38,11 @@ impl<S: Shape> Checked<S> {
         self.value.as_ref().map_err(String::as_str)
     }
 
+    /// Parses the value.
+    pub fn parse(text: &str) -> Self {
+        Self::of(S::parse(text))
+    }
+
     fn of(value: Result<S::Value, String>) -> Self {
         Self {
             value: value.map_err(|why| format!("{}: {why}", S::NAME)),
@@ -76,7 +81,7 @@ impl<S: Shape> Type for Checked<S> {
 
 impl<S: Shape> ParseFromParameter for Checked<S> {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        Ok(Self::of(S::parse(text)))
+        Ok(Self::parse(text))
     }
 
     fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(
@@ -86,7 +91,7 @@ impl<S: Shape> ParseFromParameter for Checked<S> {
         Ok(match (texts.next(), texts.next()) {
             (None, _) => Self::of(Err("expected a value, found none".to_owned())),
             (Some(_), Some(_)) => Self::of(Err("expected one value, found several".to_owned())),
-            (Some(text), None) => Self::of(S::parse(text.as_ref())),
+            (Some(text), None) => Self::parse(text.as_ref()),
         })
     }
 }

@@ -4,15 +4,15 @@
 
 use flashsale_engine::{BackendError, ItemOutcome, NoOrder, NothingSold, Order, RequestId, SaleId};
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::parameters::{Checked, CodeShape};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// An item that was bought.
-#[derive(Debug, Clone, Object)]
+#[derive(Debug, Clone, Object, Serialize)]
 pub struct PurchasedItem {
     /// The id of the item.
     id: String,
@@ -23,7 +23,7 @@ pub struct PurchasedItem {
 }
 
 /// An item that was not bought.
-#[derive(Debug, Clone, Object)]
+#[derive(Debug, Clone, Object, Serialize)]
 pub struct FailedItem {
     /// The id of the item.
     id: String,
@@ -32,7 +32,7 @@ pub struct FailedItem {
 }
 
 /// The outcome of a code.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct PurchaseBody {
     /// Whether at least one item was bought.
     success: bool,
@@ -47,20 +47,26 @@ pub struct PurchaseBody {
 }
 
 /// A problem; where a code bought nothing, with the outcome of the code.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 pub struct PurchaseProblem {
     #[oai(flatten)]
+    #[serde(flatten)]
     problem: Problem,
     /// false, where the code has an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     success: Option<bool>,
     /// Empty, where the code has an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     purchased_items: Option<Vec<PurchasedItem>>,
     /// Items that were not bought, with reasons, where the code has an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     failed_items: Option<Vec<FailedItem>>,
     /// 0, where the code has an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     total_purchased: Option<u32>,
     /// The number of items that were not bought, where the code has an outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
     failed_count: Option<u32>,
 }
 

@@ -3,15 +3,15 @@
 use flashsale_engine::{BackendError, RequestId, SaleStatus};
 use jiff::Timestamp;
 use poem::http::StatusCode;
-use poem_openapi::payload::Json;
 use poem_openapi::{ApiResponse, Object};
+use serde::Serialize;
 
 use super::parameters::{Checked, SaleIdShape};
-use crate::responses::{Problem, Unavailable};
+use crate::responses::{Json, Problem, Unavailable};
 use crate::selling::Selling;
 
 /// A sale.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct SaleBody {
     /// The id of the sale.
     id: String,

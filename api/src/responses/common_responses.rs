@@ -4,6 +4,7 @@
 //! them ([`crate::middleware`]); they are part of the endpoints' types for the document alone.
 
 use flashsale_engine::RequestId;
+use poem::Response;
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
@@ -31,6 +32,11 @@ impl Unavailable {
             request_id: request_id.clone(),
         }
     }
+
+    /// The complete response.
+    pub fn into_response(self) -> Response {
+        Problem::unavailable(self.detail, &self.request_id).into_response()
+    }
 }
 
 impl From<CommonResponses> for poem::Error {
@@ -41,8 +47,7 @@ impl From<CommonResponses> for poem::Error {
 
 impl From<Unavailable> for poem::Error {
     fn from(unavailable: Unavailable) -> Self {
-        let Unavailable { detail, request_id } = unavailable;
-        Self::from_response(Problem::unavailable(detail, &request_id).into_response())
+        Self::from_response(unavailable.into_response())
     }
 }
 

@@ -4,7 +4,9 @@
 //! every endpoint.
 
 mod common_responses;
+mod json;
 mod problem;
 
 pub use common_responses::{CommonResponses, Unavailable};
+pub use json::Json;
 pub use problem::{Problem, RETRY_AFTER_SECONDS};

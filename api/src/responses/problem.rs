@@ -6,7 +6,9 @@ use flashsale_engine::RequestId;
 use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::Object;
-use poem_openapi::types::ToJSON;
+use serde::Serialize;
+
+use super::json::Json;
 
 /// The media type of every error.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -15,10 +17,11 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// An error, as RFC 9457 defines it.
-#[derive(Debug, Clone, Object)]
+#[derive(Debug, Clone, Object, Serialize)]
 pub struct Problem {
     /// `urn:flashsale:problem:` and the code.
     #[oai(rename = "type")]
+    #[serde(rename = "type")]
     pub kind: String,
     /// The status in words.
     pub title: String,
@@ -63,7 +66,7 @@ impl Problem {
     /// The problem as a complete response, for the middleware.
     pub fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = self.to_json_string().with_status(status).into_response();
+        let mut response = Json(self).with_status(status).into_response();
         response.headers_mut().insert(
             header::CONTENT_TYPE,
             header::HeaderValue::from_static(PROBLEM_JSON),

@@ -12,6 +12,7 @@ mod by_the_clock;
 mod certificates;
 mod every_status;
 mod first_start;
+mod hot_path;
 mod metrics;
 mod request_ids;
 mod sales;
