@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::OwnedKeys;
 use crate::plan::Fault;
 
 /// One fault as it was made.
@@ -13,8 +14,8 @@ pub struct FaultRecord {
     pub began_us: i64,
     /// When it ended.
     pub ended_us: i64,
-    /// The Redis master that it hit, by its number, where it hit one.
-    pub master: Option<usize>,
+    /// The Redis master that it hit, where it hit one, with the keys that it had when the fault began.
+    pub master: Option<OwnedKeys>,
     /// When what it hit could serve again: a reachable node reports the new master, Redis answers,
     /// Postgres accepts a write. `None`: not seen, or there is nothing to see.
     pub serves_again_us: Option<i64>,
@@ -41,7 +42,7 @@ impl FaultRecord {
             "parameters": self.fault,
             "began_us": self.began_us,
             "ended_us": self.ended_us,
-            "master": self.master,
+            "master": self.master.as_ref().map(|keys| keys.master),
             "serves_again_us": self.serves_again_us,
             "problem": self.problem,
         })

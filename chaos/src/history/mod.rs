@@ -5,11 +5,11 @@
 
 mod call_record;
 mod fault_record;
-mod placement;
+mod owned_keys;
 
 pub use call_record::CallRecord;
 pub use fault_record::FaultRecord;
-pub use placement::{Placement, partition_of_user};
+pub use owned_keys::{OwnedKeys, partition_of_user};
 
 use std::collections::HashSet;
 
@@ -29,8 +29,6 @@ pub struct RunHistory {
     pub catalogue: Catalogue,
     /// When the sale ends.
     pub ends_us: i64,
-    /// Where the keys were at the opening.
-    pub placement: Placement,
     /// The calls, in the order of their answers.
     pub calls: Vec<CallRecord>,
     /// When calls were due that never started, because too many waited for an answer.

@@ -40,10 +40,10 @@ impl Class {
         history: &RunHistory,
         fault: &FaultRecord,
     ) -> bool {
-        let Some(master) = fault.master else {
+        let Some(keys) = &fault.master else {
             return self == Self::All;
         };
-        let needs = || history.placement.needs(record, &history.run, master);
+        let needs = || keys.has_keys_of(record, &history.run);
         match self {
             Self::All => true,
             Self::OwnSlots => needs(),
@@ -86,8 +86,8 @@ pub(super) fn last_end_us(outages: &[Outage], from_us: i64) -> i64 {
 }
 
 /// Spans without a success that overlap the one from `from_us` to `to_us` for as long as an outage
-/// takes; `None` where no call was due in it. What only begins at its end is the doing of what comes
-/// next: another fault, or the close. A class that never succeeds again is out until the last call.
+/// takes; `None` where no call was due in it. Calls that are due after its end tell of what comes next:
+/// another fault, or the close. A class that never succeeds again is out until the last call.
 fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outage>> {
     let is_due = |record: &&&CallRecord| (from_us..to_us).contains(&record.due_us);
     let due = records.iter().filter(is_due);
@@ -109,8 +109,8 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
         if since_us > to_us {
             break;
         }
-        let is_long = end_us.min(to_us) - since_us >= shortest_us;
-        if is_long && is_waited_for(records, (since_us, end_us)) {
+        let within_us = end_us.min(to_us);
+        if within_us - since_us >= shortest_us && is_waited_for(records, (since_us, within_us)) {
             found.push(Outage {
                 from_us: since_us,
                 to_us: end_us,
@@ -257,6 +257,17 @@ mod tests {
         waiting.ended_us = 3_950_000;
         history.calls.push(waiting);
         assert!(serves_by(&history).unwrap() > 3_900_000);
+    }
+
+    #[test]
+    fn a_lull_before_the_next_fault_is_no_outage_of_this_one() {
+        let next_fault = (8 * SECOND, 9 * SECOND);
+        let mut history = history_out_in([next_fault, next_fault]);
+        let lull = 7_100_000..8 * SECOND;
+        history
+            .calls
+            .retain(|record| !lull.contains(&record.due_us));
+        assert_eq!(serves_by(&history), Some(2 * SECOND));
     }
 
     #[test]

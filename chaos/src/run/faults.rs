@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::history::FaultRecord;
+use crate::history::{FaultRecord, OwnedKeys};
 use crate::moments::Moments;
 use crate::network::Mode;
 use crate::plan::{Fault, Link, LinkFault, Plan, PlannedFault};
@@ -28,7 +28,7 @@ pub(super) struct Faults<'a> {
 pub(super) struct Effects {
     pub(super) began_us: i64,
     pub(super) ended_us: i64,
-    pub(super) master: Option<usize>,
+    pub(super) master: Option<OwnedKeys>,
     pub(super) serves_again_us: Option<i64>,
 }
 
@@ -219,11 +219,12 @@ impl Faults<'_> {
             let set = |mode| move |testbed: &mut Testbed| testbed.database.set_network(mode);
             return self.postgres(span, set(mode), set(Mode::Pass));
         };
-        let (node, _) = self.find(master)?;
+        let (keys, _) = self.find(master)?;
+        let node = keys.master;
         let set = |mode| move |testbed: &mut Testbed| testbed.redis.set_network(node, mode);
         let effects = self.during(span, set(mode), set(Mode::Pass))?;
         Ok(Effects {
-            master: Some(node),
+            master: Some(keys),
             serves_again_us: Some(effects.ended_us),
             ..effects
         })

@@ -17,9 +17,9 @@ use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use super::evidence;
-use super::faults::{Faults, PARTITIONS};
+use super::faults::Faults;
 use super::presold::sell_before;
-use crate::history::{CallRecord, FaultRecord, Placement, RunHistory};
+use crate::history::{CallRecord, FaultRecord, RunHistory};
 use crate::judge::{Evidence, Goal, NumberedVerdict, answered_purchases, goals, judge};
 use crate::moments::Moments;
 use crate::plan::Plan;
@@ -105,13 +105,12 @@ pub fn play(run: &Run<'_>) -> Result<Outcome> {
     }
     let url = testbed.database.direct_url();
     let catalogue = runtime.block_on(evidence::read_catalogue(&url, &testbed.sale.id))?;
-    let placement = testbed.redis.placement(&testbed.sale.id, PARTITIONS)?;
     let moments = Moments::since(testbed.sale.starts_at, clock);
     println!(
         "    {} items, {:.0} calls/s, sale {}",
         items, run.rate, testbed.sale.id
     );
-    let (history, testbed) = call_and_break(run, testbed, &runtime, catalogue, placement, moments)?;
+    let (history, testbed) = call_and_break(run, testbed, &runtime, catalogue, moments)?;
     fs::write(run.folder.join("history.jsonl"), history.to_json_lines()).context("the history")?;
     fs::write(run.folder.join("run.svg"), svg(&run.plan.name, &history)).context("the plot")?;
     let evidence = read_evidence(&history, &testbed, &runtime, began, clock)?;
@@ -135,7 +134,6 @@ fn call_and_break(
     mut testbed: Testbed,
     runtime: &Runtime,
     catalogue: Catalogue,
-    placement: Placement,
     moments: Moments,
 ) -> Result<(RunHistory, Testbed)> {
     let clock = Clock::system();
@@ -174,7 +172,6 @@ fn call_and_break(
         run: name,
         catalogue,
         ends_us: close_ms * 1_000,
-        placement,
         calls,
         never_started_us,
         faults,

@@ -7,17 +7,19 @@ use anyhow::Result;
 use flashsale_servers::RestartData;
 
 use super::faults::{Effects, Faults, PARTITIONS, WATCH_LIMIT};
+use crate::history::OwnedKeys;
 use crate::plan::{Master, SlotOf};
 
 impl Faults<'_> {
-    /// The master that a fault hits, and a slot of the sale that it has.
-    pub(super) fn find(&self, master: Master) -> Result<(usize, u16)> {
+    /// The master that a fault hits, with the keys of the sale that it has now, and one of its slots.
+    pub(super) fn find(&self, master: Master) -> Result<(OwnedKeys, u16)> {
         let sale = &self.testbed.sale.id;
         self.testbed.redis.find(master, sale, PARTITIONS)
     }
 
     pub(super) fn hang_master(&mut self, master: Master, span: Duration) -> Result<Effects> {
-        let (node, slot) = self.find(master)?;
+        let (keys, slot) = self.find(master)?;
+        let node = keys.master;
         let began_us = self.moments.now_us();
         self.testbed.redis.pause(node);
         let serves_again_us = self.await_new_master(slot, node, span);
@@ -26,14 +28,14 @@ impl Faults<'_> {
         Ok(Effects {
             began_us,
             ended_us: self.moments.now_us(),
-            master: Some(node),
+            master: Some(keys),
             serves_again_us,
         })
     }
 
     pub(super) fn kill_master(&mut self, master: Master, span: Duration) -> Result<Effects> {
-        let (node, slot) = self.find(master)?;
-        self.kill_and_restart(node, slot, span, |_| Ok(()))
+        let (keys, slot) = self.find(master)?;
+        self.kill_and_restart(keys, slot, span, |_| Ok(()))
     }
 
     /// The replica stands still while its connection is broken: the master goes on alone, and when
@@ -44,12 +46,13 @@ impl Faults<'_> {
         lag_ms: u64,
         span: Duration,
     ) -> Result<Effects> {
-        let (node, slot) = self.find(master)?;
+        let (keys, slot) = self.find(master)?;
+        let node = keys.master;
         let replica = self.testbed.redis.replica_of(node)?;
         self.testbed.redis.pause(replica);
         self.testbed.redis.disconnect_replicas(node)?;
         thread::sleep(Duration::from_millis(lag_ms));
-        self.kill_and_restart(node, slot, span, |faults| {
+        self.kill_and_restart(keys, slot, span, |faults| {
             faults.testbed.redis.resume(replica);
             Ok(())
         })
@@ -57,11 +60,12 @@ impl Faults<'_> {
 
     fn kill_and_restart(
         &mut self,
-        node: usize,
+        keys: OwnedKeys,
         slot: u16,
         span: Duration,
         after_kill: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<Effects> {
+        let node = keys.master;
         let began_us = self.moments.now_us();
         self.testbed.redis.kill(node);
         after_kill(self)?;
@@ -71,7 +75,7 @@ impl Faults<'_> {
         Ok(Effects {
             began_us,
             ended_us: self.moments.now_us(),
-            master: Some(node),
+            master: Some(keys),
             serves_again_us,
         })
     }
@@ -125,15 +129,17 @@ impl Faults<'_> {
     }
 
     pub(super) fn migrate(&mut self, of: SlotOf) -> Result<Effects> {
-        let slot = self.testbed.redis.slot(&self.testbed.sale.id, of)?;
+        let sale = &self.testbed.sale.id;
+        let slot = self.testbed.redis.slot(sale, of)?;
         let master = self.testbed.redis.owner_of(slot)?;
+        let keys = self.testbed.redis.keys_of(master, sale, PARTITIONS)?;
         let began_us = self.moments.now_us();
         self.testbed.redis.migrate(slot)?;
         let ended_us = self.moments.now_us();
         Ok(Effects {
             began_us,
             ended_us,
-            master: Some(master),
+            master: Some(keys),
             serves_again_us: Some(ended_us),
         })
     }

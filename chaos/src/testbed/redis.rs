@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use flashsale_servers::{RedisCluster, RestartData};
 
 use super::cluster_view::{ViewedNode, owner, parse};
-use crate::history::Placement;
+use crate::history::OwnedKeys;
 use crate::network::{Mode, Network, Proxy};
 use crate::plan::{Master, SlotOf};
 
@@ -66,20 +66,6 @@ impl RedisNodes {
         self.cluster.url()
     }
 
-    /// Where the keys of a sale are now.
-    ///
-    /// # Errors
-    /// Where no node answers, or no master has a slot.
-    pub fn placement(&self, sale: &str, partitions: u16) -> Result<Placement> {
-        let of = |slot| self.owner_of(self.slot(sale, slot)?);
-        Ok(Placement {
-            sale: of(SlotOf::Sale)?,
-            partitions: (0..partitions)
-                .map(|number| of(SlotOf::Partition(number)))
-                .collect::<Result<_>>()?,
-        })
-    }
-
     /// The slot of keys of a sale.
     ///
     /// # Errors
@@ -105,24 +91,42 @@ impl RedisNodes {
         Ok(owner.index)
     }
 
-    /// The master that a fault hits, and a slot of the sale that it has.
+    /// The master that a fault hits, with the keys of the sale that it has now, and one of its slots.
     ///
     /// # Errors
     /// Where no master has the keys.
-    pub fn find(&self, master: Master, sale: &str, partitions: u16) -> Result<(usize, u16)> {
+    pub fn find(&self, master: Master, sale: &str, partitions: u16) -> Result<(OwnedKeys, u16)> {
         let slot = self.slot(sale, SlotOf::Sale)?;
         let of_sale = self.owner_of(slot)?;
         if master == Master::OfSale {
-            return Ok((of_sale, slot));
+            return Ok((self.keys_of(of_sale, sale, partitions)?, slot));
         }
         for number in 0..partitions {
             let slot = self.slot(sale, SlotOf::Partition(number))?;
             let owner = self.owner_of(slot)?;
             if owner != of_sale {
-                return Ok((owner, slot));
+                return Ok((self.keys_of(owner, sale, partitions)?, slot));
             }
         }
         anyhow::bail!("expected cart partitions on another master than the sale's slot")
+    }
+
+    /// The keys of a sale that a master has now.
+    ///
+    /// # Errors
+    /// Where no node answers.
+    pub fn keys_of(&self, master: usize, sale: &str, partitions: u16) -> Result<OwnedKeys> {
+        let nodes = self.view()?;
+        let has = |of| {
+            let slot = self.slot(sale, of)?;
+            Ok(owner(&nodes, slot).is_some_and(|node| node.index == master))
+        };
+        let partitions = (0..partitions).map(|number| has(SlotOf::Partition(number)));
+        Ok(OwnedKeys {
+            master,
+            sale: has(SlotOf::Sale)?,
+            partitions: partitions.collect::<Result<_>>()?,
+        })
     }
 
     /// The replica of a master that would be promoted.

@@ -11,7 +11,7 @@ use flashsale_load::client::call::Call;
 use flashsale_load::client::catalogue::{Catalogue, ItemNo};
 use flashsale_load::client::run_id::RunId;
 
-use crate::history::{CallRecord, FaultRecord, Placement, RunHistory};
+use crate::history::{CallRecord, FaultRecord, OwnedKeys, RunHistory};
 use crate::judge::{Commit, Evidence, RedisSale, judge};
 use crate::plan::{Fault, Master};
 
@@ -43,10 +43,6 @@ pub(in crate::judge) fn history_of(calls: Vec<CallRecord>, faults: Vec<FaultReco
         run: RunId::from("r"),
         catalogue: Catalogue::listed(SALE, (0..1_000).map(|item| format!("i{item}"))),
         ends_us: ENDS_US,
-        placement: Placement {
-            sale: 0,
-            partitions: vec![0, 1, 2],
-        },
         calls,
         never_started_us: Vec::new(),
         faults,
@@ -60,7 +56,11 @@ pub(in crate::judge) fn hung_sale_master(began_us: i64, ended_us: i64) -> FaultR
         },
         began_us,
         ended_us,
-        master: Some(0),
+        master: Some(OwnedKeys {
+            master: 0,
+            sale: true,
+            partitions: vec![true, false, false],
+        }),
         serves_again_us: Some(began_us + 3 * SECOND),
         problem: None,
     }
