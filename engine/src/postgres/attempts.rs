@@ -37,7 +37,7 @@ pub(super) async fn append(
     let minutes = sale_minutes(attempts)?;
     let rows = rows(flash_sale_no, attempts, &minutes);
     let copied = pool
-        .run_in_transaction("log_attempts", move |session| {
+        .run("log_attempts", move |session| {
             Box::pin(async move {
                 let mut copy = session
                     .copy_in_raw(include_str!("sql/copy_attempts.sql"))
@@ -141,7 +141,7 @@ async fn insert_new(
     let request_ids: Vec<String> = requests().map(|r| r.request_id.to_string()).collect();
     let outcomes: Vec<i16> = attempts.iter().map(|a| a.outcome.number()).collect();
     let suffixes: Vec<String> = attempts.iter().map(|a| suffix(a).to_owned()).collect();
-    pool.run_in_transaction("log_attempts", move |session| {
+    pool.run("log_attempts", move |session| {
         Box::pin(async move {
             sqlx::query(include_str!("sql/insert_attempts.sql"))
                 .bind(flash_sale_no)

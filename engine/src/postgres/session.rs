@@ -1,9 +1,10 @@
 //! One session with Postgres.
 //!
 //! Guarantees: nothing depends on the state of a session, unless the server shows that the session
-//! is dedicated to this connection. Behind a pooler in transaction mode each transaction may have
-//! another session: there, every statement has a transaction that sets its own limits, and no
-//! statement is prepared under a name.
+//! is dedicated to this connection: such a session has its limits, and the durability of its commits,
+//! from its start. Behind a pooler in transaction mode each transaction may have another session:
+//! there, every statement has a transaction that sets its own, and no statement is prepared under a
+//! name.
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -56,7 +57,8 @@ impl Session {
         let row = sqlx::raw_sql(include_str!("sql/read_session.sql"))
             .fetch_one(&mut connection)
             .await?;
-        let (is_dedicated, is_read_only): (bool, bool) = sqlx::FromRow::from_row(&row)?;
+        let (is_dedicated, is_read_only, _): (bool, bool, Option<String>) =
+            sqlx::FromRow::from_row(&row)?;
         Ok(Self {
             connection,
             kind: match is_dedicated {
