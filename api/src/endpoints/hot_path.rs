@@ -1,8 +1,7 @@
-//! `POST /checkout` and `POST /purchase` in their usual form, without the routers of the framework.
+//! `POST /checkout` and `POST /purchase` in their plain form, without the routers of the framework.
 //!
 //! The routers of the framework decode and compare the path twice, copy each parameter, and box the
-//! future of each step. On these two endpoints that took more time than the rest of the HTTP
-//! surface.
+//! future of each step. `docs/performance.md` has what that cost.
 //!
 //! Guarantees: a request gets the same response here as from the framework. Where the query is not
 //! exactly the endpoint's parameters, each once and without an encoded character, the framework

@@ -1,7 +1,7 @@
 //! JSON payloads that are written in one pass.
 //!
 //! The payload of poem-openapi builds a map of each value, with a copy of every name and text, and
-//! then writes the map. That takes more time than the rest of a response.
+//! then writes the map.
 //!
 //! Guarantees: schema and content type are those of poem-openapi's payload. A debug build compares
 //! each body with what that payload would write, so that every test of a response compares them.

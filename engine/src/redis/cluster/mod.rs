@@ -5,9 +5,9 @@
 //! with [`BackendError::NodeAway`], until it answers or its slots have another owner.
 //!
 //! One file for each idea: the call of a slot ([`router`]), what follows a reply ([`redirect`]),
-//! silence and faults ([`watch`], [`breaker`], [`probe`]), time-outs ([`timeouts`]), the slot map ([`slot_map`], [`routes`],
-//! [`refresh`]). Below is seam N ([`node`]), one command to one node, with its adapter
-//! ([`connection`]).
+//! silence and faults ([`watch`], [`breaker`], [`probe`]), time-outs ([`timeouts`]), the slot map
+//! ([`slot_map`], [`routes`], [`refresh`]). Below is seam N ([`node`]), one command to one node, with
+//! its adapter ([`connection`]).
 
 mod address;
 mod blocking_reads;

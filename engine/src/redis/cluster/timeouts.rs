@@ -1,4 +1,7 @@
-//! The time-outs of the router. Each is shorter than the one that it must not outlast.
+//! The time-outs of the router.
+//!
+//! Guarantees: a call lasts longer than an attempt to connect, and longer than a silent node is waited
+//! for.
 
 use std::time::Duration;
 
@@ -19,6 +22,6 @@ pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// How long one node may take to answer with its slot map.
 pub(super) const SLOT_MAP_LIMIT: Duration = Duration::from_millis(300);
 
-// A call that meets a node which hangs, or cannot be reached, still has time for another node.
+// After one node that hangs, or cannot be reached, a call still has time for another.
 const _: () = assert!(CONNECT_TIMEOUT.as_millis() < CALL_TIMEOUT.as_millis());
 const _: () = assert!(SILENCE_LIMIT.as_millis() < CALL_TIMEOUT.as_millis());
