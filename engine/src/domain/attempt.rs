@@ -96,11 +96,13 @@ impl AttemptOutcome {
     pub fn all() -> impl Iterator<Item = Self> {
         let refused = Refusal::ALL.iter().map(|refusal| Self::Refused(*refusal));
         let invalid = InvalidCheckout::ALL.iter().map(|why| Self::Invalid(*why));
-        [Self::Added, Self::InCart]
-            .into_iter()
-            .chain(refused)
-            .chain(invalid)
+        Self::IN_A_CART.into_iter().chain(refused).chain(invalid)
     }
+
+    /// Those that tell a user that the item is in the cart. A call whose first reply was lost is
+    /// repeated: the attempt is answered and logged as `InCart`, and nothing else says that the item
+    /// was added.
+    pub const IN_A_CART: [Self; 2] = [Self::Added, Self::InCart];
 
     /// The number in `attempts.outcome`, which is stored: it never changes. A new outcome gets a new
     /// number and, by a migration, a row in the table `attempt_outcomes`.

@@ -182,7 +182,7 @@ pub(super) async fn read_carts(
                     .bind(prefix)
                     .bind(from)
                     .bind(to)
-                    .bind(AttemptOutcome::Added.number())
+                    .bind(AttemptOutcome::IN_A_CART.map(AttemptOutcome::number))
                     .fetch_all(session)
                     .await
             })

@@ -80,7 +80,7 @@ impl Tables {
         let from_us = sale.window.starts_at.as_microsecond() - CLOCK_MARGIN_US;
         let to_us = sale.window.ends_at.as_microsecond() + CLOCK_MARGIN_US;
         self.attempts.iter().filter_map(move |(key, attempt)| {
-            let added = attempt.outcome == AttemptOutcome::Added
+            let added = AttemptOutcome::IN_A_CART.contains(&attempt.outcome)
                 && attempt.sale.as_deref() == Some(&sale.id)
                 && (from_us..to_us).contains(&key.at_us);
             let suffix = attempt.suffix.filter(|s| s.partition() == partition)?;

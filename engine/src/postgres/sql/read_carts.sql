@@ -1,8 +1,8 @@
 -- Carts of a sale that were not bought, from the log of attempts: codes of one cart partition with
 -- their items in order, a user's latest code marked, also where a later one is bought.
 -- $1 is the sale, $2 the number of its FlashSale, $3 its number in it, $4 what suffixes of the
--- partition begin with; $5 and $6 bound the days to read, Unix time in microseconds; $7 is the
--- outcome of an item that was added.
+-- partition begin with; $5 and $6 bound the days to read, Unix time in microseconds; $7 are
+-- the outcomes that tell a user that the item is in the cart.
 WITH added AS (
     SELECT a.code_suffix, a.user_id, i.idx, min(a.attempted_at) AS added_at
       FROM attempts a
@@ -13,7 +13,7 @@ WITH added AS (
        AND a.code_suffix < $4::text || '~'
        AND a.attempted_at >= 'epoch'::timestamptz + $5::bigint * interval '1 microsecond'
        AND a.attempted_at < 'epoch'::timestamptz + $6::bigint * interval '1 microsecond'
-       AND a.outcome = $7
+       AND a.outcome = ANY ($7::smallint[])
      GROUP BY a.code_suffix, a.user_id, i.idx
 ), carts AS (
     SELECT code_suffix, user_id, string_agg(idx::text, ',' ORDER BY added_at, idx) AS items,
