@@ -172,6 +172,14 @@ impl Postgres for PostgresPool {
         watermarks::delete(self, process).await
     }
 
+    async fn delete_silent_watermarks(
+        &self,
+        flash_sale: &FlashSaleName,
+        silent_us: i64,
+    ) -> Answer<()> {
+        watermarks::delete_silent(self, flash_sale, silent_us).await
+    }
+
     async fn read_watermarks(&self, flash_sale: &FlashSaleName) -> Answer<Watermarks> {
         watermarks::read(self, flash_sale).await
     }

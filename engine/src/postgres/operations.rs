@@ -231,6 +231,14 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     /// Deletes the watermark of a process that has settled everything and answers nothing more.
     fn delete_watermark(&self, process: u64) -> impl Future<Output = Answer<()>> + Send;
 
+    /// Deletes the watermarks of processes of a FlashSale that have published nothing for longer
+    /// than `silent_us` microseconds.
+    fn delete_silent_watermarks(
+        &self,
+        flash_sale: &FlashSaleName,
+        silent_us: i64,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
     /// What the processes of a FlashSale have published.
     fn read_watermarks(
         &self,

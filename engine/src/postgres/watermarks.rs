@@ -40,6 +40,26 @@ pub(super) async fn delete(pool: &PostgresPool, process: u64) -> Result<(), Back
     .await
 }
 
+/// Deletes the watermarks of processes that have been silent for longer.
+pub(super) async fn delete_silent(
+    pool: &PostgresPool,
+    flash_sale: &FlashSaleName,
+    silent_us: i64,
+) -> Result<(), BackendError> {
+    let flash_sale = flash_sale.to_string();
+    pool.run("publish_watermark", move |session| {
+        Box::pin(async move {
+            sqlx::query(include_str!("sql/delete_silent_watermarks.sql"))
+                .bind(flash_sale)
+                .bind(silent_us)
+                .execute(session)
+                .await
+                .map(drop)
+        })
+    })
+    .await
+}
+
 /// A row: the present time, and a watermark where there is one.
 type Row = (i64, Option<i64>, Option<i64>, Option<i64>);
 

@@ -3,7 +3,8 @@
 //! Guarantees: a published time is never later than the truth. It counts by the clock of Postgres,
 //! which this process knows from the answer to its last publication: the server gave that time
 //! before the answer came here, so that the time since then, added to it, is at most the server's
-//! present time.
+//! present time. A process that has been silent for [`DEAD_AFTER_US`], while Postgres took what this
+//! one published, is dead: its watermark is deleted, so that no later restoration waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::error::BackendError;
 use crate::domain::sale::FlashSaleName;
+use crate::domain::watermark::DEAD_AFTER_US;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
 use crate::selling::context::Context;
@@ -22,6 +24,9 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(200);
 
 /// Between two publications that succeeded: beyond this Postgres was away in between.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How often the watermarks of dead processes are deleted.
+const DELETE_DEAD_EVERY: Duration = Duration::from_secs(5);
 
 /// How often a process that stops checks whether all is settled.
 const CHECK_EVERY: Duration = Duration::from_millis(20);
@@ -51,6 +56,8 @@ pub(crate) struct WatermarkPublisher<R, P> {
     process: u64,
     context: Arc<Context<R, P>>,
     last: Published,
+    /// When the watermarks of dead processes were deleted, on the scale of the open calls.
+    dead_deleted: Duration,
 }
 
 impl<R: Redis, P: Postgres> WatermarkPublisher<R, P> {
@@ -67,6 +74,7 @@ impl<R: Redis, P: Postgres> WatermarkPublisher<R, P> {
                 server_us: 0,
                 received: Duration::ZERO,
             },
+            dead_deleted: Duration::ZERO,
         };
         publisher.publish(0).await?;
         Ok(publisher)
@@ -93,6 +101,26 @@ impl<R: Redis, P: Postgres> WatermarkPublisher<R, P> {
         let settled = self.context.open_calls.ended_before();
         if let Err(error) = self.publish(self.last.server_us_at(settled)).await {
             tracing::debug!(%error, "watermark not published");
+            return;
+        }
+        let steady_us = self
+            .last
+            .server_us
+            .saturating_sub(self.context.steady_since.us());
+        let since_deleted = self.last.received.saturating_sub(self.dead_deleted);
+        if steady_us > DEAD_AFTER_US && since_deleted > DELETE_DEAD_EVERY {
+            self.dead_deleted = self.last.received;
+            self.delete_dead().await;
+        }
+    }
+
+    /// Deletes the watermarks of processes that died. A process that was paused for as long, and goes
+    /// on, publishes again.
+    async fn delete_dead(&self) {
+        let postgres = &self.context.postgres;
+        let deleted = postgres.delete_silent_watermarks(&self.flash_sale, DEAD_AFTER_US);
+        if let Err(error) = deleted.await {
+            tracing::debug!(%error, "watermarks of dead processes not deleted");
         }
     }
 

@@ -16,6 +16,7 @@ mod tables;
 mod watermarks;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, SaleStage, Shown};
@@ -39,6 +40,7 @@ pub struct FakePostgres {
     clock: Clock,
     gate: Arc<RwLock<()>>,
     attempts_gate: Arc<RwLock<()>>,
+    is_read_only: Arc<AtomicBool>,
 }
 
 /// Operations wait until it is dropped.
@@ -55,6 +57,7 @@ impl FakePostgres {
             clock,
             gate: Arc::default(),
             attempts_gate: Arc::default(),
+            is_read_only: Arc::default(),
         }
     }
 
@@ -66,6 +69,7 @@ impl FakePostgres {
             clock: self.clock.clone(),
             gate: Arc::default(),
             attempts_gate: Arc::default(),
+            is_read_only: Arc::default(),
         }
     }
 
@@ -81,6 +85,11 @@ impl FakePostgres {
         Held {
             _gate: self.attempts_gate.clone().write_owned().await,
         }
+    }
+
+    /// Whether operations of this handle and its clones that write fail, as on a standby.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        self.is_read_only.store(is_read_only, Ordering::Relaxed);
     }
 
     /// All attempts of the log, in the order of their times.
@@ -105,6 +114,19 @@ impl FakePostgres {
         self.lock()
     }
 
+    /// Starts an operation that writes.
+    async fn begin_write(&self, operation: &'static str) -> Answer<MutexGuard<'_, Tables>> {
+        let tables = self.begin().await;
+        match self.is_read_only.load(Ordering::Relaxed) {
+            false => Ok(tables),
+            true => Err(BackendError::Postgres {
+                operation,
+                sqlstate: Some("25006".to_owned()),
+                message: "cannot execute in a read-only transaction".to_owned(),
+            }),
+        }
+    }
+
     fn now(&self) -> Timestamp {
         to_microseconds(self.clock.now())
     }
@@ -125,18 +147,24 @@ impl Postgres for FakePostgres {
     }
 
     async fn insert_sale(&self, sale: &Sale, catalog: &Catalog) -> Answer<bool> {
-        let inserted = self.begin().await.insert_sale(sale, catalog);
+        let inserted = self
+            .begin_write("insert_sale")
+            .await?
+            .insert_sale(sale, catalog);
         inserted.map_err(|violation| violation.into_backend_error("insert_sale"))
     }
 
     async fn note_milestone(&self, id: &SaleId, milestone: Milestone) -> Answer<()> {
-        let mut tables = self.begin().await;
+        let mut tables = self.begin_write("note_milestone").await?;
         tables.note_milestone(id, milestone, self.now());
         Ok(())
     }
 
     async fn settle_sale(&self, id: &SaleId, sold: u32) -> Answer<bool> {
-        Ok(self.begin().await.settle_sale(id, sold, self.now()))
+        Ok(self
+            .begin_write("settle_sale")
+            .await?
+            .settle_sale(id, sold, self.now()))
     }
 
     async fn read_stage(&self, id: &SaleId) -> Answer<Option<SaleStage>> {
@@ -144,16 +172,23 @@ impl Postgres for FakePostgres {
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {
-        Ok(self.begin().await.unseed_sale(id, self.now()))
+        Ok(self
+            .begin_write("unseed_sale")
+            .await?
+            .unseed_sale(id, self.now()))
     }
 
     async fn delete_unseeded_sale(&self, id: &SaleId) -> Answer<()> {
-        self.begin().await.delete_unseeded_sale(id);
+        self.begin_write("delete_unseeded_sale")
+            .await?
+            .delete_unseeded_sale(id);
         Ok(())
     }
 
     async fn delete_flash_sale(&self, flash_sale: &FlashSaleName) -> Answer<()> {
-        self.begin().await.delete_flash_sale(flash_sale);
+        self.begin_write("delete_flash_sale")
+            .await?
+            .delete_flash_sale(flash_sale);
         Ok(())
     }
 
@@ -180,13 +215,18 @@ impl Postgres for FakePostgres {
     }
 
     async fn insert_orders(&self, claims: &[&Claim]) -> Answer<()> {
-        let inserted = self.begin().await.insert_orders(claims);
+        let inserted = self
+            .begin_write("insert_orders")
+            .await?
+            .insert_orders(claims);
         inserted.map_err(|violation| violation.into_backend_error("insert_orders"))
     }
 
     async fn insert_order_by_item(&self, claim: &Claim) -> Answer<Outcome> {
         let operation = "insert_order_by_item";
-        self.begin().await.insert_order_by_item(claim, operation)
+        self.begin_write(operation)
+            .await?
+            .insert_order_by_item(claim, operation)
     }
 
     async fn read_outcomes(
@@ -237,7 +277,9 @@ impl Postgres for FakePostgres {
         attempts: &[&Attempt],
     ) -> Answer<()> {
         let _open = self.attempts_gate.read().await;
-        self.begin().await.append_attempts(flash_sale, attempts);
+        self.begin_write("append_attempts")
+            .await?
+            .append_attempts(flash_sale, attempts);
         Ok(())
     }
 
@@ -251,13 +293,13 @@ impl Postgres for FakePostgres {
         first: Option<Timestamp>,
         days: u32,
     ) -> Answer<()> {
-        let mut tables = self.begin().await;
+        let mut tables = self.begin_write("create_attempt_days").await?;
         tables.create_attempt_days(flash_sale, first.unwrap_or_else(|| self.now()), days);
         Ok(())
     }
 
     async fn drop_attempt_days(&self, flash_sale: &FlashSaleName, keep_days: u32) -> Answer<()> {
-        let mut tables = self.begin().await;
+        let mut tables = self.begin_write("drop_attempt_days").await?;
         tables.drop_attempt_days(flash_sale, self.now(), keep_days);
         Ok(())
     }
@@ -268,14 +310,27 @@ impl Postgres for FakePostgres {
         process: u64,
         settled_through_us: i64,
     ) -> Answer<i64> {
-        let mut tables = self.begin().await;
+        let mut tables = self.begin_write("publish_watermark").await?;
         let now_us = self.now().as_microsecond();
         tables.publish_watermark(flash_sale, process, settled_through_us, now_us);
         Ok(now_us)
     }
 
     async fn delete_watermark(&self, process: u64) -> Answer<()> {
-        self.begin().await.delete_watermark(process);
+        self.begin_write("delete_watermark")
+            .await?
+            .delete_watermark(process);
+        Ok(())
+    }
+
+    async fn delete_silent_watermarks(
+        &self,
+        flash_sale: &FlashSaleName,
+        silent_us: i64,
+    ) -> Answer<()> {
+        let mut tables = self.begin_write("delete_silent_watermarks").await?;
+        let before_us = self.now().as_microsecond() - silent_us;
+        tables.delete_watermarks_before(flash_sale, before_us);
         Ok(())
     }
 

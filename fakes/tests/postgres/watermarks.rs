@@ -44,12 +44,21 @@ async fn watermarks_are_kept_by_process(postgres: &impl Postgres, clock: &Clock)
     assert_eq!(last.unwrap().seen_us, published_us);
     assert!(published_us <= watermarks.now_us);
 
+    let delete_silent = async |silent_us| {
+        let deleted = postgres.delete_silent_watermarks(&fixture.flash_sale, silent_us);
+        deleted.await.unwrap();
+        settled(&read().await).len()
+    };
+    assert_eq!(delete_silent(60_000_000).await, 2, "seen within a minute");
+
     postgres.delete_watermark(1).await.unwrap();
     postgres.delete_watermark(1).await.unwrap();
     assert_eq!(settled(&read().await), [(u64::MAX, 7_000_001)]);
     let dropped = postgres.drop_attempt_days(&fixture.flash_sale, 30);
     dropped.await.unwrap();
     assert_eq!(settled(&read().await).len(), 1, "seen today");
+    assert_eq!(delete_silent(-1_000_000).await, 0);
+    publish(2, 0).await;
     let deleted = postgres.delete_flash_sale(&fixture.flash_sale);
     deleted.await.unwrap();
     assert_eq!(settled(&read().await), []);

@@ -125,6 +125,30 @@ async fn a_dead_process_is_waited_for_no_longer_than_it_may_be_silent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_process_that_died_long_ago_is_not_waited_for_after_a_pause_of_postgres() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let postgres = harness.postgres.of_another_process();
+    let other = harness
+        .process(harness.redis.clone(), postgres.clone())
+        .await;
+    until("the other process sells", || other.active().is_some()).await;
+    let code = harness.fill(&service, "ann", &[1]).await;
+    let _dead = postgres.hold().await;
+    tokio::time::sleep(Duration::from_secs(25)).await;
+
+    let away = harness.postgres.hold().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    drop(away);
+    harness.redis.promote();
+    let started = tokio::time::Instant::now();
+    let order = purchase_at_last(&harness, &service, &code).await;
+    assert_eq!(sold(&order), [1]);
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_process_that_stopped_is_not_waited_for() {
     let harness = Harness::new();
     let service = harness.open().await;
@@ -195,6 +219,21 @@ async fn an_answer_that_is_on_its_way_is_waited_for() {
     assert_eq!(added.await.unwrap(), code);
     let order = purchase_at_last(&harness, &service, &code).await;
     assert_eq!(sold(&order), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_whose_first_reply_was_lost_stays_in_its_cart() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let repeating = troubled(&harness, "add", Trouble::RepliesLost).await;
+    let before = harness.redis.snapshot();
+    let code = harness.fill(&repeating, "ann", &[1]).await;
+    // The stream entry whose reply was lost is settled, too.
+    tokio::time::sleep(10 * SETTLED_AFTER).await;
+
+    promote(&harness, &before);
+    let order = purchase_at_last(&harness, &service, &code).await;
+    assert_eq!(sold(&order), [1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,8 @@ pub enum Trouble {
     BeginsLate,
     /// Their answers come late.
     AnswersLate,
+    /// Their first reply is lost, and the router sends the same command again.
+    RepliesLost,
 }
 
 const LATE: Duration = Duration::from_secs(3);
@@ -46,6 +48,9 @@ impl Redis for Troubled {
                 });
             }
             Trouble::BeginsLate if is_troubled => tokio::time::sleep(LATE).await,
+            Trouble::RepliesLost if is_troubled => {
+                self.redis.call(operation, key, command).await?;
+            }
             _ => {}
         }
         let answer = self.redis.call(operation, key, command).await;
