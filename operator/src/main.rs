@@ -114,11 +114,13 @@ async fn run(command: Command) -> Result<(), Box<dyn Error>> {
                 backends: GivenBackends { redis, postgres },
                 status_file,
             };
-            with_log(local::run(settings, Ambient::system()?)).await
+            with_log(Box::pin(local::run(settings, Ambient::system()?))).await
         }
         Command::Run(settings) => {
             let log = Logging::start_on_stderr(&SystemClock::clock())?;
-            let outcome = controller::run(*settings, Ambient::system()?, stopped()).await;
+            // Boxed, like the run from a manifest: the compiler bounds how deep futures nest.
+            let run = Box::pin(controller::run(*settings, Ambient::system()?, stopped()));
+            let outcome = run.await;
             log.flush();
             Ok(outcome?)
         }

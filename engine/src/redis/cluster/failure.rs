@@ -11,7 +11,8 @@ use crate::domain::error::BackendError;
 pub(super) enum Failure {
     /// The node is away.
     Away(NodeAddress, Away),
-    /// The time of the call is over; the last refusal, where there was one.
+    /// The time of the call, or that for which a node may refuse, is over; the last refusal, where
+    /// there was one.
     OutOfTime(Option<Later>),
     /// The server answered with an error.
     Refused {
@@ -40,7 +41,7 @@ impl Failure {
             Self::OutOfTime(Some(refusal)) => BackendError::Redis {
                 operation,
                 code: Some(refusal.code().to_owned()),
-                message: format!("{} for {CALL_TIMEOUT:?}", refusal.code()),
+                message: format!("{}: the node refuses commands for now", refusal.code()),
             },
             Self::Refused { code, .. } if code.as_deref() == Some("UNSEEDED") => {
                 BackendError::Unseeded

@@ -18,6 +18,7 @@ mod node;
 mod probe;
 mod redirect;
 mod refresh;
+mod refusals;
 mod report;
 mod router;
 mod routes;

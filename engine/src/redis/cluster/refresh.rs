@@ -101,7 +101,7 @@ fn install<N: Nodes>(
 ) -> bool {
     match result {
         Ok(map) => {
-            let before = cluster.routes.install(map);
+            let before = cluster.routes.install(map, cluster.clock.now());
             cluster.metrics.redis_nodes.refreshes.inc();
             report::slot_map_read(cluster, &before, asked);
             true

@@ -44,7 +44,7 @@ impl<N: Nodes> Cluster<N> {
                 Some(node) => self.send(&node, call, true, timer).await,
                 None => match self.routes.owner(call.slot) {
                     Some(node) => self.send(&node, call, false, timer).await,
-                    None => Ok(Some(NodeReply::Later(Later::ClusterDown))),
+                    None => Ok(Some((NodeReply::Later(Later::ClusterDown), false))),
                 },
             };
             let reply = match reply {
@@ -56,6 +56,7 @@ impl<N: Nodes> Cluster<N> {
                 }
                 Err(failure) => return Err(failure),
             };
+            let (reply, is_refusing) = reply;
             match replies.next(reply) {
                 Next::Done(value) => return Ok(value),
                 Next::Refused { code, message } => return Err(Failure::Refused { code, message }),
@@ -80,6 +81,9 @@ impl<N: Nodes> Cluster<N> {
                     if is_map_stale {
                         self.refresh.request();
                     }
+                    if is_refusing {
+                        return Err(Failure::OutOfTime(replies.last_refusal));
+                    }
                     wait(pause, timer).await;
                 }
             }
@@ -97,9 +101,10 @@ impl<N: Nodes> Cluster<N> {
         loop {
             check_not_away(node)?;
             let left = || time_left(&timer).ok_or(Failure::OutOfTime(replies.last_refusal));
-            let mut result = self.call_watched(node, command, left()?).await;
+            let call = |limit| self.watched(node, node.connection.call(command, limit));
+            let mut result = call(left()?).await;
             if let Err(NodeFault::Disconnected(_)) = result {
-                result = self.call_watched(node, command, left()?).await;
+                result = call(left()?).await;
             }
             let reply = result.map_err(|fault| self.failure(node, fault))?;
             match replies.next(reply) {
@@ -112,14 +117,15 @@ impl<N: Nodes> Cluster<N> {
         }
     }
 
-    /// Sends a command to a node. Returns nothing where the slot has got another owner meanwhile.
+    /// Sends a command to a node. Returns its reply, with whether it has refused for so long that no
+    /// call waits for it; nothing where the slot has got another owner meanwhile.
     async fn send(
         self: &Arc<Self>,
         node: &Target<N>,
         call: &Call<'_, N>,
         is_asking: bool,
         timer: &Timer,
-    ) -> Result<Option<NodeReply>, Failure> {
+    ) -> Result<Option<(NodeReply, bool)>, Failure> {
         check_not_away(node)?;
         let mut result = self.send_once(node, call, is_asking, timer).await?;
         if let Some(Err(NodeFault::Disconnected(_))) = result {
@@ -128,7 +134,10 @@ impl<N: Nodes> Cluster<N> {
         }
         match result {
             None => Ok(None),
-            Some(Ok(reply)) => Ok(Some(reply)),
+            Some(Ok(reply)) => {
+                let is_refusing = node.refusals.note(&reply, &self.clock);
+                Ok(Some((reply, is_refusing)))
+            }
             Some(Err(fault)) => Err(self.failure(node, fault)),
         }
     }
@@ -144,8 +153,9 @@ impl<N: Nodes> Cluster<N> {
         let command = call.command;
         Ok(match call.reads {
             _ if is_asking => {
-                let result = node.connection.call_asking(command, limit).await;
-                Some(self.noted(node, result))
+                let call = node.connection.call_asking(command, limit);
+                // Boxed: rare, and every call would carry its state.
+                Some(Box::pin(self.watched(node, call)).await)
             }
             Some(reads) => Some(self.read(node, reads, command, limit).await),
             None => self.call_until_moved(node, call.slot, command, limit).await,

@@ -3,15 +3,19 @@
 //! Guarantees: a reader never waits; one change at a time; a node that stays in the cluster keeps
 //! its connection and its breaker.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::address::NodeAddress;
-use super::breaker::Breaker;
+use super::breaker::{Away, Breaker};
 use super::node::Nodes;
+use super::refusals::Refusals;
 use super::slot_map::{AnnouncedNode, Slot, SlotMap};
+use super::timeouts::KEEP_AWAY;
 
 /// A node that calls are routed to.
 #[derive(Debug)]
@@ -20,10 +24,14 @@ pub(super) struct RoutedNode<C> {
     pub address: NodeAddress,
     /// Its id in `CLUSTER NODES`; empty until the cluster has named it.
     pub id: OnceLock<String>,
+    /// Whether a slot map has had it, and not a redirection alone.
+    is_announced: AtomicBool,
     /// The connection that calls share.
     pub connection: C,
     /// Whether it gets calls.
     pub breaker: Breaker,
+    /// How long it has refused those that it got.
+    pub refusals: Refusals,
 }
 
 /// The slot map of the routes.
@@ -42,7 +50,7 @@ pub(super) struct Routes<N: Nodes> {
 impl<N: Nodes> Routes<N> {
     /// The first routes of a cluster.
     pub(super) fn new(nodes: N, announced: SlotMap<AnnouncedNode>) -> Self {
-        let map = announced.map(|node| Arc::new(new_node(&nodes, node)));
+        let map = announced.map(|node| Arc::new(announced_node(&nodes, node)));
         Self {
             nodes,
             current: ArcSwap::from_pointee(map),
@@ -95,12 +103,24 @@ impl<N: Nodes> Routes<N> {
     }
 
     /// Replaces the slot map. Returns the one before.
-    pub(super) fn install(&self, announced: SlotMap<AnnouncedNode>) -> Arc<RouteMap<N::Node>> {
+    pub(super) fn install(
+        &self,
+        announced: SlotMap<AnnouncedNode>,
+        now: Timestamp,
+    ) -> Arc<RouteMap<N::Node>> {
         self.change(|map| {
-            announced.map(|node| {
+            let mut installed = announced.map(|node| {
                 let same = find(map, &node.address).filter(|other| has_id_of(other, &node));
-                same.unwrap_or_else(|| Arc::new(new_node(&self.nodes, node)))
-            })
+                let node = same.unwrap_or_else(|| Arc::new(announced_node(&self.nodes, node)));
+                node.is_announced.store(true, Ordering::Relaxed);
+                node
+            });
+            for node in map.masters().iter().filter(|node| is_kept(node, now)) {
+                if find(&installed, &node.address).is_none() {
+                    installed.add_master(node.clone());
+                }
+            }
+            installed
         })
     }
 
@@ -127,7 +147,7 @@ impl<N: Nodes> Routes<N> {
         });
         let added = find(&self.current.load(), address);
         // Another change may have removed it again.
-        added.unwrap_or_else(|| Arc::new(new_node(&self.nodes, unannounced(address))))
+        added.unwrap_or_else(|| Arc::new(new_node(&self.nodes, address.clone())))
     }
 
     fn change(
@@ -143,17 +163,31 @@ impl<N: Nodes> Routes<N> {
     }
 }
 
-fn new_node<N: Nodes>(nodes: &N, node: AnnouncedNode) -> RoutedNode<N::Node> {
-    let id = OnceLock::new();
-    if let Some(announced) = node.id {
-        let _ = id.set(announced);
+fn announced_node<N: Nodes>(nodes: &N, announced: AnnouncedNode) -> RoutedNode<N::Node> {
+    let node = new_node(nodes, announced.address);
+    if let Some(id) = announced.id {
+        let _ = node.id.set(id);
     }
+    node.is_announced.store(true, Ordering::Relaxed);
+    node
+}
+
+fn new_node<N: Nodes>(nodes: &N, address: NodeAddress) -> RoutedNode<N::Node> {
     RoutedNode {
-        connection: nodes.node(&node.address),
-        address: node.address,
-        id,
+        connection: nodes.node(&address),
+        address,
+        id: OnceLock::new(),
+        is_announced: AtomicBool::new(false),
         breaker: Breaker::default(),
+        refusals: Refusals::default(),
     }
+}
+
+/// Whether a node that the slot map lacks stays: one that imports its first slots is in no slot map,
+/// and calls that are redirected to it must find its breaker open.
+fn is_kept<C>(node: &RoutedNode<C>, now: Timestamp) -> bool {
+    let is_recent = |away: Away| now.duration_since(away.since).unsigned_abs() < KEEP_AWAY;
+    !node.is_announced.load(Ordering::Relaxed) && node.breaker.away().is_some_and(is_recent)
 }
 
 /// Whether a node is the announced one, and not another that has got its address.
@@ -161,13 +195,6 @@ fn has_id_of<C>(node: &RoutedNode<C>, announced: &AnnouncedNode) -> bool {
     match &announced.id {
         Some(id) => node.id.get_or_init(|| id.clone()) == id,
         None => true,
-    }
-}
-
-fn unannounced(address: &NodeAddress) -> AnnouncedNode {
-    AnnouncedNode {
-        address: address.clone(),
-        id: None,
     }
 }
 
@@ -188,6 +215,6 @@ fn place_of_master<N: Nodes>(
     }
     // A replica that was promoted keeps its connection.
     let node = find(map, address);
-    let node = node.unwrap_or_else(|| Arc::new(new_node(nodes, unannounced(address))));
+    let node = node.unwrap_or_else(|| Arc::new(new_node(nodes, address.clone())));
     map.add_master(node)
 }

@@ -15,6 +15,12 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
 /// healthy node waiting, shorter than any failover.
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_millis(750);
 
+/// How long a node may refuse everything for now (`LOADING`, `CLUSTERDOWN`) while calls wait for it.
+pub(super) const REFUSAL_LIMIT: Duration = Duration::from_millis(750);
+
+/// How long an importing node that is away stays among the routes, though the slot map lacks it.
+pub(super) const KEEP_AWAY: Duration = Duration::from_secs(60);
+
 /// How long a probe waits: longer than healthy nodes of a busy machine take, so that such a node
 /// is found to be back.
 pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(1);

@@ -49,15 +49,13 @@ impl<N: Nodes> Cluster<N> {
         }
     }
 
-    /// Sends a command that belongs to no slot and watches for silence.
-    pub(super) async fn call_watched(
+    /// Waits for a command that no other node could run instead, and watches for silence.
+    pub(super) async fn watched(
         self: &Arc<Self>,
         node: &Target<N>,
-        command: &Cmd,
-        limit: Duration,
+        call: impl Future<Output = NodeResult>,
     ) -> NodeResult {
         let answers = node.breaker.answers();
-        let call = node.connection.call(command, limit);
         tokio::pin!(call);
         if let Ok(result) = tokio::time::timeout(SILENCE_LIMIT, &mut call).await {
             return self.noted(node, result);

@@ -6,7 +6,7 @@ use redis::Value;
 use tokio::time::Instant;
 
 use super::simulated::{Behaviour, REPLY_TIME};
-use super::{Fixture, SOON, assert_away, call, keys};
+use super::{Fixture, SOON, address, assert_away, call, keys};
 use crate::redis::cluster::{CALL_TIMEOUT, NodeReply};
 use crate::redis::commands::Redis;
 
@@ -182,4 +182,41 @@ async fn all_masters_are_asked_at_once_and_a_hung_one_has_an_error() {
     };
     assert!(ping().await <= CALL_TIMEOUT);
     assert_eq!(ping().await, REPLY_TIME, "the hung one is known");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_hangs_while_it_imports_its_first_slot_costs_milliseconds() {
+    let fixture = Fixture::new().await;
+    let [a, ..] = keys();
+    fixture.nodes.set(9, Behaviour::Hangs);
+    let ask = || {
+        let to = Some(address(9));
+        fixture
+            .nodes
+            .reply_next(1, REPLY_TIME, Ok(NodeReply::Ask { to }));
+    };
+    ask();
+    let (answer, took) = fixture.call(&a).await;
+    assert_away(&answer.unwrap_err(), 9);
+    assert!(took <= CALL_TIMEOUT, "{took:?}");
+    // The slot map, which is read again and again meanwhile, does not have the node.
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ask();
+        let (answer, took) = fixture.call(&a).await;
+        assert_away(&answer.unwrap_err(), 9);
+        assert_eq!(took, REPLY_TIME);
+    }
+    fixture.nodes.set(9, Behaviour::Answers);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ask();
+    assert_eq!(fixture.call(&a).await, (Ok(9), 2 * REPLY_TIME));
+    // One that never comes back is forgotten.
+    fixture.nodes.set(9, Behaviour::Hangs);
+    ask();
+    assert!(fixture.call(&a).await.0.is_err());
+    let up = || fixture.metric("redis_node_up{node=\"node:9\"}").len();
+    assert_eq!(up(), 1);
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert_eq!(up(), 0);
 }

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use redis::{Arg, Cmd, Value};
 
 use crate::domain::clock::{Clock, TimeSource};
-use crate::redis::cluster::{Node, NodeAddress, NodeFault, NodeReply, NodeResult, Nodes, Slot};
+use crate::redis::cluster::{
+    Later, Node, NodeAddress, NodeFault, NodeReply, NodeResult, Nodes, Slot,
+};
 
 /// How long a command takes on its way and back.
 pub const REPLY_TIME: Duration = Duration::from_millis(1);
@@ -29,12 +31,21 @@ struct State {
     behaviour: Behaviour,
     /// What it replies to the next commands, instead of what it would.
     replies: VecDeque<(Duration, NodeResult)>,
+    /// Why it refuses everything but `PING` and `CLUSTER`.
+    refuses: Option<Later>,
     /// Connections to it that were made.
     connections: usize,
     /// The number of the connection that its last command came over.
     last_connection: usize,
     in_probe: usize,
     most_in_probe: usize,
+}
+
+impl State {
+    fn refusal(&self) -> Option<(Duration, NodeResult)> {
+        let later = self.refuses?;
+        Some((REPLY_TIME, Ok(NodeReply::Later(later))))
+    }
 }
 
 /// A range of slots and the nodes that have it, the master first.
@@ -93,6 +104,12 @@ impl Simulated {
         let mut world = self.world();
         let state = world.nodes.entry(address(node)).or_default();
         state.replies.push_back((after, result));
+    }
+
+    /// A node refuses commands from now on, or no longer.
+    pub fn refuse(&self, node: u16, why: Option<Later>) {
+        let mut world = self.world();
+        world.nodes.entry(address(node)).or_default().refuses = why;
     }
 
     /// Replaces what `CLUSTER SLOTS` answers, and who owns which slot.
@@ -258,7 +275,7 @@ impl World {
         match words[0].as_str() {
             "CLUSTER" => answer(slots),
             "PING" => answer(Value::SimpleString("PONG".to_owned())),
-            _ => match (state.replies.pop_front(), owner) {
+            _ => match (state.replies.pop_front().or(state.refusal()), owner) {
                 (Some(reply), _) => reply,
                 (None, Some((slot, owner))) if owner != *node && !asking => {
                     let to = Some(owner);
