@@ -161,6 +161,11 @@ impl BackendError {
         }
     }
 
+    /// Whether the server takes no writes.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.sqlstate() == Some(READ_ONLY)
+    }
+
     /// Whether Redis answered with this code.
     pub fn has_redis_code(&self, expected: &str) -> bool {
         matches!(self, Self::Redis { code: Some(code), .. } if code == expected)

@@ -4,6 +4,7 @@
 //! answer but "unavailable" is in a stream before it is returned.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -18,6 +19,10 @@ use crate::redis::commands::Redis;
 use crate::selling::cart_lanes::AddRequest;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::service::SellingService;
+
+/// How long the answer to a checkout of an item that is not in the sale waits to know whether
+/// another sale has it.
+const ITEM_WAIT: Duration = Duration::from_millis(50);
 
 /// The answer to a checkout.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,9 +193,13 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
     }
 
     async fn why_unknown(&self, item: &ItemId) -> Refusal {
-        // While Postgres is away an item of another sale is as good as unknown.
-        match self.context.lookups.has_item(item).await {
-            Ok(true) => Refusal::ItemOfAnotherSale,
+        let has_item = async {
+            let _lookup = self.item_lookups.begin().await?;
+            self.context.lookups.has_item(item).await
+        };
+        // While Postgres is away or busy an item of another sale is as good as unknown.
+        match tokio::time::timeout(ITEM_WAIT, has_item).await {
+            Ok(Ok(true)) => Refusal::ItemOfAnotherSale,
             _ => Refusal::UnknownItem,
         }
     }

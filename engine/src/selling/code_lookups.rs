@@ -1,39 +1,29 @@
-//! Look-ups in Postgres of codes that Redis does not hold.
+//! Look-ups in Postgres of codes whose order Redis cannot tell.
 //!
-//! Guarantees: whoever sends codes that do not exist takes a few connections at the most and leaves
-//! the others to customers; beyond a bound such requests are refused at once. A code that was found
-//! to be unknown is refused again without a look-up.
+//! Guarantees: each kind of look-up has a bound of its own, so that whoever sends codes that do not
+//! exist leaves the others to customers. A code that was found to be unknown is refused again
+//! without a look-up.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::domain::code::CheckoutCode;
-use crate::domain::error::BackendError;
-
-/// Look-ups that run at once.
-const RUNNING: usize = 2;
-
-/// Look-ups that run or wait; what comes beyond them is refused.
-const ADMITTED: usize = 64;
-
-/// How long a look-up waits for others.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+use crate::selling::lookup_limit::LookupLimit;
 
 /// Unknown codes that are remembered.
 const REMEMBERED: usize = 4_096;
 
-const FULL: BackendError = BackendError::Full {
-    queue: "the queue of look-ups of codes that Redis does not hold",
-};
-
 /// The look-ups of a process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct CodeLookups {
-    admitted: Semaphore,
-    running: Semaphore,
+    /// Of codes that Redis does not hold, though it holds all carts.
+    pub(crate) not_in_redis: LookupLimit,
+    /// Of codes to be bought while a backend fails.
+    pub(crate) during_faults: LookupLimit,
+    /// Of codes of sales that take no claim.
+    pub(crate) of_ended_sales: LookupLimit,
+    /// Of orders to be shown.
+    pub(crate) shown: LookupLimit,
     unknown: Mutex<UnknownCodes>,
 }
 
@@ -45,38 +35,7 @@ struct UnknownCodes {
     in_order: VecDeque<CheckoutCode>,
 }
 
-/// The right to look codes up.
-#[derive(Debug)]
-pub(crate) struct Lookup<'a> {
-    _running: SemaphorePermit<'a>,
-    _admitted: SemaphorePermit<'a>,
-}
-
-impl Default for CodeLookups {
-    fn default() -> Self {
-        Self {
-            admitted: Semaphore::new(ADMITTED),
-            running: Semaphore::new(RUNNING),
-            unknown: Mutex::default(),
-        }
-    }
-}
-
 impl CodeLookups {
-    /// Waits until a look-up may run; an error where too many wait, or for too long.
-    pub(crate) async fn begin(&self) -> Result<Lookup<'_>, BackendError> {
-        let admitted = self.admitted.try_acquire().map_err(|_| FULL)?;
-        let running = tokio::time::timeout(LONGEST_WAIT, self.running.acquire()).await;
-        match running {
-            Ok(Ok(running)) => Ok(Lookup {
-                _running: running,
-                _admitted: admitted,
-            }),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => Err(FULL),
-        }
-    }
-
     /// Remembers a code that neither a cart partition, whose carts are whole, nor Postgres has.
     pub(crate) fn note_unknown(&self, code: &CheckoutCode) {
         let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,25 +64,6 @@ mod tests {
 
     fn code(n: usize) -> CheckoutCode {
         CheckoutCode::parse(&format!("CHK-shop.hourly.20261123T0800Z-00{n:020}")).unwrap()
-    }
-
-    #[tokio::test]
-    async fn look_ups_beyond_the_bound_are_refused_and_those_within_it_wait() {
-        let lookups = CodeLookups::default();
-        let mut running = Vec::new();
-        for _ in 0..RUNNING {
-            running.push(lookups.begin().await.unwrap());
-        }
-        let mut waiting: Vec<_> = (RUNNING..ADMITTED)
-            .map(|_| Box::pin(lookups.begin()))
-            .collect();
-        for lookup in &mut waiting {
-            assert!(futures_util::poll!(lookup.as_mut()).is_pending());
-        }
-        let refused = lookups.begin().await.unwrap_err();
-        assert!(matches!(refused, BackendError::Full { .. }));
-        drop(running);
-        assert!(futures_util::poll!(waiting[0].as_mut()).is_ready());
     }
 
     #[test]

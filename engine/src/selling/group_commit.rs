@@ -1,17 +1,18 @@
 //! Group commit: concurrent claims of a process share one transaction.
 //!
-//! Guarantees: an answer waits for its commit, and for nothing else; a claim that was handed in is kept until it is in
-//! Postgres, whatever happened to Redis or to the caller meanwhile. It never answers success
-//! before the commit.
+//! Guarantees: an answer waits for its commit, and for nothing else; a claim that was handed in is
+//! kept until it is in Postgres, whatever happened to Redis or to the caller meanwhile. It never
+//! answers success before the commit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::{Clock, Timer};
+use crate::domain::code::CheckoutCode;
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{Claim, Outcome};
 use crate::postgres::commit::{CommitOutcome, commit};
@@ -22,6 +23,7 @@ use crate::redis::keys::SaleKeys;
 use crate::selling::context::Context;
 use crate::selling::open_calls::OpenCall;
 use crate::selling::waiting_codes::WaitingCodes;
+use crate::selling::write_state::{SharedWriteState, WriteState};
 
 /// Claims that may wait for Postgres; beyond them purchases are refused before they claim.
 const BACKLOG_LIMIT: usize = 20_000;
@@ -65,7 +67,7 @@ pub(crate) struct GroupCommit {
     queue: mpsc::Sender<Pending>,
     backlog: Arc<AtomicUsize>,
     waiting: WaitingCodes,
-    away: Arc<AtomicBool>,
+    writes: SharedWriteState,
     clock: Clock,
 }
 
@@ -79,7 +81,7 @@ impl GroupCommit {
         let receiver = Arc::new(Mutex::new(receiver));
         let backlog = Arc::new(AtomicUsize::new(0));
         let waiting = WaitingCodes::default();
-        let away = Arc::new(AtomicBool::new(false));
+        let writes = SharedWriteState::default();
         let correcting = Arc::new(Semaphore::new(CORRECTING_LIMIT));
         for _ in 0..WORKERS {
             let worker = Worker {
@@ -87,7 +89,7 @@ impl GroupCommit {
                 receiver: receiver.clone(),
                 backlog: backlog.clone(),
                 waiting: waiting.clone(),
-                away: away.clone(),
+                writes: writes.clone(),
                 correcting: correcting.clone(),
                 kept: Vec::new(),
             };
@@ -97,7 +99,7 @@ impl GroupCommit {
             queue,
             backlog,
             waiting,
-            away,
+            writes,
             clock: context.clock.clone(),
         }
     }
@@ -112,6 +114,13 @@ impl GroupCommit {
         &self.waiting
     }
 
+    /// Whether Postgres is worth a look for the order of a code whose claim waits. Thousands of
+    /// users who ask again must not keep a Postgres that comes back busy with reads: one look is
+    /// enough where it found no order, unless the server takes no writes anyway.
+    pub(crate) fn may_read_order(&self, code: &CheckoutCode) -> bool {
+        self.writes.get() == WriteState::ReadOnly || self.waiting.has_order(code)
+    }
+
     /// Waits until the claim is in Postgres, or until Postgres failed once: the claim is then
     /// kept and tried again, and the caller may answer "ask again". While Postgres is known to
     /// be away the claim is kept, once for each code, and the caller does not wait.
@@ -122,7 +131,7 @@ impl GroupCommit {
         call: OpenCall,
     ) -> Result<CommitOutcome, BackendError> {
         let (answer, outcome) = oneshot::channel();
-        let away = self.away.load(Ordering::Relaxed);
+        let away = self.writes.get() != WriteState::Taken;
         let code = claim.code.clone();
         if !self.waiting.insert(&code) && away {
             return Err(BackendError::Away);
@@ -152,8 +161,8 @@ struct Worker<R, P> {
     receiver: Arc<Mutex<mpsc::Receiver<Pending>>>,
     backlog: Arc<AtomicUsize>,
     waiting: WaitingCodes,
-    /// Set while commits fail.
-    away: Arc<AtomicBool>,
+    /// Whether commits succeed.
+    writes: SharedWriteState,
     /// A permit for each group whose corrections are on their way.
     correcting: Arc<Semaphore>,
     /// Claims whose commit failed; their callers have been answered.
@@ -197,7 +206,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         let claims: Vec<Claim> = group.iter().map(|pending| pending.claim.clone()).collect();
         match commit(&*self.context.postgres, &claims).await {
             Ok(outcomes) => {
-                self.away.store(false, Ordering::Relaxed);
+                self.writes.note_taken();
                 self.answer(group, outcomes);
             }
             // One claim that Postgres will never take must not hold up the others.
@@ -208,7 +217,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
             }
             Err(error) => {
                 tracing::warn!(claims = group.len(), error = %error, "commit failed; kept");
-                self.away.store(true, Ordering::Relaxed);
+                self.writes.note_failure(&error);
                 self.kept = group;
                 for pending in &mut self.kept {
                     if let Some(answer) = pending.answer.take() {

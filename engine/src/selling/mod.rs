@@ -17,6 +17,7 @@ mod coverage_check;
 mod eviction_check;
 mod group_commit;
 mod lane;
+mod lookup_limit;
 mod open_calls;
 pub(crate) mod purchase;
 mod refusal_lane;
@@ -30,6 +31,7 @@ mod steady_since;
 mod view_reader;
 mod waiting_codes;
 mod watermark;
+mod write_state;
 
 #[cfg(test)]
 mod format_tests;

@@ -157,13 +157,13 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         let committed = match self.commit(claim, &served, call).await {
             Ok(CommitOutcome::Committed(committed)) => committed,
             Ok(CommitOutcome::SaleSettled) => return Err(NoOrder::SaleNotActive),
-            // The order was read in vain when the claim began to wait: thousands of users who ask
-            // again must not keep a Postgres that comes back busy with reads.
-            Err(error) if was_waiting => return Err(error.into()),
+            Err(error) if was_waiting && !self.commits.may_read_order(code) => {
+                return Err(error.into());
+            }
             // An earlier purchase of this code may have been committed before writes failed.
             Err(error) => {
                 let order = self.bought_or(code, error.into()).await?;
-                self.commits.waiting().remove(code);
+                self.commits.waiting().note_order(code);
                 return Ok(order);
             }
         };
@@ -190,7 +190,10 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
     /// The outcome of a code, if it was bought.
     pub async fn outcome(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
-        let _lookup = self.code_lookups.begin().await?;
+        if self.code_lookups.is_unknown(code) {
+            return Ok(None);
+        }
+        let _lookup = self.code_lookups.shown.begin().await?;
         self.find_order(code).await
     }
 
@@ -236,7 +239,8 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         if self.code_lookups.is_unknown(code) {
             return Err(NoOrder::UnknownCode);
         }
-        if let Some(order) = self.outcome(code).await? {
+        let _lookup = self.code_lookups.not_in_redis.begin().await?;
+        if let Some(order) = self.find_order(code).await? {
             return Ok(order);
         }
         self.code_lookups.note_unknown(code);
@@ -245,7 +249,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
     /// A code whose sale takes no claim: an order, or a refusal once no order can come any more.
     async fn bought_earlier(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
-        let _lookup = self.code_lookups.begin().await?;
+        let _lookup = self.code_lookups.of_ended_sales.begin().await?;
         if let Some(order) = self.find_order(code).await? {
             return Ok(order);
         }
@@ -277,7 +281,11 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
     /// Redis failed, or Postgres takes no writes: a code that has an order can be answered all the
     /// same.
     async fn bought_or(&self, code: &CheckoutCode, error: NoOrder) -> Result<Order, NoOrder> {
-        match tokio::time::timeout(ORDER_WAIT, self.outcome(code)).await {
+        let find_order = async {
+            let _lookup = self.code_lookups.during_faults.begin().await?;
+            self.find_order(code).await
+        };
+        match tokio::time::timeout(ORDER_WAIT, find_order).await {
             Ok(Ok(Some(order))) => Ok(order),
             _ => Err(error),
         }

@@ -1,10 +1,16 @@
 //! Attempts that touch no cart: refused from memory, or while no sale is active.
 //!
 //! Guarantees: such an attempt, too, is in a stream before it is answered. All of them share one
-//! lane, so that a refusal costs a fraction of a round trip. A node that is away costs no refusal:
-//! another stream takes it.
+//! lane, so that a refusal costs a fraction of a round trip. A node that is away or hangs costs no
+//! refusal, and delays one batch by [`NEXT_STREAM_AFTER`]: another stream takes them.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +30,10 @@ const LANE_LIMITS: LaneLimits = LaneLimits {
     queue: 16_384,
 };
 
+/// How long the first stream has to take an entry before the next one is tried beside it, which has
+/// twice as long. Longer than a healthy node takes.
+const NEXT_STREAM_AFTER: Duration = Duration::from_millis(25);
+
 /// The lane of refusals of a FlashSale.
 #[derive(Debug)]
 pub(crate) struct RefusalLane {
@@ -38,7 +48,10 @@ impl RefusalLane {
         log: &Arc<AttemptLog>,
         stop: &CancellationToken,
     ) -> Self {
-        let streams: Arc<[Arc<str>]> = keys::refusals(flash_sale).map(Arc::from).into();
+        let streams = Arc::new(RefusalStreams {
+            streams: keys::refusals(flash_sale).map(Arc::from),
+            preferred: AtomicUsize::new(0),
+        });
         let (shared, log) = (context.clone(), log.clone());
         let call = move |batch| {
             let (context, log, streams) = (shared.clone(), log.clone(), streams.clone());
@@ -57,7 +70,7 @@ impl RefusalLane {
 async fn append<R: Redis, P: Postgres>(
     context: &Context<R, P>,
     log: &AttemptLog,
-    candidates: &[Arc<str>],
+    streams: &RefusalStreams,
     attempts: Vec<Attempt>,
 ) -> Result<Vec<()>, BackendError> {
     // No sale fixes the format of this stream, so each entry has its version.
@@ -67,7 +80,11 @@ async fn append<R: Redis, P: Postgres>(
         format.encode_refused(attempts.iter()),
     );
     let fields = [("v", version.as_str()), ("b", text.as_str())];
-    let (stream, entry) = append_to_first(&context.redis, candidates, &fields).await?;
+    let append = |stream: Arc<str>| async move {
+        let entry = streams::append(&context.redis, &stream, &fields).await?;
+        Ok((stream, entry))
+    };
+    let (stream, entry) = streams.append_to_first(append).await?;
     let answers = vec![(); attempts.len()];
     log.keep(Answered {
         stream,
@@ -78,22 +95,47 @@ async fn append<R: Redis, P: Postgres>(
     Ok(answers)
 }
 
-/// Appends to the first stream that takes the entry. An attempt that a lost reply leaves in two
-/// streams is logged once, because it has one id.
-async fn append_to_first(
-    redis: &impl Redis,
-    candidates: &[Arc<str>],
-    fields: &[(&str, &str)],
-) -> Result<(Arc<str>, String), BackendError> {
-    let mut first_error = None;
-    for stream in candidates {
-        match streams::append(redis, stream, fields).await {
-            Ok(entry) => return Ok((stream.clone(), entry)),
-            Err(error) => {
-                first_error.get_or_insert(error);
+/// The streams of a FlashSale's refusals, on different nodes.
+#[derive(Debug)]
+struct RefusalStreams {
+    streams: [Arc<str>; 8],
+    /// The one that took the last entry.
+    preferred: AtomicUsize,
+}
+
+impl RefusalStreams {
+    /// Appends to the first stream that takes the entry, the one that took the last entry before the
+    /// others. An attempt that is in two streams is logged once, because it has one id.
+    async fn append_to_first<F, Fut, T>(&self, append: F) -> Result<T, BackendError>
+    where
+        F: Fn(Arc<str>) -> Fut,
+        Fut: Future<Output = Result<T, BackendError>>,
+    {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let count = self.streams.len();
+        let numbers = (0..count).map(|n| (first + n) % count);
+        let mut untried = numbers.map(|number| {
+            let appended = append(self.streams[number].clone());
+            async move { (number, appended.await) }
+        });
+        let mut tried: FuturesUnordered<_> = untried.next().into_iter().collect();
+        let mut first_error = None;
+        let mut limit = NEXT_STREAM_AFTER;
+        loop {
+            let next = tokio::time::timeout(limit, tried.next());
+            match next.await {
+                Ok(Some((number, Ok(taken)))) => {
+                    self.preferred.store(number, Ordering::Relaxed);
+                    return Ok(taken);
+                }
+                Ok(Some((_, Err(error)))) => {
+                    first_error.get_or_insert(error);
+                }
+                // There is a stream, so there is an error.
+                Ok(None) => return Err(first_error.unwrap_or(BackendError::Unseeded)),
+                Err(_) => limit *= 2,
             }
+            tried.extend(untried.next());
         }
     }
-    // There is a stream, so there is an error.
-    Err(first_error.unwrap_or(BackendError::Unseeded))
 }

@@ -27,6 +27,7 @@ use crate::selling::context::Context;
 use crate::selling::coverage_check::CoverageCheck;
 use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
+use crate::selling::lookup_limit::LookupLimit;
 use crate::selling::open_calls::OpenCalls;
 use crate::selling::refusal_lane::RefusalLane;
 use crate::selling::registry_follower::RegistryFollower;
@@ -96,6 +97,8 @@ pub struct SellingService<R, P> {
     eviction: Arc<EvictionCheck>,
     coverage: Arc<CoverageCheck>,
     pub(crate) code_lookups: CodeLookups,
+    /// Of items that are not in the sale.
+    pub(crate) item_lookups: LookupLimit,
     following: CancellationToken,
     serving: CancellationToken,
 }
@@ -143,6 +146,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             eviction: Arc::default(),
             coverage: Arc::default(),
             code_lookups: CodeLookups::default(),
+            item_lookups: LookupLimit::default(),
             following: CancellationToken::new(),
             log,
             context,

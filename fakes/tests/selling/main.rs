@@ -7,5 +7,7 @@ mod lost_sales;
 mod lost_slots;
 mod lost_writes;
 mod paused_process;
+mod refusals;
 mod troubled_redis;
+mod waiting_claims;
 mod whole_sale;

@@ -1,0 +1,120 @@
+//! Claims that wait for Postgres, and the customers who ask for them.
+
+use std::time::Duration;
+
+use flashsale_engine::{BackendError, Checkout, CheckoutCode, CodeSuffix, ItemId, NoOrder};
+use flashsale_engine::{Order, Refusal, UserId};
+
+use crate::harness::{Harness, Service, let_others_run, sold, until};
+
+/// Longer than a purchase waits for its commit and for the order that may exist.
+const ANSWERED_AFTER: Duration = Duration::from_secs(4);
+
+async fn purchase(
+    harness: &Harness,
+    service: &Service,
+    code: &CheckoutCode,
+) -> Result<Order, NoOrder> {
+    service.purchase(code, &harness.request()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_code_with_an_order_is_answered_while_its_claim_waits_for_a_server_that_takes_no_writes()
+{
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let bought = harness.fill(&service, "ann", &[1]).await;
+    purchase(&harness, &service, &bought).await.unwrap();
+    let mut others = Vec::new();
+    for (user, idx) in [("bob", 2), ("cid", 3), ("dan", 4)] {
+        others.push(harness.fill(&service, user, &[idx]).await);
+    }
+    let committed = || harness.ambient.metrics.commit_batch_size.get_sample_sum();
+    assert_eq!(committed(), 1.0);
+
+    // Two commits hang, and behind them a claim of the bought code waits beside a new one.
+    let hangs = harness.postgres.hold().await;
+    let mut asked = Vec::new();
+    for code in [&others[0], &others[1], &bought, &others[2]] {
+        asked.push(harness.begin_purchase(&service, code));
+        let_others_run().await;
+    }
+    tokio::time::sleep(ANSWERED_AFTER).await;
+    for asked in asked {
+        assert!(matches!(asked.await.unwrap(), Err(NoOrder::Unavailable(_))));
+    }
+    harness.postgres.set_read_only(true);
+    drop(hangs);
+    tokio::time::sleep(ANSWERED_AFTER).await;
+    for _ in 0..20 {
+        let again = purchase(&harness, &service, &bought).await.unwrap();
+        assert_eq!((sold(&again), again.replayed), (vec![1], true));
+        let new = purchase(&harness, &service, &others[2]).await;
+        assert!(matches!(new, Err(NoOrder::Unavailable(_))));
+    }
+
+    harness.postgres.set_read_only(false);
+    until("all claims are committed", || committed() >= 5.0).await;
+    assert_eq!(committed(), 5.0, "each code has waited with one claim");
+    for (code, idx) in others.iter().zip([2, 3, 4]) {
+        let order = purchase(&harness, &service, code).await.unwrap();
+        assert_eq!(sold(&order), [idx]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crowd_that_looks_for_orders_leaves_purchases_their_look_ups() {
+    let harness = std::sync::Arc::new(Harness::new());
+    let service = harness.open().await;
+    let bought = harness.fill(&service, "ann", &[1]).await;
+    purchase(&harness, &service, &bought).await.unwrap();
+    let held = harness.postgres.hold().await;
+    let crowd: Vec<_> = (0..100)
+        .map(|n| {
+            let service = service.clone();
+            let code = CheckoutCode {
+                sale: harness.sale.id.clone(),
+                suffix: CodeSuffix::parse(&format!("00{n:020}")).unwrap(),
+            };
+            tokio::spawn(async move { service.outcome(&code).await })
+        })
+        .collect();
+    let_others_run().await;
+    assert!(
+        crowd.iter().any(|asked| asked.is_finished()),
+        "some are refused"
+    );
+
+    // Redis does not hold the cart any more, and the order is in Postgres.
+    harness.redis.flush_all();
+    let asked = harness.begin_purchase(&service, &bought);
+    let_others_run().await;
+    assert!(!asked.is_finished(), "the look-up waits for Postgres");
+    drop(held);
+    assert_eq!(sold(&asked.await.unwrap().unwrap()), [1]);
+    for asked in crowd {
+        match asked.await.unwrap() {
+            Ok(None) => {}
+            Err(NoOrder::Unavailable(error)) => {
+                assert!(matches!(*error, BackendError::Full { .. }), "{error:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_that_is_not_in_the_sale_is_refused_at_once_while_postgres_hangs() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let _hangs = harness.postgres.hold().await;
+    let user = UserId::parse("ann").unwrap();
+    for n in 0..5 {
+        let item = ItemId::parse(&format!("no-such-item-{n}")).unwrap();
+        let request = harness.request();
+        let answer = service.checkout(&user, &item, &request);
+        let answer = tokio::time::timeout(Duration::from_millis(100), answer).await;
+        let refused = Checkout::Refused(Refusal::UnknownItem);
+        assert_eq!(answer.unwrap().unwrap(), refused);
+    }
+}
