@@ -213,25 +213,48 @@ async fn while_postgres_is_away_calls_fail_at_once() {
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
+/// `host:port` of a server.
+fn host(server: &PostgresServer) -> String {
+    let url = server.url();
+    let behind_user = url.split_once('@').unwrap().1;
+    behind_user.split_once('/').unwrap().0.to_owned()
+}
+
+const DEMOTE: &str = "ALTER DATABASE flashsale SET default_transaction_read_only = on";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_hosts_one_that_hangs_hides_none_that_can_be_read() {
+    let standby = tokio::task::spawn_blocking(|| PostgresServer::start().unwrap());
+    let standby = standby.await.unwrap();
+    standby.query(DEMOTE).unwrap();
+    // Accepts connections and answers nothing.
+    let hangs = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (hung_host, read_host) = (hangs.local_addr().unwrap().to_string(), host(&standby));
+    for [first, second] in [[&hung_host, &read_host], [&read_host, &hung_host]] {
+        let url = format!("postgres://flashsale@{first},{second}/flashsale");
+        // A loaded machine may need longer for a connection than a call waits.
+        eventually("the standby is read", async || {
+            let (metrics, clock) = (Arc::new(Metrics::new().unwrap()), SystemClock::clock());
+            let pool = PostgresPool::connect(&url, &Certificates::NONE, 2, metrics, clock);
+            pool.await.is_ok()
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_hosts_the_one_that_takes_writes_is_used() {
     let servers =
         tokio::task::spawn_blocking(|| [(); 2].map(|()| PostgresServer::start().unwrap()));
     let [left, right] = servers.await.unwrap();
-    let host = |server: &PostgresServer| {
-        let url = server.url();
-        let behind_user = url.split_once('@').unwrap().1;
-        behind_user.split_once('/').unwrap().0.to_owned()
-    };
     for server in [&left, &right] {
         flashsale_engine::migrate(&server.url(), &Certificates::NONE)
             .await
             .unwrap();
     }
-    let demote = "ALTER DATABASE flashsale SET default_transaction_read_only = on";
     let promote =
         "BEGIN READ WRITE; ALTER DATABASE flashsale RESET default_transaction_read_only; COMMIT";
-    left.query(demote).unwrap();
+    left.query(DEMOTE).unwrap();
     let url = format!(
         "postgres://flashsale@{},{}/flashsale?target_session_attrs=read-write",
         host(&left),
@@ -243,7 +266,7 @@ async fn of_several_hosts_the_one_that_takes_writes_is_used() {
     let pool = connect(&url).await;
     write(&pool).await.unwrap();
 
-    right.query(demote).unwrap();
+    right.query(DEMOTE).unwrap();
     end_all_connections(&right);
     left.query(promote).unwrap();
     let started = Instant::now();

@@ -50,6 +50,14 @@ impl RunHistory {
         history
     }
 
+    /// How many calls were due in a span that never started.
+    #[must_use]
+    pub fn never_started_in(&self, (from_us, to_us): (i64, i64)) -> usize {
+        let due = self.never_started_us.iter();
+        due.filter(|due_us| (from_us..to_us).contains(*due_us))
+            .count()
+    }
+
     /// One JSON object a line: the run, the faults, then the calls.
     #[must_use]
     pub fn to_json_lines(&self) -> String {

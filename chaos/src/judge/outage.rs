@@ -73,7 +73,7 @@ pub(super) fn outages_of(
                 .filter(|record| record.target == target && record.endpoint() == *endpoint)
                 .filter(|record| class.has(record, history, fault))
                 .collect();
-            found.extend(outages(&records, from_us, to_us)?);
+            found.extend(outages(history, &records, (from_us, to_us))?);
         }
     }
     Some(found)
@@ -88,7 +88,11 @@ pub(super) fn last_end_us(outages: &[Outage], from_us: i64) -> i64 {
 /// Spans without a success that overlap the one from `from_us` to `to_us` for as long as an outage
 /// takes; `None` where no call was due in it. Calls that are due after its end tell of what comes next:
 /// another fault, or the close. A class that never succeeds again is out until the last call.
-fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outage>> {
+fn outages(
+    history: &RunHistory,
+    records: &[&CallRecord],
+    (from_us, to_us): (i64, i64),
+) -> Option<Vec<Outage>> {
     let is_due = |record: &&&CallRecord| (from_us..to_us).contains(&record.due_us);
     let due = records.iter().filter(is_due);
     let first_due_us = due.clone().map(|record| record.due_us).min()?;
@@ -110,7 +114,9 @@ fn outages(records: &[&CallRecord], from_us: i64, to_us: i64) -> Option<Vec<Outa
             break;
         }
         let within_us = end_us.min(to_us);
-        if within_us - since_us >= shortest_us && is_waited_for(records, (since_us, within_us)) {
+        let span = (since_us, within_us);
+        let is_waited_for = || history.never_started_in(span) > 0 || is_waited_for(records, span);
+        if within_us - since_us >= shortest_us && is_waited_for() {
             found.push(Outage {
                 from_us: since_us,
                 to_us: end_us,
@@ -131,7 +137,8 @@ fn is_waited_for(records: &[&CallRecord], (from_us, to_us): (i64, i64)) -> bool 
 }
 
 /// Calls of a class that were due in a span: how many, how many failed, and the latencies of the
-/// others in microseconds, in ascending order.
+/// others in microseconds, in ascending order. Calls that never started have failed, in every class:
+/// nobody knows whose they would have been.
 pub(super) struct Calls {
     pub(super) count: usize,
     pub(super) failed: usize,
@@ -145,9 +152,10 @@ impl Calls {
         class: Class,
         (from_us, to_us): (i64, i64),
     ) -> Self {
+        let never_started = history.never_started_in((from_us, to_us));
         let mut calls = Self {
-            count: 0,
-            failed: 0,
+            count: never_started,
+            failed: never_started,
             latencies_us: Vec::new(),
         };
         let due = history
@@ -285,5 +293,19 @@ mod tests {
         assert_eq!((calls.count, calls.failed), (80, 20));
         assert!((calls.failed_share() - 0.25).abs() < 1e-9);
         assert_eq!(calls.p99_us(), Some(1_000));
+    }
+
+    #[test]
+    fn calls_that_never_started_have_failed_and_make_a_span_without_a_success_an_outage() {
+        let mut history = history_out_in([(0, 0), (0, 0)]);
+        let standstill = 3 * SECOND..3_900_000;
+        history
+            .calls
+            .retain(|record| !standstill.contains(&record.due_us));
+        history.never_started_us = standstill.step_by(50_000).collect();
+        assert!(serves_by(&history).unwrap() >= 3_900_000);
+        let fault = &history.faults[0];
+        let calls = Calls::due_in(&history, fault, Class::OtherSlots, (3 * SECOND, 4 * SECOND));
+        assert_eq!((calls.count - calls.failed, calls.failed), (4, 18));
     }
 }

@@ -1,8 +1,8 @@
 //! Connects to the server that takes writes.
 //!
 //! Guarantees: of several hosts one that takes writes is preferred, wherever it is in the URL; one
-//! that hangs keeps no other from being tried; a pooler that refuses start-up options is asked
-//! without them, and is not asked with them again.
+//! that hangs keeps no other from being tried, and none that can be read from being used; a pooler
+//! that refuses start-up options is asked without them, and is not asked with them again.
 
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,6 +16,9 @@ use crate::postgres::session::{Session, SessionKind};
 
 /// How long the host that took writes last is tried before the others are tried as well.
 const FIRST_HOST_LIMIT: Duration = Duration::from_millis(400);
+
+/// How long the next host that takes writes is waited for while a host that can be read waits.
+const OTHERS_LIMIT: Duration = Duration::from_millis(250);
 
 /// Opens sessions at an address.
 #[derive(Debug)]
@@ -54,7 +57,14 @@ impl Connector {
         let mut others: FuturesUnordered<_> = others
             .map(|host| async move { (host, self.open_at(host).await) })
             .collect();
-        while let Some((host, opened)) = others.next().await {
+        loop {
+            let next = match &candidate {
+                Ok(_) => tokio::time::timeout(OTHERS_LIMIT, others.next()).await,
+                Err(_) => Ok(others.next().await),
+            };
+            let Ok(Some((host, opened))) = next else {
+                return candidate;
+            };
             match opened {
                 Ok(session) if !session.is_read_only() => {
                     self.preferred.store(host, Ordering::Relaxed);
@@ -65,7 +75,6 @@ impl Connector {
                 Err(_) => {}
             }
         }
-        candidate
     }
 
     async fn open_at(&self, host: usize) -> Result<Session, sqlx::Error> {
