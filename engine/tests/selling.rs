@@ -3,9 +3,12 @@
 
 mod support;
 
+use std::sync::Arc;
+
+use flashsale_engine::redis::commands::Redis as _;
 use flashsale_engine::{
-    BackendError, Checkout, CodeSuffix, ItemId, ItemOutcome, Limits, NoOrder, NothingSold, Refusal,
-    SystemRandom,
+    BackendError, Certificates, Checkout, CodeSuffix, ItemId, ItemOutcome, Limits, Metrics,
+    NoOrder, NothingSold, RedisCluster, Refusal, SystemClock, SystemRandom,
 };
 use support::{LIMITS, Service, Stack, eventually, fill, request_id, user};
 
@@ -283,4 +286,92 @@ async fn a_retired_sale_leaves_no_key_and_no_process_brings_it_back() {
         .query(&mut client.get_connection().unwrap())
         .unwrap();
     assert_eq!(keys, Vec::<String>::new());
+}
+
+/// Creates a user on the Redis node, from the words of `ACL SETUSER`, and starts a service that logs in
+/// as that user.
+async fn service_as(stack: &Stack, user: &str, access_list: &str) -> Arc<Service> {
+    let words: Vec<&str> = access_list.split_whitespace().collect();
+    stack.redis.ask_node(0, &words).unwrap();
+    let login = format!("redis://{user}:secret@");
+    let url = stack.redis.url().replace("redis://", &login);
+    stack.service_at(&url).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_access_list_of_the_chart_is_enough_for_a_whole_sale() {
+    let mut stack = Stack::start().await;
+    let readme = include_str!("../../charts/flashsale/README.md");
+    let mut lines = readme.lines();
+    let access_list = lines.find(|line| line.starts_with("ACL SETUSER flashsale"));
+    let access_list = access_list.unwrap().replace(">PASSWORD", ">secret");
+    let words: Vec<&str> = access_list.split_whitespace().collect();
+    stack.redis.ask_node(0, &words).unwrap();
+    let url = stack.redis.url();
+    let url = url.replace("redis://", "redis://flashsale:secret@");
+    stack.connect_admin_at(&url).await;
+
+    let sale = stack.sale(100, LIMITS);
+    let catalog = stack.seed(&sale).await;
+    let service = stack.service_at(&url).await;
+    let code = fill(&service, "ann", &[&catalog.get(0).unwrap().id]).await;
+    service.purchase(&code, &request_id()).await.unwrap();
+    eventually("nothing is missing", || async {
+        service.ping().await.0.warnings.is_empty()
+    })
+    .await;
+    assert!(service.stop(std::time::Duration::from_secs(10)).await);
+    assert_eq!(stack.close_and_settle(&sale.id).await, 1);
+    stack.admin.retire(&sale.id).await.unwrap();
+    let (metrics, clock) = (Arc::new(Metrics::new().unwrap()), SystemClock::clock());
+    let url = stack.redis.url();
+    let as_default = RedisCluster::connect(&url, &Certificates::NONE, metrics, clock);
+    let mut denied_commands = redis::cmd("ACL");
+    denied_commands.arg("LOG");
+    let as_default = as_default.await.unwrap();
+    for master in as_default.call_all_masters("test", &denied_commands).await {
+        let none = redis::Value::Array(Vec::new());
+        assert_eq!(
+            master.answer,
+            Ok(none),
+            "commands that the user may not run"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_user_without_info_sells_with_a_warning_and_one_without_an_id_sells_nothing() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(100, LIMITS);
+    let catalog = stack.seed(&sale).await;
+    let rights = "ACL SETUSER limited on >secret ~* &* +@all -info -config";
+    let service = service_as(&stack, "limited", rights).await;
+    // The carts belong to the master by its other name: they are restored, and found whole.
+    eventually("the cart is filled", || async {
+        let item = ItemId::parse(&catalog.get(0).unwrap().id).unwrap();
+        let request_id = request_id();
+        let answer = service.checkout(&user("ann"), &item, &request_id).await;
+        matches!(answer, Ok(Checkout::InCart { .. }))
+    })
+    .await;
+    let code = fill(&service, "ann", &[&catalog.get(1).unwrap().id]).await;
+    let order = service.purchase(&code, &request_id()).await.unwrap();
+    assert_eq!(order.sold_count(), 2);
+    eventually("the service warns", || async {
+        let warnings = service.ping().await.0.warnings;
+        warnings.iter().any(|warning| warning.contains("+info"))
+    })
+    .await;
+
+    let rights = "ACL SETUSER limited -cluster|myid";
+    stack
+        .redis
+        .ask_node(0, &rights.split(' ').collect::<Vec<_>>())
+        .unwrap();
+    let item = ItemId::parse(&catalog.get(2).unwrap().id).unwrap();
+    let request_id = request_id();
+    let refused = service.checkout(&user("ann"), &item, &request_id).await;
+    let error = refused.unwrap_err().to_string();
+    let expected = "expected a Redis user with the permission +info or +cluster|myid";
+    assert!(error.contains(expected), "{error}");
 }

@@ -43,6 +43,8 @@ pub struct Dependency {
     latency_ms: Option<f64>,
     /// Why it is down.
     error: Option<String>,
+    /// Since when it is down.
+    since: Option<String>,
 }
 
 /// A Redis Cluster.
@@ -57,8 +59,8 @@ pub struct RedisHealth {
     error: Option<String>,
     /// The masters, and the replicas that are away.
     nodes: Vec<RedisNode>,
-    /// A setting of the cluster that makes a fault worse than it has to be; absent where there is
-    /// none, or where the user may not read the settings.
+    /// Settings of the cluster that make a fault worse than it has to be; absent where there is
+    /// none, or where the user may not read them.
     warning: Option<String>,
 }
 
@@ -119,6 +121,7 @@ impl Dependency {
             status: State::Unknown,
             latency_ms: None,
             error: None,
+            since: None,
         }
     }
 
@@ -128,6 +131,7 @@ impl Dependency {
             status: State::Down,
             latency_ms: None,
             error: Some("no usable response; the log of this process has the cause".to_owned()),
+            since: None,
         }
     }
 
@@ -137,6 +141,7 @@ impl Dependency {
                 status: State::Up,
                 latency_ms: Some((took.as_secs_f64() * 1e6).round() / 1e3),
                 error: None,
+                since: None,
             },
             Err(error) => {
                 tracing::warn!(
@@ -154,6 +159,8 @@ impl RedisHealth {
             status,
             latency_ms,
             error,
+            // Each node says since when.
+            since: _,
         } = dependency;
         Self {
             status,
@@ -174,7 +181,7 @@ impl RedisHealth {
         if redis.status == State::Up && !ping.is_whole {
             redis.status = State::Degraded;
         }
-        redis.warning = ping.warning;
+        redis.warning = (!ping.warnings.is_empty()).then(|| ping.warnings.join("; "));
         redis
     }
 }
@@ -206,7 +213,7 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (RedisHe
             None => (redis(Dependency::unknown()), Dependency::unknown()),
         };
     };
-    match tokio::time::timeout(PING_LIMIT, selling.ping()).await {
+    let (redis, mut postgres) = match tokio::time::timeout(PING_LIMIT, selling.ping()).await {
         Ok((redis, postgres)) => (
             RedisHealth::from_ping(redis, request_id),
             Dependency::from_ping(postgres, request_id),
@@ -218,7 +225,11 @@ async fn dependencies(readiness: &Readiness, request_id: &RequestId) -> (RedisHe
             );
             (redis(Dependency::unknown()), Dependency::down())
         }
+    };
+    if postgres.status == State::Down {
+        postgres.since = selling.postgres_away_since().map(|since| since.to_string());
     }
+    (redis, postgres)
 }
 
 /// Serves GET /health.

@@ -32,6 +32,12 @@ async fn health_has_postgres_down(stack: &Stack) {
     assert_eq!(body["status"], "down", "{body}");
     assert_eq!(body["postgres"]["status"], "down", "{body}");
     assert_eq!(body["redis"]["status"], "up", "{body}");
+    let since = body["postgres"]["since"].as_str();
+    assert!(since.is_some_and(|time| time.starts_with("20")), "{body}");
+    let url = format!("{}/metrics", stack.internal(0));
+    let metrics = stack.client().get(&url).await;
+    let metrics = metrics.text();
+    assert!(metrics.contains("\npostgres_up 0\n"), "{metrics}");
 }
 
 /// Process `small` may keep two attempts.

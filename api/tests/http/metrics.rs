@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::support::{Answer, Stack, eventually, limits};
 
 /// Metrics with their types; the first ones exist in the followed system too.
-const EXPECTED: [(&str, &str); 22] = [
+const EXPECTED: [(&str, &str); 28] = [
     ("http_request_duration_seconds", "histogram"),
     ("http_requests_total", "counter"),
     ("sale_items_total", "gauge"),
@@ -28,6 +28,12 @@ const EXPECTED: [(&str, &str); 22] = [
     ("attempts_unsettled", "gauge"),
     ("attempts_dropped_total", "counter"),
     ("outcome_repairs_total", "counter"),
+    ("postgres_up", "gauge"),
+    ("postgres_away_since_timestamp_seconds", "gauge"),
+    ("redis_node_up", "gauge"),
+    ("redis_node_slots", "gauge"),
+    ("redis_node_away_since_timestamp_seconds", "gauge"),
+    ("redis_node_info", "gauge"),
 ];
 
 /// A sample: name, labels, value.

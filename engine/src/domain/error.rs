@@ -171,6 +171,19 @@ impl BackendError {
         matches!(self, Self::Redis { code: Some(code), .. } if code == expected)
     }
 
+    /// Whether Redis does not let its user run the command: by its access list, or because a managed
+    /// service has taken the command away.
+    pub fn is_command_refused(&self) -> bool {
+        match self {
+            Self::Redis {
+                code: Some(code),
+                message,
+                ..
+            } => code == "NOPERM" || (code == "ERR" && message.contains("unknown command")),
+            _ => false,
+        }
+    }
+
     /// Whether Postgres refused a row because its key is taken.
     pub fn is_unique_violation(&self) -> bool {
         self.sqlstate() == Some(UNIQUE_VIOLATION)
@@ -215,6 +228,17 @@ impl BackendError {
         }
     }
 
+    /// Whether Postgres has not answered, rather than answered with an error.
+    pub(crate) fn is_silence(&self) -> bool {
+        match self {
+            Self::Postgres { sqlstate, .. } => sqlstate
+                .as_deref()
+                .is_none_or(|state| state.starts_with("08") || state.starts_with("57P")),
+            Self::TimedOut { backend, .. } => *backend == "Postgres",
+            _ => false,
+        }
+    }
+
     fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Postgres { sqlstate, .. } => sqlstate.as_deref(),
@@ -233,6 +257,20 @@ mod tests {
             sqlstate: sqlstate.map(str::to_owned),
             message: String::new(),
         }
+    }
+
+    #[test]
+    fn a_command_is_refused_by_the_access_list_or_because_it_was_taken_away() {
+        let redis = |code: &str, message: &str| BackendError::Redis {
+            operation: "INFO memory",
+            code: Some(code.to_owned()),
+            message: message.to_owned(),
+        };
+        assert!(redis("NOPERM", "this user has no permissions").is_command_refused());
+        assert!(redis("ERR", "unknown command 'INFO', with args").is_command_refused());
+        assert!(!redis("ERR", "syntax error").is_command_refused());
+        assert!(!redis("LOADING", "").is_command_refused());
+        assert!(!BackendError::Away.is_command_refused());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use prometheus::{
 
 use crate::domain::attempt::Refusal;
 use crate::domain::outcome::NothingSold;
+use crate::observability::postgres_state::PostgresState;
 use crate::observability::redis_nodes::RedisNodeMetrics;
 
 /// Redis scripts and commands that are timed, each a value of the label `command`.
@@ -153,6 +154,8 @@ pub struct Metrics {
     /// `db_connections_idle`.
     pub db_idle: IntGauge,
     redis_command: HashMap<&'static str, Histogram>,
+    /// Whether Postgres answers.
+    pub postgres: PostgresState,
     /// What the router of Redis counts.
     pub redis_nodes: RedisNodeMetrics,
     /// `purchase_commit_batch_size`: claims that shared one commit.
@@ -179,9 +182,7 @@ impl Metrics {
     /// Registers everything.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build = Build {
-            registry: &registry,
-        };
+        let build = Build(&registry);
         Ok(Self {
             http_duration: build.histograms(
                 "http_request_duration_seconds",
@@ -207,6 +208,7 @@ impl Metrics {
                 "command",
                 &REDIS_COMMANDS,
             )?,
+            postgres: PostgresState::new(&registry)?,
             redis_nodes: RedisNodeMetrics::new(&registry)?,
             commit_batch_size: build.histogram(
                 "purchase_commit_batch_size",
@@ -279,16 +281,15 @@ impl Metrics {
     }
 }
 
-struct Build<'a> {
-    registry: &'a Registry,
-}
+/// Builds metrics and registers them.
+struct Build<'a>(&'a Registry);
 
 impl Build<'_> {
     fn keep<C: prometheus::core::Collector + Clone + 'static>(
         &self,
         collector: C,
     ) -> Result<C, prometheus::Error> {
-        self.registry.register(Box::new(collector.clone()))?;
+        self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
     }
 

@@ -7,6 +7,7 @@ pub mod line_limit;
 mod log_bound;
 pub mod logging;
 pub mod metrics;
+pub mod postgres_state;
 pub mod redis_nodes;
 
 use std::sync::Arc;

@@ -135,6 +135,7 @@ impl PostgresPool {
             Scope::LongTransaction => Some(self.connections.long_turn(operation).await?),
             Scope::Statement | Scope::Transaction => None,
         };
+        let answers = self.metrics.postgres.answers();
         let timer = self.clock.start_timer();
         // Boxed: its state is large, every future that may ask Postgres would carry it, and those
         // of requests are moved on their way.
@@ -153,6 +154,13 @@ impl PostgresPool {
             Err(error) => Err(error),
         };
         self.metrics.time_query(operation, timer.elapsed());
+        match &outcome {
+            Err(error) if error.is_silence() => {
+                let now = self.clock.now();
+                self.metrics.postgres.note_silence(answers, now, error);
+            }
+            _ => self.metrics.postgres.note_answer(|| self.clock.now()),
+        }
         outcome
     }
 

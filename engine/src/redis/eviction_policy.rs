@@ -43,7 +43,7 @@ pub async fn read_eviction(redis: &impl Redis) -> Result<Eviction, BackendError>
         let found = match master.answer {
             Ok(answer) => of_master(&convert::<String>("INFO memory", answer)?),
             // Managed servers keep INFO from users.
-            Err(error) if error.has_redis_code("NOPERM") => Eviction::Unknown,
+            Err(error) if error.is_command_refused() => Eviction::Unknown,
             Err(error) => {
                 failure = Some(error);
                 continue;

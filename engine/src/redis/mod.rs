@@ -13,6 +13,7 @@ pub mod eviction_policy;
 pub(crate) mod full_coverage;
 pub(crate) mod keys;
 pub(crate) mod registry;
+pub(crate) mod restart_detection;
 pub(crate) mod sale_state;
 pub(crate) mod scripts;
 pub(crate) mod streams;

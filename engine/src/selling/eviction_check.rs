@@ -24,6 +24,14 @@ impl EvictionCheck {
         self.last.load().fault().map(str::to_owned)
     }
 
+    /// What the last check found that should be set otherwise.
+    pub(crate) fn warning(&self) -> Option<String> {
+        match &**self.last.load() {
+            Eviction::Off | Eviction::Unknown => None,
+            Eviction::Risky(why) | Eviction::Fault(why) => Some(why.clone()),
+        }
+    }
+
     /// Checks again and again until `stop`.
     pub(crate) async fn run(&self, redis: &impl Redis, stop: &CancellationToken) {
         loop {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,6 @@ use crate::redis::scripts;
 use crate::selling::attempt_log::AttemptLog;
 use crate::selling::code_lookups::CodeLookups;
 use crate::selling::context::Context;
-use crate::selling::coverage_check::CoverageCheck;
 use crate::selling::eviction_check::EvictionCheck;
 use crate::selling::group_commit::GroupCommit;
 use crate::selling::lookup_limit::LookupLimit;
@@ -33,6 +33,7 @@ use crate::selling::refusal_lane::RefusalLane;
 use crate::selling::registry_follower::RegistryFollower;
 use crate::selling::served_sale::ServedSale;
 use crate::selling::served_sales::ServedSales;
+use crate::selling::settings_check::SettingsCheck;
 use crate::selling::settle_own_attempts::{SETTLE_LIMIT, spawn_settling};
 use crate::selling::steady_since::SteadySince;
 use crate::selling::watermark::WatermarkPublisher;
@@ -95,7 +96,7 @@ pub struct SellingService<R, P> {
     pub(crate) commits: GroupCommit,
     pub(crate) refusals: RefusalLane,
     eviction: Arc<EvictionCheck>,
-    coverage: Arc<CoverageCheck>,
+    settings: Arc<SettingsCheck>,
     pub(crate) code_lookups: CodeLookups,
     /// Of items that are not in the sale.
     pub(crate) item_lookups: LookupLimit,
@@ -144,7 +145,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             commits: GroupCommit::start(&context, &serving),
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
             eviction: Arc::default(),
-            coverage: Arc::default(),
+            settings: Arc::default(),
             code_lookups: CodeLookups::default(),
             item_lookups: LookupLimit::default(),
             following: CancellationToken::new(),
@@ -171,7 +172,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
         let (check, redis) = (self.eviction.clone(), self.context.redis.clone());
         let stop = self.following.clone();
         tasks.spawn(async move { check.run(&redis, &stop).await });
-        let (check, redis) = (self.coverage.clone(), self.context.redis.clone());
+        let (check, redis) = (self.settings.clone(), self.context.redis.clone());
         let stop = self.following.clone();
         tasks.spawn(async move { check.run(&redis, &stop).await });
     }
@@ -248,8 +249,19 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             },
             is_whole,
             nodes: self.context.redis.nodes(),
-            warning: self.coverage.warning(),
+            warnings: self.warnings(),
         }
+    }
+
+    /// Since when Postgres is away; none while it is up.
+    pub fn postgres_away_since(&self) -> Option<Timestamp> {
+        self.context.metrics.postgres.away_since()
+    }
+
+    /// Settings of Redis that should be changed.
+    fn warnings(&self) -> Vec<String> {
+        let settings = self.settings.warnings().into_iter();
+        settings.chain(self.eviction.warning()).collect()
     }
 
     /// The process's metrics, with its gauges brought up to date.
@@ -316,6 +328,6 @@ pub struct RedisPing {
     pub is_whole: bool,
     /// The state of every node.
     pub nodes: Vec<NodeState>,
-    /// A setting of the cluster that makes a fault worse than it has to be.
-    pub warning: Option<String>,
+    /// Settings of the cluster that make a fault worse than it has to be.
+    pub warnings: Vec<String>,
 }

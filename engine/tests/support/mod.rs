@@ -99,8 +99,20 @@ impl Stack {
         housekeeping.await.unwrap();
     }
 
+    /// Replaces the operations by some that log in to Redis as another user.
+    pub async fn connect_admin_at(&mut self, redis_url: &str) {
+        let urls = BackendUrls::new(redis_url, &*self.postgres_url);
+        let ambient = Ambient::system().unwrap();
+        self.admin = Admin::connect(&urls, &ambient).await.unwrap();
+    }
+
     pub async fn service(&self) -> Arc<Service> {
-        let service = self.service_not_ready().await;
+        self.service_at(&self.redis.url()).await
+    }
+
+    /// A service that logs in to Redis as a user.
+    pub async fn service_at(&self, redis_url: &str) -> Arc<Service> {
+        let service = self.start_service(redis_url).await;
         eventually("the service is ready and its sale active", || async {
             service.not_ready().is_none() && service.active().is_some()
         })
@@ -109,7 +121,11 @@ impl Stack {
     }
 
     pub async fn service_not_ready(&self) -> Arc<Service> {
-        let urls = BackendUrls::new(self.redis.url(), &*self.postgres_url);
+        self.start_service(&self.redis.url()).await
+    }
+
+    async fn start_service(&self, redis_url: &str) -> Arc<Service> {
+        let urls = BackendUrls::new(redis_url, &*self.postgres_url);
         let options = SellingOptions {
             flash_sale: self.name.clone(),
             attempts_backlog: 100_000,

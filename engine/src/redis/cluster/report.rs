@@ -10,6 +10,7 @@ use super::breaker::Away;
 use super::node::Nodes;
 use super::routes::RouteMap;
 use super::state::{Cluster, Target};
+use crate::observability::redis_nodes::RedisNodeSeries;
 use crate::redis::commands::{NodeAbsence, NodeState};
 
 /// The state of every master that owns slots, and of every replica.
@@ -36,16 +37,22 @@ pub(super) fn states<N: Nodes>(cluster: &Cluster<N>) -> Vec<NodeState> {
 /// Sets the gauges of all nodes.
 pub(super) fn publish<N: Nodes>(cluster: &Cluster<N>) {
     let (map, metrics) = (cluster.routes.map(), &cluster.metrics.redis_nodes);
-    let set = |node: &Target<N>, slots| {
-        let is_up = node.breaker.away().is_none();
-        metrics.set(&node.address.to_string(), is_up, slots);
+    let set = |node: &Target<N>, slots: &[(u16, u16)], slot_count| {
+        metrics.set(&RedisNodeSeries {
+            address: &node.address.to_string(),
+            id: node.id.get().map(String::as_str).unwrap_or_default(),
+            slots: NodeState::show_slots(slots),
+            slot_count,
+            away_since: node.breaker.away().map(|away| away.since),
+        });
     };
     for replica in map.replicas() {
-        set(replica, 0);
+        set(replica, &[], 0);
     }
     // After the replicas: one that was promoted is in both lists until the next refresh.
-    for (master, slots) in map.masters().iter().zip(map.slot_counts()) {
-        set(master, slots);
+    let masters = map.masters().iter().zip(map.slot_counts());
+    for (place, (master, slot_count)) in masters.enumerate() {
+        set(master, &map.ranges_of(place), slot_count);
     }
 }
 
@@ -80,8 +87,10 @@ pub(super) fn slot_map_read<N: Nodes>(
 /// A node is away.
 pub(super) fn node_is_away<N: Nodes>(cluster: &Cluster<N>, node: &Target<N>) {
     let map = cluster.routes.map();
-    let why = node.breaker.away().map(|away| away.why.to_string());
-    tracing::warn!(node = %node.address, slots = slots_of::<N>(&map, node), why, "Redis node away");
+    let slots = slots_of::<N>(&map, node);
+    if let Some(Away { since, why }) = node.breaker.away() {
+        tracing::warn!(node = %node.address, slots, %since, %why, "Redis node away");
+    }
     cluster.metrics.redis_nodes.went_away.inc();
     publish(cluster);
 }
@@ -89,7 +98,8 @@ pub(super) fn node_is_away<N: Nodes>(cluster: &Cluster<N>, node: &Target<N>) {
 /// A node is back.
 pub(super) fn node_is_back<N: Nodes>(cluster: &Cluster<N>, node: &Target<N>, ended: &Away) {
     let away_ms = cluster.clock.now().duration_since(ended.since).as_millis();
-    tracing::info!(node = %node.address, away_ms, "Redis node back");
+    let (slots, since) = (slots_of::<N>(&cluster.routes.map(), node), ended.since);
+    tracing::info!(node = %node.address, slots, %since, away_ms, "Redis node back");
     publish(cluster);
 }
 

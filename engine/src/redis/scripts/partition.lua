@@ -9,7 +9,8 @@ local PROMOTED = 'PROMOTED expected the master that has all carts, found another
 
 -- The id of this master: its replication id, which a server draws when it starts and when it becomes
 -- a master. Where the user of the connection may not read it, the id of the node, which shows
--- promotions alone.
+-- promotions alone. Where the user may read neither, the script fails: carts without a master would be
+-- frozen half.
 local function master_id()
   local info = redis.pcall('INFO', 'replication')
   if type(info) == 'string' then
@@ -22,7 +23,7 @@ local function master_id()
   if type(id) == 'string' then
     return id
   end
-  return 'unknown'
+  error('expected a Redis user with the permission +info or +cluster|myid, found neither')
 end
 
 -- Whether the carts become those of this master: an earlier version seeded without a master in the

@@ -14,6 +14,7 @@ use crate::redis::commands::Redis;
 async fn a_hung_node_delays_no_other_slot_and_fails_its_own_at_once() {
     let fixture = Fixture::new().await;
     let [a, b, c] = keys();
+    tokio::time::sleep(Duration::from_secs(2)).await;
     fixture.nodes.set(1, Behaviour::Hangs);
     let redis = fixture.redis.clone();
     let first = tokio::spawn(async move { call(&redis, &a).await });
@@ -34,7 +35,7 @@ async fn a_hung_node_delays_no_other_slot_and_fails_its_own_at_once() {
     assert_eq!(took, Duration::ZERO);
     let message = error.to_string();
     assert!(
-        message.contains("node:1 is away since 1970-01-01T00:00:00.75"),
+        message.contains("node:1 is away since 1970-01-01T00:00:02.75"),
         "{message}"
     );
     assert!(message.contains("no answer within 750ms"), "{message}");
@@ -44,6 +45,14 @@ async fn a_hung_node_delays_no_other_slot_and_fails_its_own_at_once() {
     assert_eq!(
         fixture.metric("redis_node_up{node=\"node:1\"}"),
         ["redis_node_up{node=\"node:1\"} 0"]
+    );
+    assert_eq!(
+        fixture.metric("redis_node_info{id=\"\",node=\"node:1\""),
+        ["redis_node_info{id=\"\",node=\"node:1\",slots=\"0-5460\"} 1"]
+    );
+    assert_eq!(
+        fixture.metric("redis_node_away_since_timestamp_seconds{node=\"node:1\"}"),
+        ["redis_node_away_since_timestamp_seconds{node=\"node:1\"} 2"]
     );
     assert_eq!(
         fixture.metric("redis_node_away_total"),
