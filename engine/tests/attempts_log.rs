@@ -301,3 +301,23 @@ async fn what_is_deleted_of_one_flash_sale_stays_of_another() {
     ];
     assert_eq!(database.texts(tables).await, left);
 }
+
+#[tokio::test]
+async fn attempts_of_no_flash_sale_are_dropped_after_thirty_days() {
+    let mut logged = log_attempts().await;
+    let (pool, database) = (&logged.pool, &mut logged.database);
+    let insert = "INSERT INTO attempts
+           (attempted_at, attempt_id, flash_sale_no, sale_minute, outcome, code_suffix, request_id)
+           SELECT now() - days * interval '1 day', gen_random_uuid(), 0, 0, 10, '', concat(days, ' days')
+             FROM unnest(ARRAY[10, 29, 32, 400]) AS days RETURNING request_id";
+    assert_eq!(database.texts(insert).await.len(), 4);
+    let left = "SELECT request_id FROM attempts WHERE flash_sale_no = 0 ORDER BY attempted_at DESC";
+    for (keep_days, expected) in [
+        (100, vec!["10 days", "29 days", "32 days"]),
+        (1, vec!["10 days", "29 days"]),
+    ] {
+        let dropped = pool.drop_attempt_days(&logged.hourly, keep_days);
+        dropped.await.unwrap();
+        assert_eq!(database.texts(left).await, expected);
+    }
+}

@@ -16,13 +16,14 @@ use crate::domain::sale::{FlashSaleName, SaleId};
 use crate::observability::Ambient;
 use crate::postgres::operations::Postgres;
 use crate::postgres::pool::PostgresPool;
-use crate::recovery::restore::{Restored, Restorer};
+use crate::recovery::restore::{Restored, Restorer, close};
 use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, Settler};
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::eviction_policy::{Eviction, read_eviction};
 use crate::redis::sale_state;
+use crate::redis::scripts::close::CloseWhen;
 
 pub use close::{Closed, Settlement};
 pub use seed::SeedReport;
@@ -172,6 +173,10 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     async fn restore_if_lost(&self, record: &SaleRecord) -> Result<Restoration, BackendError> {
         let format = self.format.of(&record.sale)?;
         if sale_state::is_whole(&self.redis, &record.sale, format).await? {
+            if matches!(record.stage(), SaleStage::Closed | SaleStage::Settled) {
+                // A server that started again from an old file has the sale as open.
+                close(&self.redis, &record.sale, format, CloseWhen::Now).await?;
+            }
             return Ok(Restoration::Whole);
         }
         let (postgres, restorer, sale) = (&*self.postgres, &self.restorer, &record.sale);

@@ -1,6 +1,7 @@
 //! Migrations, compiled into the program, on a connection of their own.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType};
@@ -9,8 +10,12 @@ use crate::domain::certificates::Certificates;
 use crate::domain::error::BackendError;
 use crate::postgres::connector::Connector;
 use crate::postgres::errors::{from_sqlx, timed_out};
-use crate::postgres::pool::{LONG_STATEMENT_TIMEOUT, STATEMENT_TIMEOUT, address};
+use crate::postgres::pool::{STATEMENT_TIMEOUT, address};
 use crate::postgres::session::Session;
+
+/// The longest that all migrations may take: one of them copies the log of attempts. The same is in
+/// `sql/begin_migration.sql`.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(600);
 
 /// Version, description and statements of each file of `migrations/`. `sqlx::migrate!` would find
 /// the files, and build sqlx, TLS and an asynchronous runtime a second time, for the compiler.
@@ -64,9 +69,9 @@ pub async fn migrate(url: &str, certificates: &Certificates) -> Result<(), Backe
         apply_missing(&mut session).await?;
         session.commit().await.map_err(failed)
     };
-    tokio::time::timeout(LONG_STATEMENT_TIMEOUT, work)
+    tokio::time::timeout(MIGRATION_LIMIT, work)
         .await
-        .map_err(|_| timed_out("migrate", LONG_STATEMENT_TIMEOUT))?
+        .map_err(|_| timed_out("migrate", MIGRATION_LIMIT))?
 }
 
 fn failed(error: sqlx::Error) -> BackendError {

@@ -23,7 +23,7 @@ use crate::postgres::session::{Session, SessionKind};
 /// The longest that a statement may take, on both sides of the connection.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The longest that a seed, an audit or a migration may take.
+/// The longest that a seed or an audit may take.
 pub const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A pool of connections to the database that keeps the truth: the adapter of [`Postgres`].

@@ -109,6 +109,19 @@ async fn a_sale_that_is_restored_while_it_is_ended_is_closed_in_redis() {
     assert!(is_closed_in_redis(&harness).await);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_sale_that_was_ended_and_is_open_in_an_old_file_is_closed_again() {
+    let harness = Harness::new();
+    harness.open().await;
+    let old = harness.redis.snapshot();
+    let admin = harness.admin();
+    admin.end_early(&harness.sale.id).await.unwrap();
+    harness.redis.return_to(&old);
+    assert!(!is_closed_in_redis(&harness).await);
+    admin.settle(&harness.sale.id).await.unwrap();
+    assert!(is_closed_in_redis(&harness).await);
+}
+
 async fn is_closed_in_redis(harness: &Harness) -> bool {
     let meta = format!("{{{}}}:meta", harness.sale.id);
     let mut command = redis::cmd("HGET");
