@@ -81,7 +81,7 @@ impl PartitionKeys {
         }
     }
 
-    /// All of them, in the order in which `add_to_cart.lua` declares them.
+    /// All of them, in the order in which `update_carts.lua` declares them.
     pub fn all(&self) -> [&str; 4] {
         [&self.meta, &self.carts, &self.codes, &self.attempts]
     }

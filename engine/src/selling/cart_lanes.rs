@@ -1,4 +1,5 @@
-//! The lanes of carts: one for each cart partition of a sale.
+//! The lanes of carts: one for each cart partition of a sale. Checkouts and purchases that arrive while
+//! a script call is on its way share the next one.
 //!
 //! Guarantees: what [`CartLanes::add`] returns is in the partition's attempt stream first. A cart
 //! reserves nothing.
@@ -18,9 +19,8 @@ use crate::postgres::operations::Postgres;
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::PartitionKeys;
-use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
-use crate::redis::scripts::freeze::freeze;
 use crate::redis::scripts::read_cart::read_cart;
+use crate::redis::scripts::update_carts::{Add, CartUpdates, update_carts};
 use crate::selling::attempt_log::{Answered, AttemptLog};
 use crate::selling::cart_restoration::CartRestoration;
 use crate::selling::context::Context;
@@ -45,6 +45,22 @@ pub(crate) struct AddRequest {
     pub request_id: RequestId,
 }
 
+/// What a request does to a cart.
+#[derive(Debug)]
+enum CartRequest {
+    /// A checkout.
+    Add(AddRequest),
+    /// A purchase begins.
+    Freeze(CodeSuffix),
+}
+
+/// What became of a request.
+#[derive(Debug)]
+enum CartAnswer {
+    Added(Added),
+    Frozen(Option<Cart>),
+}
+
 /// The lanes of all cart partitions of a sale.
 #[derive(Debug)]
 pub(crate) struct CartLanes<R> {
@@ -56,7 +72,7 @@ pub(crate) struct CartLanes<R> {
 #[derive(Debug)]
 struct PartitionLane {
     keys: Arc<PartitionKeys>,
-    lane: Lane<AddRequest, Added>,
+    lane: Lane<CartRequest, CartAnswer>,
     /// Notified when a call finds that the carts may not be whole.
     promoted: Arc<Notify>,
 }
@@ -93,7 +109,7 @@ impl<R: Redis> CartLanes<R> {
             });
             let call = move |batch| {
                 let partition = partition.clone();
-                async move { partition.add(batch).await }
+                async move { partition.update(batch).await }
             };
             PartitionLane {
                 keys,
@@ -113,27 +129,26 @@ impl<R: Redis> CartLanes<R> {
         partition: u16,
         request: AddRequest,
     ) -> Result<Added, SharedError> {
-        match self.partitions.get(usize::from(partition)) {
-            Some(partition) => {
-                let added = partition.lane.ask(request).await;
-                added.inspect_err(|error| partition.note(error))
-            }
-            None => Err(Arc::new(BackendError::unexpected(
-                "cart partition",
-                "one that the sale has",
-                partition,
-            ))),
+        let lane = self.partitions.get(usize::from(partition));
+        let lane = lane.ok_or_else(|| {
+            BackendError::unexpected("cart partition", "one that the sale has", partition)
+        })?;
+        match lane.ask(CartRequest::Add(request)).await? {
+            CartAnswer::Added(added) => Ok(added),
+            CartAnswer::Frozen(cart) => Err(unexpected_answer(cart)),
         }
     }
 
     /// Freezes the cart of a code; none for a code that Redis does not hold, where it holds all that
     /// there are.
-    pub(crate) async fn freeze(&self, suffix: &CodeSuffix) -> Result<Option<Cart>, BackendError> {
+    pub(crate) async fn freeze(&self, suffix: &CodeSuffix) -> Result<Option<Cart>, SharedError> {
         let Some(partition) = self.partition_of(suffix) else {
             return Ok(None);
         };
-        let cart = freeze(&self.redis, &partition.keys, suffix).await;
-        cart.inspect_err(|error| partition.note(error))
+        match partition.ask(CartRequest::Freeze(*suffix)).await? {
+            CartAnswer::Frozen(cart) => Ok(cart),
+            CartAnswer::Added(added) => Err(unexpected_answer(added)),
+        }
     }
 
     /// Reads the cart of a code, open or frozen, without changing it.
@@ -150,7 +165,18 @@ impl<R: Redis> CartLanes<R> {
     }
 }
 
+/// The answer to another request than was asked.
+fn unexpected_answer(found: impl std::fmt::Debug) -> SharedError {
+    let expected = "an answer to the request";
+    Arc::new(BackendError::unexpected("cart lane", expected, found))
+}
+
 impl PartitionLane {
+    async fn ask(&self, request: CartRequest) -> Result<CartAnswer, SharedError> {
+        let answer = self.lane.ask(request).await;
+        answer.inspect_err(|error| self.note(error))
+    }
+
     /// Reacts to the error of a script: carts that may not be whole are restored at once, not at the
     /// next check.
     fn note(&self, error: &BackendError) {
@@ -172,21 +198,22 @@ struct Partition<R, P> {
 }
 
 impl<R: Redis, P: Postgres> Partition<R, P> {
-    async fn add(&self, batch: Vec<AddRequest>) -> Result<Vec<Added>, BackendError> {
-        let mut requests = Vec::with_capacity(batch.len());
-        let mut suffixes = Vec::with_capacity(batch.len());
-        let now = self.context.clock.now();
-        for AddRequest {
-            user,
-            item,
-            request_id,
-            ..
-        } in &batch
-        {
-            let request = self.log.draw(Some(user), Some(item), request_id);
-            requests.push(request);
-            suffixes.push(CodeSuffix::generate(self.number, now, &self.context.random));
+    async fn update(&self, batch: Vec<CartRequest>) -> Result<Vec<CartAnswer>, BackendError> {
+        let mut adds = Vec::with_capacity(batch.len());
+        let mut freezes = Vec::new();
+        for request in &batch {
+            match request {
+                CartRequest::Add(add) => adds.push(add),
+                CartRequest::Freeze(suffix) => freezes.push(*suffix),
+            }
         }
+        let requests: Vec<AttemptRequest> = adds
+            .iter()
+            .map(|add| {
+                self.log
+                    .draw(Some(&add.user), Some(&add.item), &add.request_id)
+            })
+            .collect();
         let is_dropped = self.best_effort && !self.log.has_room();
         let text = if is_dropped {
             self.log.count_dropped(requests.len());
@@ -194,18 +221,33 @@ impl<R: Redis, P: Postgres> Partition<R, P> {
         } else {
             self.keys.format.encode_requests(requests.iter())
         };
-        let adds = batch.iter().zip(&suffixes).map(|(request, suffix)| Add {
-            user: request.user.as_str(),
-            new_suffix: *suffix,
-            idx: request.idx,
-        });
+        let now = self.context.clock.now();
+        let adds: Vec<Add> = adds
+            .into_iter()
+            .map(|add| Add {
+                user: add.user.as_str(),
+                new_suffix: CodeSuffix::generate(self.number, now, &self.context.random),
+                idx: add.idx,
+            })
+            .collect();
+        let updates = CartUpdates {
+            requests: &text,
+            adds: &adds,
+            freezes: &freezes,
+        };
         // Open until Postgres has the attempts. A call that fails is closed: nothing is answered.
         let call = self.context.open_calls.begin();
-        let (entry, answers) = add_to_cart(&self.context.redis, &self.keys, &text, adds).await?;
-        if !is_dropped {
-            self.keep(entry, requests, &answers, call);
+        let updated = update_carts(&self.context.redis, &self.keys, &updates).await?;
+        if !is_dropped && !requests.is_empty() {
+            self.keep(updated.entry, requests, &updated.added, call);
         }
-        Ok(answers)
+        let mut added = updated.added.into_iter().map(CartAnswer::Added);
+        let mut frozen = updated.frozen.into_iter().map(CartAnswer::Frozen);
+        let answers = batch.iter().filter_map(|request| match request {
+            CartRequest::Add(_) => added.next(),
+            CartRequest::Freeze(_) => frozen.next(),
+        });
+        Ok(answers.collect())
     }
 
     fn keep(

@@ -43,12 +43,10 @@ const CODEC: &str = include_str!("../../../engine/src/redis/codec/v1.lua");
 /// One call of a script, by what it means.
 #[derive(Debug, Clone)]
 enum Step {
-    Add {
+    Update {
         attempts: Vec<(u8, u8, u32)>,
+        freezes: Vec<u8>,
         logged: bool,
-    },
-    Freeze {
-        code: u8,
     },
     Claim {
         carts: Vec<(u8, u8, Vec<u32>)>,
@@ -132,12 +130,13 @@ impl Call {
 fn step() -> impl Strategy<Value = Step> {
     let (user, code, item) = (0..3_u8, 0..6_u8, 0..ITEMS);
     let items = prop::collection::vec(item.clone(), 1..4);
-    let attempts = prop::collection::vec((user.clone(), code.clone(), item.clone()), 1..4);
+    let attempts = prop::collection::vec((user.clone(), code.clone(), item.clone()), 0..4);
+    let freezes = prop::collection::vec(code.clone(), 0..3);
     let cart = (code.clone(), user.clone(), items.clone());
     let purchase = (item, user.clone(), 1..4_u32, 0..4_u32);
     prop_oneof![
-        8 => (attempts, any::<bool>()).prop_map(|(attempts, logged)| Step::Add { attempts, logged }),
-        3 => code.clone().prop_map(|code| Step::Freeze { code }),
+        11 => (attempts, freezes, any::<bool>()).prop_map(
+            |(attempts, freezes, logged)| Step::Update { attempts, freezes, logged }),
         6 => prop::collection::vec(cart, 1..3).prop_map(|carts| Step::Claim { carts }),
         2 => (code.clone(), user.clone(), 0..8_u8, items.clone(), items.clone(), 0..4_u32).prop_map(
             |(code, user, slots, sold, released, sale_slot)| Step::Correct(Correction {
@@ -222,16 +221,18 @@ impl Played {
     fn cart_call(&self, step: &Step) -> Option<Call> {
         let keys = self.partition_keys();
         match step {
-            Step::Add { attempts, logged } => {
-                let mut argv = vec![if *logged { "batch" } else { "" }.to_owned()];
+            Step::Update {
+                attempts,
+                freezes,
+                logged,
+            } => {
+                let requests = if *logged { "batch" } else { "" };
+                let mut argv = vec![requests.to_owned(), attempts.len().to_string()];
                 for (user, code, item) in attempts {
                     argv.extend([user_of(*user), suffix(*code), item.to_string()]);
                 }
-                Some(Call::of(&of_partition!("add_to_cart"), &keys, argv))
-            }
-            Step::Freeze { code } => {
-                let argv = vec![suffix(*code)];
-                Some(Call::of(&of_partition!("freeze"), &keys[..3], argv))
+                argv.extend(freezes.iter().map(|code| suffix(*code)));
+                Some(Call::of(&of_partition!("update_carts"), &keys, argv))
             }
             Step::ReadCart { code } => {
                 let argv = vec![suffix(*code)];

@@ -129,12 +129,12 @@ impl Format {
         of_version!(self, decode_refused(text))
     }
 
-    /// Decodes an answer of `add_to_cart.lua`.
+    /// Decodes an answer of `update_carts.lua`.
     pub(crate) fn decode_added(self, text: &str) -> Result<Added, BackendError> {
         of_version!(self, decode_added(text))
     }
 
-    /// Decodes the answers of `add_to_cart.lua` that an entry of the attempt stream holds.
+    /// Decodes the answers of `update_carts.lua` that an entry of the attempt stream holds.
     pub(crate) fn decode_added_list(self, text: &str) -> Result<Vec<Added>, BackendError> {
         of_version!(self, decode_added_list(text))
     }

@@ -142,7 +142,7 @@ pub(super) fn decode_added(text: &str) -> Result<Added, BackendError> {
     };
     read().ok_or_else(|| {
         BackendError::unexpected(
-            "answer of add_to_cart.lua",
+            "answer of update_carts.lua",
             "outcome, code suffix, count",
             text,
         )

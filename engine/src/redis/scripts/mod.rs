@@ -4,12 +4,10 @@
 //! hold a script gets it whole with the call; a script of one format refuses a sale of another; a
 //! script of a cart partition refuses on a master that may miss the last writes of the partition.
 
-pub(crate) mod add_to_cart;
 pub(crate) mod check_carts;
 pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod correct;
-pub(crate) mod freeze;
 pub(crate) mod mark_ready;
 pub(crate) mod read_cart;
 pub(crate) mod release;
@@ -17,6 +15,7 @@ pub(crate) mod restore_carts;
 pub(crate) mod restore_outcomes;
 pub(crate) mod restore_purchases;
 pub(crate) mod snapshot;
+pub(crate) mod update_carts;
 
 #[cfg(test)]
 mod model_tests;
@@ -145,8 +144,7 @@ scripts! {
         CORRECT = "repair", "correct.lua";
     }
     partition {
-        ADD_TO_CART = "add", "add_to_cart.lua";
-        FREEZE = "freeze", "freeze.lua";
+        UPDATE_CARTS = "add", "update_carts.lua";
         READ_CART = "freeze", "read_cart.lua";
         CHECK_CARTS = "restore", "check_carts.lua";
         RESTORE_CARTS = "restore", "restore_carts.lua";

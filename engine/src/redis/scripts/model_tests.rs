@@ -21,11 +21,10 @@ use crate::redis::codec::{ClaimDecision, Format};
 use crate::redis::commands::call;
 use crate::redis::keys::{PartitionKeys, SaleKeys};
 use crate::redis::sale_state;
-use crate::redis::scripts::add_to_cart::{Add, add_to_cart};
 use crate::redis::scripts::claim::{ClaimRequest, claim as claim_script};
 use crate::redis::scripts::correct::{Correction, correct};
-use crate::redis::scripts::freeze::freeze;
 use crate::redis::scripts::mark_ready::{Carts, mark_partition_ready, mark_sale_ready};
+use crate::redis::scripts::update_carts::{Add, CartUpdates, update_carts};
 
 use model::{Got, Model};
 
@@ -143,12 +142,23 @@ impl Real {
             new_suffix: code,
             idx: item,
         }];
-        let added = add_to_cart(&self.redis, &self.partition, "batch", batch.into_iter()).await;
-        added.unwrap().1.remove(0)
+        let updates = CartUpdates {
+            requests: "batch",
+            adds: &batch,
+            freezes: &[],
+        };
+        let updated = update_carts(&self.redis, &self.partition, &updates).await;
+        updated.unwrap().added.remove(0)
     }
 
     async fn freeze(&self, code: CodeSuffix) -> Option<(String, Vec<u32>)> {
-        let cart = freeze(&self.redis, &self.partition, &code).await.unwrap();
+        let updates = CartUpdates {
+            requests: "",
+            adds: &[],
+            freezes: &[code],
+        };
+        let updated = update_carts(&self.redis, &self.partition, &updates).await;
+        let cart = updated.unwrap().frozen.remove(0);
         cart.map(|cart| (cart.user.clone(), cart.indexes().collect()))
     }
 

@@ -1,12 +1,16 @@
--- Adds items to carts: a batch of users of one cart partition.
+-- Adds items to carts and freezes carts: a batch of checkouts and purchases of one cart partition.
 --
 -- Guarantees: idempotent; an item counts once in a cart; a code belongs to one cart for ever; every
--- attempt that is answered is in the attempt stream. Reserves nothing.
+-- attempt that is answered is in the attempt stream. From the freeze on the code buys these items and
+-- no others: a frozen cart never changes, and the user's next checkout opens a new cart under a new
+-- code. Reserves nothing.
 --
 -- KEYS  1 meta  2 carts (user -> cart)  3 codes (code suffix -> code)  4 attempts
--- ARGV  1 the requests as the attempt stream holds them (empty: no entry is written), then per
---       request: user, new code suffix, item index
--- Returns the entry's id, then an answer per request.
+-- ARGV  1 the requests as the attempt stream holds them (empty: no entry is written)
+--       2 the number of items to add, then for each of them: user, new code suffix, item index
+--       then the code suffixes of the carts to freeze
+-- Returns the entry's id, then an answer per item, then per cart {user, items}, or nil for a code that
+-- this partition does not hold.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'starts_ms', 'ends_ms', 'closed', 'per_checkout',
   'master')
@@ -54,8 +58,31 @@ local function add(user, new_suffix, idx)
   return encode_added(ADDED, suffix, size + 1)
 end
 
+local function freeze(wanted)
+  local code = redis.call('HGET', KEYS[3], wanted)
+  if not code then
+    return false
+  end
+  local user, items = decode_code(code)
+  if items then
+    return { user, items }
+  end
+  local cart = redis.call('HGET', KEYS[2], user)
+  local suffix
+  if cart then
+    suffix, items = decode_cart(cart)
+  end
+  if suffix ~= wanted then
+    return false
+  end
+  redis.call('HSET', KEYS[3], suffix, encode_frozen_code(user, items))
+  redis.call('HDEL', KEYS[2], user)
+  return { user, items }
+end
+
+local first_suffix = 3 + 3 * tonumber(ARGV[2])
 local answers = {}
-for i = 2, #ARGV, 3 do
+for i = 3, first_suffix - 1, 3 do
   answers[#answers + 1] = add(ARGV[i], ARGV[i + 1], ARGV[i + 2])
 end
 -- Attempts may be dropped where the sale says so (bestEffort) and the backlog is full.
@@ -64,4 +91,7 @@ if ARGV[1] ~= '' then
   id = redis.call('XADD', KEYS[4], '*', 'b', ARGV[1], 'o', table.concat(answers, RS))
 end
 table.insert(answers, 1, id)
+for i = first_suffix, #ARGV do
+  answers[#answers + 1] = freeze(ARGV[i])
+end
 return answers
