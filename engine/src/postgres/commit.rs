@@ -47,8 +47,10 @@ impl CommitOutcome {
 /// Commits claims, of one or many sales, and returns their outcomes in the same order.
 ///
 /// All that are new and free of conflict become one statement. A conflict is mostly a code that
-/// another process has committed: those are read and the rest is tried once more; claims that still
-/// conflict, or of which one belongs to a settled sale, are committed one by one.
+/// another process has committed: those are read and the rest is tried once more. Claims that still
+/// conflict, or of which one belongs to a settled sale, are committed in halves, and those that
+/// conflict by themselves one by one: after a failover that lost claims, some of each group conflict,
+/// and the others must not wait for a transaction of their own each.
 pub(crate) async fn commit(
     postgres: &impl Postgres,
     claims: &[Claim],
@@ -56,40 +58,93 @@ pub(crate) async fn commit(
     let replayed = claims.iter().filter(|claim| claim.replayed);
     let mut known =
         read_if_any(postgres, replayed.map(|claim| claim.code.clone()).collect()).await?;
-    let mut inserted = HashMap::new();
-    for is_last in [false, true] {
-        let unknown = distinct(claims, &known);
-        if unknown.is_empty() {
-            break;
-        }
-        match postgres.insert_orders(&unknown).await {
-            Ok(()) => {
-                inserted = unknown.iter().map(|claim| (&claim.code, *claim)).collect();
-                break;
-            }
-            Err(error) if error.is_sale_settled() || (error.is_conflict() && is_last) => {
-                return commit_one_by_one(postgres, claims, &known).await;
-            }
-            Err(error) if error.is_conflict() => {
-                let codes = unknown.iter().map(|claim| claim.code.clone()).collect();
-                known.extend(read_if_any(postgres, codes).await?);
-            }
-            Err(error) => return Err(error),
-        }
+    let mut inserted = Inserted::default();
+    let unknown = distinct(claims, &known);
+    if !unknown.is_empty() && !inserted.insert(postgres, &unknown).await? {
+        let codes = unknown.iter().map(|claim| claim.code.clone()).collect();
+        known.extend(read_if_any(postgres, codes).await?);
+        inserted
+            .insert_in_halves(postgres, distinct(claims, &known))
+            .await?;
     }
-    let outcome = |claim: &Claim| match (known.get(&claim.code), inserted.get(&claim.code)) {
-        (Some(outcome), _) => CommitOutcome::as_known(claim, outcome),
-        // A code that comes twice has the outcome of the claim that was inserted.
-        (None, Some(first)) if !std::ptr::eq(*first, claim) => {
-            CommitOutcome::as_known(claim, &first.outcome)
+    let outcome = |claim: &Claim| {
+        if let Some(outcome) = known.get(&claim.code) {
+            return CommitOutcome::as_known(claim, outcome);
         }
-        (None, _) => CommitOutcome::Committed(Committed {
-            outcome: claim.outcome.clone(),
-            is_corrected: false,
-            is_new: true,
-        }),
+        match (
+            inserted.alone.get(&claim.code),
+            inserted.in_groups.get(&claim.code),
+        ) {
+            (Some((first, outcome)), _) if std::ptr::eq(*first, claim) => outcome.clone(),
+            (Some((_, CommitOutcome::Committed(committed))), _) => {
+                CommitOutcome::as_known(claim, &committed.outcome)
+            }
+            (Some((_, CommitOutcome::SaleSettled)), _) => CommitOutcome::SaleSettled,
+            // A code that comes twice has the outcome of the claim that was inserted.
+            (None, Some(first)) if !std::ptr::eq(*first, claim) => {
+                CommitOutcome::as_known(claim, &first.outcome)
+            }
+            (None, _) => CommitOutcome::Committed(Committed {
+                outcome: claim.outcome.clone(),
+                is_corrected: false,
+                is_new: true,
+            }),
+        }
     };
     Ok(claims.iter().map(outcome).collect())
+}
+
+/// The claims of a group that were inserted.
+#[derive(Default)]
+struct Inserted<'c> {
+    /// As they are, together with others.
+    in_groups: HashMap<&'c CheckoutCode, &'c Claim>,
+    /// Alone, each with its outcome.
+    alone: HashMap<&'c CheckoutCode, (&'c Claim, CommitOutcome)>,
+}
+
+impl<'c> Inserted<'c> {
+    /// Inserts claims in one statement. Returns false, and has inserted none, where one of them
+    /// conflicts or belongs to a settled sale.
+    async fn insert(
+        &mut self,
+        postgres: &impl Postgres,
+        claims: &[&'c Claim],
+    ) -> Result<bool, BackendError> {
+        match postgres.insert_orders(claims).await {
+            Ok(()) => {
+                let codes = claims.iter().map(|claim| (&claim.code, *claim));
+                self.in_groups.extend(codes);
+                Ok(true)
+            }
+            Err(error) if error.is_sale_settled() || error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Inserts claims in one statement, or else each half of them.
+    async fn insert_in_halves(
+        &mut self,
+        postgres: &impl Postgres,
+        claims: Vec<&'c Claim>,
+    ) -> Result<(), BackendError> {
+        let mut parts = vec![claims];
+        while let Some(mut part) = parts.pop() {
+            match part.as_slice() {
+                [] => {}
+                [alone] => {
+                    let outcome = commit_one(postgres, alone).await?;
+                    self.alone.insert(&alone.code, (alone, outcome));
+                }
+                _ if self.insert(postgres, &part).await? => {}
+                _ => {
+                    let half = part.split_off(part.len() / 2);
+                    parts.extend([half, part]);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The claims whose outcome is not known, each code once.
@@ -124,21 +179,6 @@ pub(crate) async fn read_agreements(
         Some(claim.outcome.kinds().eq(kinds))
     };
     Ok(claims.iter().map(agreement).collect())
-}
-
-async fn commit_one_by_one(
-    postgres: &impl Postgres,
-    claims: &[Claim],
-    known: &HashMap<CheckoutCode, Outcome>,
-) -> Result<Vec<CommitOutcome>, BackendError> {
-    let mut outcomes = Vec::with_capacity(claims.len());
-    for claim in claims {
-        outcomes.push(match known.get(&claim.code) {
-            Some(outcome) => CommitOutcome::as_known(claim, outcome),
-            None => commit_one(postgres, claim).await?,
-        });
-    }
-    Ok(outcomes)
 }
 
 async fn commit_one(

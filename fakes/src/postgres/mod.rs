@@ -41,6 +41,7 @@ pub struct FakePostgres {
     gate: Arc<RwLock<()>>,
     attempts_gate: Arc<RwLock<()>>,
     is_read_only: Arc<AtomicBool>,
+    writes: Arc<Mutex<HashMap<&'static str, usize>>>,
 }
 
 /// Operations wait until it is dropped.
@@ -58,6 +59,7 @@ impl FakePostgres {
             gate: Arc::default(),
             attempts_gate: Arc::default(),
             is_read_only: Arc::default(),
+            writes: Arc::default(),
         }
     }
 
@@ -70,6 +72,7 @@ impl FakePostgres {
             gate: Arc::default(),
             attempts_gate: Arc::default(),
             is_read_only: Arc::default(),
+            writes: Arc::default(),
         }
     }
 
@@ -90,6 +93,18 @@ impl FakePostgres {
     /// Whether operations of this handle and its clones that write fail, as on a standby.
     pub fn set_read_only(&self, is_read_only: bool) {
         self.is_read_only.store(is_read_only, Ordering::Relaxed);
+    }
+
+    /// How often an operation that writes was called on this handle and its clones.
+    pub fn count_writes(&self, operation: &str) -> usize {
+        self.lock_writes()
+            .get(operation)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn lock_writes(&self) -> MutexGuard<'_, HashMap<&'static str, usize>> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All attempts of the log, in the order of their times.
@@ -117,6 +132,7 @@ impl FakePostgres {
     /// Starts an operation that writes.
     async fn begin_write(&self, operation: &'static str) -> Answer<MutexGuard<'_, Tables>> {
         let tables = self.begin().await;
+        *self.lock_writes().entry(operation).or_default() += 1;
         match self.is_read_only.load(Ordering::Relaxed) {
             false => Ok(tables),
             true => Err(BackendError::Postgres {

@@ -129,7 +129,8 @@ async fn a_correction_frees_no_sale_slot_that_another_claim_holds_and_has_not_co
 
 #[tokio::test(start_paused = true)]
 async fn a_user_whose_id_looks_like_a_result_keeps_the_slots_of_other_claims() {
-    let harness = Harness::new();
+    let mut harness = Harness::new();
+    harness.sale.limits.per_user = 3;
     let service = harness.open().await;
     let postgres = harness.postgres.of_another_process();
     let other = harness
@@ -153,7 +154,7 @@ async fn a_user_whose_id_looks_like_a_result_keeps_the_slots_of_other_claims() {
     let mut command = cmd("HGET");
     command.arg(&key).arg(user);
     let slots = harness.redis.call("test", &key, &command).await.unwrap();
-    assert_eq!(slots, Value::BulkString(b"11".to_vec()), "slot 1 is taken");
+    assert_eq!(slots, Value::BulkString(b"110".to_vec()), "slot 1 is taken");
 }
 
 /// Makes both workers of the group commit wait for a Postgres that is held, so that what comes next
@@ -191,6 +192,44 @@ async fn a_code_that_is_twice_in_a_group_has_the_one_outcome_that_is_stored() {
     assert!(!first.replayed && second.replayed);
     let metrics = &harness.ambient.metrics;
     assert_eq!(metrics.sale_items_sold_total.get(), 4, "each item once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_conflicts_leaves_the_others_of_its_group_together() {
+    let mut harness = Harness::new();
+    harness.sale.limits.total = 40;
+    let service = harness.open().await;
+    let anns = harness.fill(&service, "ann", &[1]).await;
+    let before = harness.redis.snapshot();
+    service.purchase(&anns, &harness.request()).await.unwrap();
+    harness.redis.return_to(&before);
+    // A process that has not seen ann's purchase.
+    let service = harness.service().await;
+    until("it sells", || service.active().is_some()).await;
+    let mut codes = vec![harness.fill(&service, "bob", &[1]).await];
+    for n in 2..18 {
+        codes.push(harness.fill(&service, &format!("user-{n}"), &[n]).await);
+    }
+
+    let held = harness.postgres.hold().await;
+    occupy_workers(&harness, &service).await;
+    let purchases: Vec<_> = codes
+        .iter()
+        .map(|code| harness.begin_purchase(&service, code))
+        .collect();
+    let_others_run().await;
+    drop(held);
+    for (n, purchase) in purchases.into_iter().enumerate() {
+        let expected = if n == 0 { vec![] } else { vec![n as u32 + 1] };
+        assert_eq!(sold(&purchase.await.unwrap().unwrap()), expected);
+    }
+    let alone = harness.postgres.count_writes("insert_order_by_item");
+    let together = harness.postgres.count_writes("insert_orders");
+    assert!(
+        alone <= 2,
+        "{alone} claims alone: the one that conflicts, and its neighbour"
+    );
+    assert!(together < 15, "{together} statements for 20 claims");
 }
 
 /// A Redis that does not answer corrections.
