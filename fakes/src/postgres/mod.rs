@@ -16,7 +16,7 @@ mod tables;
 mod watermarks;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, SaleStage, Shown};
@@ -42,6 +42,7 @@ pub struct FakePostgres {
     attempts_gate: Arc<RwLock<()>>,
     is_read_only: Arc<AtomicBool>,
     writes: Arc<Mutex<HashMap<&'static str, usize>>>,
+    operations: Arc<AtomicU64>,
 }
 
 /// Operations wait until it is dropped.
@@ -60,6 +61,7 @@ impl FakePostgres {
             attempts_gate: Arc::default(),
             is_read_only: Arc::default(),
             writes: Arc::default(),
+            operations: Arc::default(),
         }
     }
 
@@ -73,6 +75,7 @@ impl FakePostgres {
             attempts_gate: Arc::default(),
             is_read_only: Arc::default(),
             writes: Arc::default(),
+            operations: Arc::default(),
         }
     }
 
@@ -107,6 +110,11 @@ impl FakePostgres {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many operations of this handle and its clones have begun, `ping` excepted.
+    pub fn operations(&self) -> u64 {
+        self.operations.load(Ordering::Relaxed)
+    }
+
     /// All attempts of the log, in the order of their times.
     pub fn attempts(&self) -> Vec<Attempt> {
         self.lock().attempts.values().cloned().collect()
@@ -124,6 +132,7 @@ impl FakePostgres {
 
     /// Starts an operation: other tasks run first, as they do while a server works.
     async fn begin(&self) -> MutexGuard<'_, Tables> {
+        self.operations.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
         let _open = self.gate.read().await;
         self.lock()

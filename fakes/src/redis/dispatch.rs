@@ -185,7 +185,10 @@ impl<'a> Call<'a> {
 /// Runs a command on the keys. A script, which cannot call a script, comes here as well.
 pub(crate) fn run(keyspace: &mut Keyspace, call: &Call<'_>) -> Result<Value, CommandError> {
     match call.action() {
-        Action::Run(run) => run(keyspace, &mut call.arguments()),
+        Action::Run(run) => {
+            keyspace.commands += 1;
+            run(keyspace, &mut call.arguments())
+        }
         Action::Eval | Action::EvalSha | Action::Script => Err(CommandError::err(
             "This Redis command is not allowed from script",
         )),

@@ -91,6 +91,8 @@ pub(crate) struct Keyspace {
     expiries: BTreeMap<Vec<u8>, i64>,
     now_us: i64,
     stream_changes: u64,
+    /// How many commands have run, those of scripts included.
+    pub commands: u64,
     /// What the server would evict when its memory is full.
     pub maxmemory_policy: Vec<u8>,
     /// The memory limit that it shows, in bytes; 0 for none.
@@ -107,6 +109,7 @@ impl Keyspace {
             expiries: BTreeMap::new(),
             now_us: 0,
             stream_changes: 0,
+            commands: 0,
             maxmemory_policy: b"noeviction".to_vec(),
             maxmemory: 0,
             replication_id: 1,

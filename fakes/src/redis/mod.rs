@@ -114,6 +114,11 @@ impl FakeRedis {
         self.lock().keyspace.replication_id += 1;
     }
 
+    /// How many commands have run: those of scripts, and not the calls of scripts themselves.
+    pub fn commands(&self) -> u64 {
+        self.lock().keyspace.commands
+    }
+
     fn lock(&self) -> MutexGuard<'_, Server> {
         // A panic in a test leaves the keys as they were between two commands, or ends the test.
         self.shared
