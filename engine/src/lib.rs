@@ -8,9 +8,11 @@
 //! Layers, each of which uses only those before it: `domain` and `observability`; `redis` and
 //! `postgres`; `recovery`; `selling` and `admin`. Beside what this file re-exports, only the three
 //! seams are public: [`redis::commands`], [`redis::cluster`] and [`postgres::operations`], for fakes
-//! and a simulator.
+//! and a simulator; and, hidden, what `cargo xtask budget` counts the instructions of.
 
 mod admin;
+#[doc(hidden)]
+pub mod budget;
 mod certificate_folder;
 mod domain;
 mod observability;
