@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted before it was done.
 
 mod bench;
+mod budget;
 mod chaos;
 mod chart;
 mod cluster;
@@ -71,8 +72,8 @@ enum Command {
         ///
         /// Leaves out: the tests that need a Kubernetes API server or other programs written in
         /// Go (flashsale-operator's `kubernetes`, flashsale-packaging, flashsale-servers'
-        /// `kube_api`, xtask's `dev_stores`), tests in documentation, the contract test of the
-        /// API, the sale from start to end, and the release build that both need.
+        /// `kube_api`, xtask's `dev_stores`), tests in documentation, the budget, the contract
+        /// test of the API, the sale from start to end, and the release builds that these need.
         #[arg(long)]
         quick: bool,
     },
@@ -94,6 +95,14 @@ enum Command {
     },
     /// Measure how fast it is, beside two reference programs.
     Bench(bench::Args),
+    /// Count instructions and calls of the hot path; fail where one is above its limit.
+    ///
+    /// The limits are in budget.toml. Installs Valgrind where it is missing.
+    Budget {
+        /// Write what is measured as the new limits.
+        #[arg(long)]
+        update: bool,
+    },
     /// Play faults on real processes under load; a verdict on each invariant. `--help` lists flags.
     #[command(disable_help_flag = true)]
     Chaos {
@@ -140,6 +149,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Cluster { action } => cluster_commands::run(&session, action),
         Command::Crds { check } => crds::run(&session, check),
         Command::Bench(args) => bench::run(&session, &args),
+        Command::Budget { update } => budget::run(&session, update),
         Command::Chaos { args } => chaos::run(&session, &args),
     }
 }

@@ -22,7 +22,7 @@ pub enum Needs {
     Servers,
     /// Those, PgBouncer, OpenSSL for certificates, and the Rust tools that check sources.
     QuickTests,
-    /// Those, and Python for the contract test.
+    /// Those, Python for the contract test, and Valgrind for the budget.
     Tests,
 }
 
@@ -67,6 +67,9 @@ fn missing_packages(needs: Needs) -> Vec<&'static str> {
     if needs == Needs::Tests && !python_makes_venvs() {
         missing.extend(["python3", "python3-venv"]);
     }
+    if needs == Needs::Tests && in_path("valgrind").is_none() {
+        missing.push("valgrind");
+    }
     missing
 }
 
@@ -85,6 +88,7 @@ fn describe(package: &str) -> String {
             format!("Python {major}.{minor} or later (program python3)")
         }
         "pgbouncer" => "PgBouncer (program pgbouncer)".into(),
+        "valgrind" => "Valgrind (program valgrind)".into(),
         "openssl" => "OpenSSL (program openssl)".into(),
         "python3-venv" => "Python's modules venv and ensurepip".into(),
         other => other.to_owned(),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use flashsale_servers::{Process, go_program};
 
 use crate::{
-    chaos, contract, crds, once,
+    budget, chaos, contract, crds, once,
     project::{self, cargo},
     python,
     session::{Session, Work},
@@ -25,8 +25,8 @@ use crate::{
 const GO_PROGRAMS: [&str; 5] = ["starlark", "etcd", "kube-apiserver", "kubectl", "helm"];
 
 const LEFT_OUT: &str = "Left out: the tests that need a Kubernetes API server or other programs \
-                        written in Go, tests in documentation, the contract test and the sale \
-                        from start to end. `cargo xtask test` runs everything.";
+                        written in Go, tests in documentation, the budget, the contract test and \
+                        the sale from start to end. `cargo xtask test` runs everything.";
 
 /// What the steps hand on to each other.
 struct Checks<'a> {
@@ -71,6 +71,12 @@ pub fn run(session: &Session) -> Result<()> {
         ),
         tests_in_documentation(),
         custom_resource_definitions(),
+        (
+            "budget",
+            |checks| budget::run(checks.session, false),
+            "make the change cheaper, or run `cargo xtask budget --update` and give the reason in \
+             the message of the commit; docs/performance.md has more",
+        ),
         (
             "contract test of the API",
             |checks| {
