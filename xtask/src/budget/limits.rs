@@ -35,7 +35,9 @@ impl Group {
 
     fn tolerance_percent(self) -> f64 {
         match self {
-            Self::Instructions => 3.0,
+            // The C library copies memory by other instructions on other machines, which moves a
+            // whole request by 2%, and another build moves it by 1%.
+            Self::Instructions => 5.0,
             Self::Calls => 0.0,
         }
     }
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn instructions_may_differ_by_three_percent_and_calls_by_nothing() {
+    fn instructions_may_differ_by_five_percent_and_calls_by_nothing() {
         let limit = limits(&[("checkout", 1_000)], &[("commands", 2)]);
         let check = |instructions, calls| {
             let found = limits(&[("checkout", instructions)], &[("commands", calls)]);
@@ -285,11 +287,11 @@ mod tests {
             let error = comparison.check().err().map(|error| error.to_string());
             (error.unwrap_or_default(), comparison.has_loose_limits())
         };
-        assert_eq!(check(1_030, 2), (String::new(), false));
-        assert_eq!(check(970, 2), (String::new(), false));
-        assert_eq!(check(969, 2), (String::new(), true));
+        assert_eq!(check(1_050, 2), (String::new(), false));
+        assert_eq!(check(950, 2), (String::new(), false));
+        assert_eq!(check(949, 2), (String::new(), true));
         assert_eq!(check(1_000, 1), (String::new(), true));
-        let (error, _) = check(1_031, 2);
+        let (error, _) = check(1_051, 2);
         assert!(
             error.starts_with("these are above their limits: checkout."),
             "{error}"
