@@ -6,6 +6,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod correct;
+pub(crate) mod merge_sale;
 pub(crate) mod restore;
 pub(crate) mod restore_carts;
 pub(crate) mod settle_abandoned;

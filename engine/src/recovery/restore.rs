@@ -20,7 +20,7 @@ use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{self, PartitionKeys, SaleKeys};
 use crate::redis::scripts::RESTORED_AT_ONCE;
-use crate::redis::scripts::check_carts::check_carts;
+use crate::redis::scripts::check_whole::check_whole;
 use crate::redis::scripts::close::{CloseWhen, close as close_script};
 use crate::redis::scripts::mark_ready::{Carts, mark_partition_ready, mark_sale_ready};
 use crate::redis::scripts::restore_outcomes::restore_outcomes as restore_outcomes_script;
@@ -78,11 +78,13 @@ impl<R: Redis> Restorer<R> {
         streams::create_group(&self.redis, &keys.events).await?;
         let epoch = format!("{:016x}", self.random.next_u64());
         mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
+        // What Redis holds of the sale is from now on that of the master that holds it now.
+        check_whole(&self.redis, &keys.meta, keys.format).await?;
         tracing::info!(sale = %sale.id, purchases, "sale ready in Redis");
         self.restore_partitions(sale, stage, &keys).await
     }
 
-    fn keys(&self, sale: &Sale) -> Result<SaleKeys, BackendError> {
+    pub(super) fn keys(&self, sale: &Sale) -> Result<SaleKeys, BackendError> {
         Ok(SaleKeys::new(&sale.id, self.newest_format.of(sale)?))
     }
 
@@ -167,7 +169,7 @@ impl<R: Redis> Restorer<R> {
     }
 
     /// Reads a page while the one before is written. Returns how many purchases there are.
-    async fn restore_purchases(
+    pub(super) async fn restore_purchases(
         &self,
         postgres: &impl Postgres,
         sale: &Sale,
@@ -263,7 +265,9 @@ impl<R: Redis> Restorer<R> {
         let epoch = format!("{:016x}", self.random.next_u64());
         mark_partition_ready(&self.redis, keys, sale, &epoch, carts).await?;
         // Carts that are whole are from now on those of the master that holds them now.
-        check_carts(&self.redis, keys).await.map(drop)
+        check_whole(&self.redis, &keys.meta, keys.format)
+            .await
+            .map(drop)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys};
-use crate::redis::scripts::check_carts::{check_carts, mark_carts_whole};
+use crate::redis::scripts::check_whole::{check_whole, mark_whole};
 use crate::redis::scripts::restore_carts::{
     RestoreAs, RestoredCart, restore_carts as restore_carts_script,
 };
@@ -80,7 +80,8 @@ impl<R: Redis> Restorer<R> {
         partition: &CartPartition<'_>,
         limits: &RestoreLimits<'_>,
     ) -> Result<CartsState, BackendError> {
-        if check_carts(&self.redis, partition.keys).await?.is_whole {
+        let (meta, format) = (&partition.keys.meta, partition.keys.format);
+        if check_whole(&self.redis, meta, format).await?.is_whole {
             return Ok(CartsState::Whole);
         }
         let lease = &partition.keys.restore_lease;
@@ -99,7 +100,8 @@ impl<R: Redis> Restorer<R> {
         limits: &RestoreLimits<'_>,
     ) -> Result<CartsState, BackendError> {
         // The master from before the first read: only one that gets everything may be whole.
-        let checked = check_carts(&self.redis, partition.keys).await?;
+        let (meta, format) = (&partition.keys.meta, partition.keys.format);
+        let checked = check_whole(&self.redis, meta, format).await?;
         if checked.is_whole {
             return Ok(CartsState::Whole);
         }
@@ -118,7 +120,7 @@ impl<R: Redis> Restorer<R> {
         for chunk in self.carts_of(postgres, partition).await?.chunks(CHUNK) {
             changed += restore_carts_script(&self.redis, partition.keys, chunk).await?;
         }
-        match mark_carts_whole(&self.redis, partition.keys, &checked.master).await? {
+        match mark_whole(&self.redis, meta, format, &checked.master).await? {
             true => Ok(CartsState::Restored { changed }),
             false => Ok(CartsState::NotYet),
         }

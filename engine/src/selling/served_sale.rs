@@ -10,6 +10,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
 use crate::domain::sale::{Sale, SaleId};
 use crate::postgres::operations::{PAGE, Postgres};
+use crate::recovery::merge_sale::Merged;
 use crate::recovery::restore::Restored;
 use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, ENTRIES, Settler};
 use crate::redis::commands::Redis;
@@ -26,6 +27,9 @@ const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after a sale is ready again its outcomes follow.
 const OUTCOMES_AFTER: Duration = Duration::from_secs(3);
+
+/// How often a process checks whether another master holds the sale.
+const MERGE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two tries to restore a sale.
 const RESTORE_PAUSE: Duration = Duration::from_millis(200);
@@ -75,6 +79,8 @@ impl<R: Redis> ServedSale<R> {
         let (this, shared) = (served.clone(), context.clone());
         tasks.spawn(async move { this.restore_when_lost(&shared).await });
         let (this, shared) = (served.clone(), context.clone());
+        tasks.spawn(async move { this.merge_when_promoted(&shared).await });
+        let (this, shared) = (served.clone(), context.clone());
         tasks.spawn(async move { this.read_view(reader, &shared).await });
         let (this, settler) = (served.clone(), context.settler());
         tasks.spawn(async move { this.settle(&settler).await });
@@ -112,6 +118,32 @@ impl<R: Redis> ServedSale<R> {
             }
             // Another process may be at it, or a backend away.
             tokio::time::sleep(RESTORE_PAUSE).await;
+        }
+    }
+
+    /// Checks now and then whether another master holds the sale, and merges what Postgres has.
+    async fn merge_when_promoted<P: Postgres>(&self, context: &Arc<Context<R, P>>) {
+        loop {
+            let pause = match context
+                .restorer()
+                .merge_sale(&*context.postgres, &self.sale)
+                .await
+            {
+                Ok(Merged::Whole) | Err(BackendError::Unseeded) => MERGE_EVERY,
+                Ok(Merged::Purchases(purchases)) => {
+                    tracing::warn!(sale = %self.sale.id, purchases, "sale merged with Postgres");
+                    MERGE_EVERY
+                }
+                Ok(Merged::NotYet) => RESTORE_PAUSE,
+                Err(error) => {
+                    tracing::debug!(sale = %self.sale.id, %error, "sale not merged");
+                    RESTORE_PAUSE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return,
+            }
         }
     }
 

@@ -55,7 +55,7 @@ enum Step {
     ReadCart {
         code: u8,
     },
-    CheckCarts,
+    CheckWhole,
     /// Another master than before holds the partition.
     Promote,
     RestoreCarts {
@@ -64,7 +64,7 @@ enum Step {
         items: Vec<u32>,
         kind: char,
     },
-    MarkCartsWhole,
+    MarkWhole,
     RestorePurchases {
         rows: Vec<(u32, u8, u32, u32)>,
     },
@@ -144,12 +144,12 @@ fn step() -> impl Strategy<Value = Step> {
             })
         ),
         2 => code.clone().prop_map(|code| Step::ReadCart { code }),
-        1 => Just(Step::CheckCarts),
+        1 => Just(Step::CheckWhole),
         1 => Just(Step::Promote),
         3 => (code, user, items.clone(), prop::sample::select(vec!['o', 'e', 'd'])).prop_map(
             |(code, user, items, kind)| Step::RestoreCarts { code, user, items, kind }
         ),
-        3 => Just(Step::MarkCartsWhole),
+        3 => Just(Step::MarkWhole),
         1 => prop::collection::vec(purchase, 1..3).prop_map(|rows| Step::RestorePurchases { rows }),
         1 => items.prop_map(|items| Step::Release { items }),
         1 => prop::bool::weighted(0.2).prop_map(|now| Step::Close { now }),
@@ -193,12 +193,12 @@ impl Played {
     }
 
     /// Marks the carts as whole on the master that the server says it is.
-    async fn mark_carts_whole(&self, redis: &impl Redis) -> String {
+    async fn mark_whole(&self, redis: &impl Redis) -> String {
         let meta = &self.partition_keys()[..1];
-        let check = Call::of(&of_partition!("check_carts"), meta, vec![]);
+        let check = Call::of(&of_partition!("check_whole"), meta, vec![]);
         let checked = self.run(redis, check).await.unwrap();
         let (master, _): (String, u8) = redis::from_redis_value(checked).unwrap();
-        let mark = Call::of(&of_partition!("mark_carts_whole"), meta, vec![master]);
+        let mark = Call::of(&of_partition!("mark_whole"), meta, vec![master]);
         self.eval(redis, mark).await
     }
 
@@ -238,7 +238,7 @@ impl Played {
                 let argv = vec![suffix(*code)];
                 Some(Call::of(&of_partition!("read_cart"), &keys[..3], argv))
             }
-            Step::CheckCarts => Some(Call::of(&of_partition!("check_carts"), &keys[..1], vec![])),
+            Step::CheckWhole => Some(Call::of(&of_partition!("check_whole"), &keys[..1], vec![])),
             Step::RestoreCarts {
                 code,
                 user,
@@ -317,7 +317,7 @@ impl Played {
                 let meta = &self.partition_keys()[0];
                 play(redis, &format!("HSET {meta} master other")).await
             }
-            Step::MarkCartsWhole => self.mark_carts_whole(redis).await,
+            Step::MarkWhole => self.mark_whole(redis).await,
             _ => self.mark_ready(redis).await,
         }
     }

@@ -52,6 +52,25 @@ async fn an_item_that_joins_a_cart_after_its_purchase_was_lost_is_for_sale_again
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_promoted_master_that_lost_claims_gets_what_is_sold_from_postgres() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let code = harness.fill(&service, "ann", &[1, 2]).await;
+    let before = harness.redis.snapshot();
+    service.purchase(&code, &harness.request()).await.unwrap();
+
+    harness.redis.return_to(&before);
+    harness.redis.promote();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for idx in [1, 2] {
+        let bit = number(&harness, "GETBIT", "sold", Some(idx)).await;
+        assert_eq!(bit, Value::Int(1), "item {idx} is sold");
+        assert!(service.active().unwrap().is_sold(idx));
+    }
+    assert_eq!(service.active().unwrap().bought("ann"), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_correction_keeps_an_item_that_another_claim_holds_and_has_not_committed() {
     let harness = Harness::new();
     let service = harness.open().await;

@@ -4,7 +4,7 @@
 //! hold a script gets it whole with the call; a script of one format refuses a sale of another; a
 //! script of a cart partition refuses on a master that may miss the last writes of the partition.
 
-pub(crate) mod check_carts;
+pub(crate) mod check_whole;
 pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod correct;
@@ -146,9 +146,9 @@ scripts! {
     partition {
         UPDATE_CARTS = "add", "update_carts.lua";
         READ_CART = "freeze", "read_cart.lua";
-        CHECK_CARTS = "restore", "check_carts.lua";
+        CHECK_WHOLE = "restore", "check_whole.lua";
         RESTORE_CARTS = "restore", "restore_carts.lua";
-        MARK_CARTS_WHOLE = "restore", "mark_carts_whole.lua";
+        MARK_WHOLE = "restore", "mark_whole.lua";
     }
     plain {
         RESTORE_OUTCOMES = "restore", "restore_outcomes.lua";

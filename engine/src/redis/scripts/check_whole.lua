@@ -1,7 +1,7 @@
--- Checks whether the carts of a partition are whole on this master.
+-- Checks whether this master has everything of a cart partition, or of a sale's slot.
 --
 -- KEYS  1 meta
--- Returns {id of the master, 1 where they are whole, else 0}.
+-- Returns {id of the master, 1 where it has everything, else 0}.
 
 local meta = redis.call('HMGET', KEYS[1], 'ready', 'master')
 if meta[1] ~= FORMAT then

@@ -1,11 +1,11 @@
--- Marks the carts of a partition as whole on the master that has all that was restored.
+-- Marks a cart partition, or a sale's slot, as whole on the master that has all that was restored.
 --
 -- Guarantees: idempotent; another master than the one in ARGV marks nothing, because it may miss a
 -- part of it.
 --
 -- KEYS  1 meta
 -- ARGV  1 id of the master that got what was restored
--- Returns 1 where the carts are whole now, else 0.
+-- Returns 1 where it is whole now, else 0.
 
 local ready = redis.call('HGET', KEYS[1], 'ready')
 if ready ~= FORMAT then

@@ -1,0 +1,64 @@
+//! Merges what Postgres has as sold into a sale whose master may miss its last claims: a replica that was
+//! promoted, a server that started again from an old file.
+//!
+//! Guarantees: the sale is sold meanwhile. A claim of an item that is sold conflicts in Postgres, which
+//! decides and corrects Redis; the merge makes such claims rare again. It only adds what Postgres has.
+
+use std::time::Duration;
+
+use crate::domain::error::BackendError;
+use crate::domain::sale::Sale;
+use crate::postgres::operations::Postgres;
+use crate::recovery::restore::Restorer;
+use crate::redis::commands::Redis;
+use crate::redis::scripts::check_whole::{check_whole, mark_whole};
+use crate::redis::scripts::mark_ready::mark_sale_ready;
+use crate::redis::{keys, sale_state};
+
+/// How long one process has to merge before another one tries.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// What a merge found or did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merged {
+    /// The master has everything.
+    Whole,
+    /// It has so many purchases now, all that Postgres has.
+    Purchases(usize),
+    /// Another process is at it, or another master holds the sale by now.
+    NotYet,
+}
+
+impl<R: Redis> Restorer<R> {
+    /// Merges a sale where its master may miss claims, unless another process is at it.
+    /// [`BackendError::Unseeded`] where Redis does not hold the sale at all.
+    pub(crate) async fn merge_sale(
+        &self,
+        postgres: &impl Postgres,
+        sale: &Sale,
+    ) -> Result<Merged, BackendError> {
+        let keys = self.keys(sale)?;
+        let checked = check_whole(&self.redis, &keys.meta, keys.format).await?;
+        if checked.is_whole {
+            return Ok(Merged::Whole);
+        }
+        let lease = keys::restore_lease(&sale.id);
+        if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
+            return Ok(Merged::NotYet);
+        }
+        let merge = async {
+            let purchases = self.restore_purchases(postgres, sale, &keys).await?;
+            // With a new epoch every sale view takes a snapshot, which has what was merged.
+            let epoch = format!("{:016x}", self.random.next_u64());
+            mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
+            let is_whole = mark_whole(&self.redis, &keys.meta, keys.format, &checked.master);
+            Ok(match is_whole.await? {
+                true => Merged::Purchases(purchases),
+                false => Merged::NotYet,
+            })
+        };
+        let merged = merge.await;
+        sale_state::release_restore_lease(&self.redis, &lease).await?;
+        merged
+    }
+}
