@@ -11,6 +11,9 @@ use crate::client::call::Endpoint;
 use crate::client::connection::NoAnswer;
 use crate::measurement::histogram::Histogram;
 
+/// The span that is reported by itself: a sale is most wanted when it opens.
+const FIRST_SECOND: Duration = Duration::from_secs(1);
+
 /// HTTP status; 0 stands for no answer.
 pub type Status = u16;
 
@@ -52,6 +55,15 @@ impl Tally {
         self.errors = 0;
         self.latency.clear();
     }
+}
+
+/// When a call was meant to start, and how long it took from then.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// The intended start.
+    pub start: Instant,
+    /// From the intended start to the answer.
+    pub latency: Duration,
 }
 
 /// One endpoint over the whole run.
@@ -108,6 +120,10 @@ pub struct Recorder {
     total: Tally,
     point: Tally,
     stage: Tally,
+    first_second: Tally,
+    /// Start of the first stage.
+    loaded_since: Option<Instant>,
+    last_sale: Option<Instant>,
     no_answers: Vec<NoAnswers>,
     point_began: Instant,
     timeline: Vec<Point>,
@@ -123,6 +139,9 @@ impl Recorder {
             total: Tally::default(),
             point: Tally::default(),
             stage: Tally::default(),
+            first_second: Tally::default(),
+            loaded_since: None,
+            last_sale: None,
             no_answers: Vec::new(),
             point_began: now,
             timeline: Vec::new(),
@@ -130,7 +149,8 @@ impl Recorder {
     }
 
     /// Counts one call.
-    pub fn record(&mut self, endpoint: Endpoint, status: Status, latency: Duration, error: bool) {
+    pub fn record(&mut self, endpoint: Endpoint, status: Status, timing: Timing, error: bool) {
+        let Timing { start, latency } = timing;
         let tally = &mut self.endpoints[endpoint as usize];
         tally.latency.record(latency);
         match tally.status.iter_mut().find(|(known, _)| *known == status) {
@@ -141,14 +161,46 @@ impl Recorder {
         self.total.errors += u64::from(error);
         self.point.record(latency, error);
         self.stage.record(latency, error);
+        if self.is_in_first_second(start) {
+            self.first_second.record(latency, error);
+        }
     }
 
-    /// Counts a call that was due and never started; `wait` is the time from its intended
-    /// start to the end of the stage, the least that its latency would have been.
-    pub fn record_never_started(&mut self, wait: Duration) {
+    /// Counts a call that was due and never started; its latency is the time from its intended
+    /// start to the end of the stage, the least that it would have been.
+    pub fn record_never_started(&mut self, timing: Timing) {
+        let Timing {
+            start,
+            latency: wait,
+        } = timing;
         self.total.record_never_started(wait);
         self.point.record_never_started(wait);
         self.stage.record_never_started(wait);
+        if self.is_in_first_second(start) {
+            self.first_second.record_never_started(wait);
+        }
+    }
+
+    fn is_in_first_second(&self, start: Instant) -> bool {
+        self.loaded_since
+            .is_some_and(|since| start.saturating_duration_since(since) < FIRST_SECOND)
+    }
+
+    /// Takes note of an answer that sold an item to this run.
+    pub fn record_sale(&mut self, now: Instant) {
+        self.last_sale = Some(now);
+    }
+
+    /// From the start of the first stage to the last answer that sold an item.
+    #[must_use]
+    pub fn sold_within(&self) -> Option<Duration> {
+        Some(self.last_sale?.duration_since(self.loaded_since?))
+    }
+
+    /// The calls that were meant to start in the first second of the first stage.
+    #[must_use]
+    pub fn first_second(&self) -> &Tally {
+        &self.first_second
     }
 
     /// Counts why a call had no answer, beside [`Recorder::record`].
@@ -189,8 +241,9 @@ impl Recorder {
         self.point_began = now;
     }
 
-    /// Forgets the stage before, so that the next one is counted alone.
-    pub fn begin_stage(&mut self) {
+    /// Forgets the stage before, so that the next one, which starts `now`, is counted alone.
+    pub fn begin_stage(&mut self, now: Instant) {
+        self.loaded_since.get_or_insert(now);
         self.stage.clear();
     }
 
@@ -236,74 +289,4 @@ impl Recorder {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn calls_are_counted_by_endpoint_and_status_and_stages_apart() {
-        let mut recorder = Recorder::start(Instant::now());
-        let ms = Duration::from_millis;
-        recorder.record(Endpoint::Checkout, 200, ms(1), false);
-        recorder.record(Endpoint::Checkout, 0, ms(9), true);
-        recorder.begin_stage();
-        recorder.record(Endpoint::Purchase, 409, ms(2), false);
-
-        let endpoints: Vec<_> = recorder.endpoints().collect();
-        assert_eq!(endpoints.len(), 2);
-        assert_eq!(endpoints[0].0, Endpoint::Checkout);
-        assert_eq!(endpoints[0].1.status(), BTreeMap::from([(0, 1), (200, 1)]));
-        assert_eq!(recorder.stage().requests, 1);
-        assert_eq!(recorder.so_far(), (3, 1));
-        assert!((recorder.total().latency.max_ms() - 9.0).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_call_that_never_started_is_an_error_and_as_slow_as_its_wait() {
-        let mut recorder = Recorder::start(Instant::now());
-        let ms = Duration::from_millis;
-        recorder.record(Endpoint::Checkout, 200, ms(1), false);
-        for _ in 0..3 {
-            recorder.record_never_started(ms(900));
-        }
-        for tally in [recorder.stage(), &recorder.total()] {
-            assert_eq!(
-                (tally.requests, tally.never_started, tally.errors),
-                (1, 3, 3)
-            );
-            assert!((tally.error_share() - 0.75).abs() < f64::EPSILON);
-            assert_eq!(tally.latency.count(), 4);
-            assert!((tally.latency.percentile_ms(50.0) - 900.0).abs() < 9.0);
-        }
-        let (_, checkout) = recorder.endpoints().next().unwrap();
-        assert_eq!(
-            checkout.latency.count(),
-            1,
-            "it was never sent to an endpoint"
-        );
-        recorder.end_point(Instant::now(), 0);
-        assert!(recorder.timeline()[0].errors_per_second > 0.0);
-        recorder.begin_stage();
-        assert_eq!((recorder.stage().errors, recorder.total().errors), (0, 3));
-    }
-
-    #[test]
-    fn silence_is_counted_by_its_kind_with_one_reason_each() {
-        let mut recorder = Recorder::start(Instant::now());
-        let second = Duration::from_secs(1);
-        for why in [
-            NoAnswer::TimedOut(second),
-            NoAnswer::Connect(std::io::Error::from_raw_os_error(24)),
-            NoAnswer::TimedOut(second * 2),
-        ] {
-            recorder.record_no_answer(&why);
-        }
-        let [slow, no_files] = recorder.no_answers() else {
-            panic!("{:?}", recorder.no_answers());
-        };
-        assert_eq!((slow.kind, slow.count), ("time-out", 2));
-        assert_eq!(slow.sample, "no answer within 1 s");
-        assert_eq!(no_files.count, 1);
-        assert!(no_files.sample.contains("ulimit -n"), "{}", no_files.sample);
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::checker::verdict::Verdict;
 use crate::measurement::histogram::Histogram;
-use crate::measurement::recorder::{NoAnswers, Point, Recorder, Status};
+use crate::measurement::recorder::{NoAnswers, Point, Recorder, Status, Tally};
 use crate::profiles::profile::Profile;
 use crate::run::plan::Plan;
 use crate::run::stage::Stage;
@@ -41,6 +41,36 @@ pub struct EndpointSummary {
     pub max_ms: f64,
     /// Calls by status; `no_answer` where none came.
     pub status: BTreeMap<String, u64>,
+}
+
+/// The calls that were meant to start in the first second of load; latencies in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct FirstSecond {
+    /// Calls that started.
+    pub requests: u64,
+    /// As in [`Summary::errors`].
+    pub errors: u64,
+    /// As in [`Summary::backlog`].
+    pub backlog: u64,
+    /// A call that never started counts with its wait until the end of the run.
+    pub p50_ms: f64,
+    /// As above.
+    pub p99_ms: f64,
+    /// As above.
+    pub max_ms: f64,
+}
+
+impl FirstSecond {
+    fn of(tally: &Tally) -> Self {
+        Self {
+            requests: tally.requests,
+            errors: tally.errors,
+            backlog: tally.never_started,
+            p50_ms: percentile(&tally.latency, 50.0),
+            p99_ms: percentile(&tally.latency, 99.0),
+            max_ms: rounded(tally.latency.max_ms()),
+        }
+    }
 }
 
 /// Everything that is reported about a run.
@@ -87,6 +117,8 @@ pub struct Summary {
     pub p99_ms: f64,
     /// As above.
     pub max_ms: f64,
+    /// The first second by itself.
+    pub first_second: FirstSecond,
     /// Calls by status; `no_answer` where none came.
     pub status: BTreeMap<String, u64>,
     /// Why calls had no answer, one reason of each kind.
@@ -96,6 +128,8 @@ pub struct Summary {
     pub endpoints: Vec<EndpointSummary>,
     /// Different items that were answered as bought.
     pub sold: u64,
+    /// From the start of the load to the last answer that sold an item, in seconds.
+    pub last_sold_s: Option<f64>,
     /// The check against Postgres; empty where none was made.
     pub verdicts: Vec<Verdict>,
     /// Why the check could not be made.
@@ -147,11 +181,7 @@ impl Summary {
             run: run.id.as_str().to_owned(),
             sale: run.catalogue.sale().to_owned(),
             finished_at: run.clock.utc().to_string(),
-            targets: plan
-                .targets
-                .iter()
-                .map(|t| t.address().to_owned())
-                .collect(),
+            targets: addresses(plan),
             connections: plan.connections,
             seats: run.seats,
             rate: plan.rate,
@@ -165,10 +195,12 @@ impl Summary {
             p95_ms: percentile(&total.latency, 95.0),
             p99_ms: percentile(&total.latency, 99.0),
             max_ms: rounded(total.latency.max_ms()),
+            first_second: FirstSecond::of(recorder.first_second()),
             status,
             no_answers: recorder.no_answers().to_vec(),
             endpoints,
             sold: run.state.borrow().bought(),
+            last_sold_s: recorder.sold_within().map(|span| rounded(span.as_secs_f64())),
             verdicts,
             check_failed,
             knee,
@@ -276,6 +308,11 @@ impl Summary {
             None => "no knee was reached".to_owned(),
         }
     }
+}
+
+fn addresses(plan: &Plan) -> Vec<String> {
+    let targets = plan.targets.iter();
+    targets.map(|target| target.address().to_owned()).collect()
 }
 
 /// Calls by status over all endpoints, and the endpoints.

@@ -34,6 +34,18 @@ fn write_table(to: &mut String, s: &Summary) -> std::fmt::Result {
         s.sold
     )?;
     write_endpoints(to, s)?;
+    if s.rate.is_some() {
+        let first = &s.first_second;
+        writeln!(
+            to,
+            "\nfirst second: {} requests, p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms, {} errors, \
+             {} of them never started",
+            first.requests, first.p50_ms, first.p99_ms, first.max_ms, first.errors, first.backlog
+        )?;
+    }
+    if let Some(seconds) = s.last_sold_s {
+        writeln!(to, "\nthe last item was bought after {seconds:.2} s")?;
+    }
     if !s.no_answers.is_empty() {
         writeln!(to)?;
     }

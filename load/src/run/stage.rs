@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::client::answer::Answer;
 use crate::client::call::{Call, Endpoint};
+use crate::measurement::recorder::Timing;
 use crate::pacing::Pacing;
 use crate::profiles::virtual_user::{Step, VirtualUser};
 use crate::run::end_of_sale::end_of_sale;
@@ -35,7 +36,7 @@ pub struct Stage {
 /// Runs all seats for at most `length`. Must be called within a `LocalSet`.
 pub async fn run_stage(run: &Rc<Run>, pacing: Pacing, length: Duration) -> Stage {
     let began = run.clock.now();
-    run.recorder.borrow_mut().begin_stage();
+    run.recorder.borrow_mut().begin_stage(began);
     let pacing = Rc::new(pacing);
     let (stop, stopped) = watch::channel(false);
     let mut seats = JoinSet::new();
@@ -53,7 +54,11 @@ pub async fn run_stage(run: &Rc<Run>, pacing: Pacing, length: Duration) -> Stage
     pacing.stop(end);
     while seats.join_next().await.is_some() {}
     for wait in pacing.never_started() {
-        run.recorder.borrow_mut().record_never_started(wait);
+        let timing = Timing {
+            start: end.checked_sub(wait).unwrap_or(began),
+            latency: wait,
+        };
+        run.recorder.borrow_mut().record_never_started(timing);
     }
     let never_started = run.recorder.borrow().stage().never_started;
     let ending = if run.interrupt.has_come() {
@@ -140,10 +145,18 @@ async fn perform(run: &Run, call: &Call, start: Instant) -> (Answer, Option<Dura
     run.recorder.borrow_mut().record(
         call.endpoint(),
         answer.status().unwrap_or(0),
-        latency,
+        Timing { start, latency },
         !run.profile.expects(call, &answer, at_close),
     );
-    run.state.borrow_mut().learn(call, &answer);
+    let has_sold = {
+        let mut state = run.state.borrow_mut();
+        let before = state.bought();
+        state.learn(call, &answer);
+        state.bought() > before
+    };
+    if has_sold {
+        run.recorder.borrow_mut().record_sale(run.clock.now());
+    }
     if let Some(history) = &run.history {
         history.borrow_mut().push(request, call, &answer, at_close);
     }
