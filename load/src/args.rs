@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::buy::Buy;
 use crate::client::connection::Target;
+use crate::fill::Fill;
 use crate::profiles::profile::Profile;
 use crate::run::plan::Plan;
 
@@ -57,6 +58,15 @@ pub struct Args {
     /// Stress: the first rate.
     #[arg(long, value_parser = rate)]
     pub rate: Option<f64>,
+
+    /// Begins with this sale: lists its items and connects before the sale starts, and makes
+    /// the first call when it does. Its id is, for example, in the FlashSale's status.
+    #[arg(long, value_name = "ID")]
+    pub sale: Option<String>,
+
+    /// Purchases: file with the checkout codes of filled carts, from `flashsale-load fill`.
+    #[arg(long, value_name = "FILE", required_if_eq("profile", "purchases"))]
+    pub carts: Option<PathBuf>,
 
     /// Users at the same time; checkout and refused: different users to draw from.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
@@ -117,6 +127,8 @@ pub struct Args {
 pub enum Instead {
     #[allow(missing_docs, reason = "a comment here would replace the help of Buy")]
     Buy(Buy),
+    #[allow(missing_docs, reason = "a comment here would replace the help of Fill")]
+    Fill(Fill),
 }
 
 impl Args {
@@ -135,6 +147,13 @@ impl Args {
                 let message = format!("expected each profile once, found {profile:?} again");
                 return Err(Self::command().error(ErrorKind::ValueValidation, message));
             }
+        }
+        let is_checked = self.postgres.as_ref().is_some_and(|url| !url.is_empty());
+        if is_checked && self.profile.contains(&Profile::Purchases) {
+            // Their carts are of other users than the run's, so its history lacks the checkouts.
+            let message = "expected no --postgres with --profile purchases; --postgres \"\" \
+                           overrides FLASHSALE_POSTGRES_URL";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, message));
         }
         let plan = |profile: &Profile| {
             let mut plan = self.plan(*profile, seed);
@@ -170,6 +189,8 @@ impl Args {
             seed,
             report: self.report.clone(),
             json: self.json.clone(),
+            carts: self.carts.clone(),
+            sale: self.sale.clone(),
             postgres: self.postgres.clone().filter(|url| !url.is_empty()),
             postgres_timeout: Duration::from_secs(self.postgres_timeout),
             until_sold_out: self.until_sold_out,
@@ -260,6 +281,14 @@ mod tests {
     }
 
     #[test]
+    fn purchases_of_carts_of_another_run_are_not_checked() {
+        let flags = "--profile purchases --carts file";
+        assert_eq!(plan(flags).carts, Some("file".into()));
+        let checked = plans(&format!("{flags} --postgres postgres://x")).unwrap_err();
+        assert_eq!(checked.exit_code(), 2);
+    }
+
+    #[test]
     fn wrong_usage_is_refused_with_exit_code_2() {
         for flags in [
             "",
@@ -272,6 +301,9 @@ mod tests {
             "--target http://a --connections 0",
             "buy --target http://a,http://b",
             "buy --target http://a --within 0",
+            "--target http://a --profile purchases",
+            "fill --target http://a --carts 10",
+            "fill --target http://a --carts 0 --file x",
             "--target http://a buy --target http://a",
         ] {
             let words = format!("flashsale-load {flags}");

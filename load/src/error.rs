@@ -82,6 +82,24 @@ pub enum LoadError {
         /// What is missing.
         what: String,
     },
+    /// A cart could not be filled.
+    #[error("expected to fill {asked} carts, found {found} after {filled} of them")]
+    CartNotFilled {
+        /// How many were asked for.
+        asked: u32,
+        /// How many were filled.
+        filled: usize,
+        /// What stood in the way.
+        found: String,
+    },
+    /// A file of filled carts could not be read.
+    #[error("could not read the carts in {path}: {source}")]
+    ReadCarts {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A report could not be written.
     #[error("could not write {path}: {source}")]
     Write {

@@ -1,6 +1,7 @@
 //! One run from the wait for its sale to the check of its answers.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,6 +10,7 @@ use crate::checker::history::History;
 use crate::checker::reader::Reader;
 use crate::client::catalogue::{Catalogue, Sale};
 use crate::client::connection::Client;
+use crate::client::encoding::push_encoded;
 use crate::client::pool::Pool;
 use crate::client::run_id::RunId;
 use crate::clock::Clock;
@@ -46,6 +48,10 @@ pub async fn execute(
         run = prepare(plan, interrupt, clock, &progress) => run?,
         () = interrupt.comes() => return Err(LoadError::Interrupted),
     };
+    tokio::select! {
+        () = await_start(&run) => {}
+        () = interrupt.comes() => return Err(LoadError::Interrupted),
+    }
     let follow = progress.follow(Rc::clone(&run), plan.duration);
     let (stage, stress) = tokio::select! {
         ended = load(plan, &run) => ended?,
@@ -69,7 +75,10 @@ async fn prepare(
         Reader::connect(url).await?;
     }
     let mut client = Client::new(Arc::clone(&plan.targets[0]), plan.timeout);
-    let sale = await_sale(&mut client, plan, clock, progress).await?;
+    let sale = match &plan.sale {
+        Some(id) => await_named_sale(&mut client, id, plan, clock).await?,
+        None => await_sale(&mut client, plan, clock, progress).await?,
+    };
     let (catalogue, known_sold) = Catalogue::fetch(&mut client, &sale).await?;
     let sold_before = match plan.profile {
         Profile::Refused if !sale.is_sold_out() => catalogue.sold(&mut client, &sale).await?,
@@ -79,6 +88,9 @@ async fn prepare(
     // What is sold was walked by a run before this one.
     let mut state = RunState::new(catalogue.count(), sale.items_sold, plan.seed);
     state.learn_sold(&known_sold);
+    if let Some(file) = &plan.carts {
+        state.fill_carts(read_carts(file)?);
+    }
     let pool = Pool::open(&plan.targets, plan.connections, plan.timeout).await;
     Ok(Rc::new(Run {
         id: RunId::at(clock.wall()),
@@ -87,6 +99,7 @@ async fn prepare(
         seats: plan.profile.seats(plan.users, plan.connections),
         targets: plan.targets.clone(),
         open_for: sale.open_for(clock.utc()),
+        starts_at: sale.starts_in(clock.utc()).map(|wait| clock.now() + wait),
         closes_at: sale.left(clock.utc()).map(|left| clock.now() + left),
         clock,
         catalogue,
@@ -100,6 +113,60 @@ async fn prepare(
             .map(|_| RefCell::new(History::default())),
         interrupt: interrupt.clone(),
     }))
+}
+
+/// The codes of carts that were filled before, one a line.
+fn read_carts(file: &Path) -> Result<Vec<Arc<str>>, LoadError> {
+    let text = std::fs::read_to_string(file).map_err(|source| LoadError::ReadCarts {
+        path: file.to_owned(),
+        source,
+    })?;
+    Ok(text.lines().map(Arc::from).collect())
+}
+
+/// Waits for the start of a sale that has not started yet; counts begin then.
+async fn await_start(run: &Run) {
+    if let Some(start) = run.starts_at {
+        tokio::time::sleep_until(start.into()).await;
+        run.recorder.replace(Recorder::start(run.clock.now()));
+    }
+}
+
+/// Waits until the API serves the sale, which may start later.
+async fn await_named_sale(
+    client: &mut Client,
+    id: &str,
+    plan: &Plan,
+    clock: Clock,
+) -> Result<Sale, LoadError> {
+    let mut path = String::from("/sales/");
+    push_encoded(&mut path, id);
+    let began = clock.now();
+    loop {
+        let left = plan.sale_start_timeout.saturating_sub(clock.since(began));
+        let last = match client.get(&path).await {
+            Ok((200, body)) => match serde_json::from_slice::<Sale>(&body) {
+                Ok(sale) if sale.starts_in(clock.utc()).is_none_or(|wait| wait <= left) => {
+                    return Ok(sale);
+                }
+                Ok(sale) => {
+                    let start = sale.started_at.map(|at| at.to_string());
+                    format!("sale {id}, which starts at {}", start.unwrap_or_default())
+                }
+                Err(error) => format!("an answer that is no sale: {error}"),
+            },
+            Ok((status, _)) => format!("status {status} for sale {id}"),
+            Err(error) => error.to_string(),
+        };
+        if left.is_zero() {
+            return Err(LoadError::NoActiveSale {
+                target: client.target().address().to_owned(),
+                waited_s: plan.sale_start_timeout.as_secs(),
+                last,
+            });
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
 }
 
 /// Waits for a sale that has something left for the profile.

@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 mod error;
 mod execute;
+pub mod fill;
 pub mod measurement;
 pub mod pacing;
 pub mod profiles;

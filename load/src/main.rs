@@ -1,10 +1,10 @@
 //! `flashsale-load`: see `flashsale-load --help`.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::Parser;
 use flashsale_load::args::{Args, Instead};
-use flashsale_load::buy::Buy;
 use flashsale_load::clock::Clock;
 use flashsale_load::report::{files, table};
 use flashsale_load::run::interrupt::{self, Interrupt};
@@ -13,13 +13,13 @@ use flashsale_load::{LoadError, execute};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let done = if let Some(Instead::Buy(buy)) = &args.instead {
-        buy_one(buy)
-    } else {
-        match args.plans(rand::random()) {
+    let done = match &args.instead {
+        Some(Instead::Buy(buy)) => print_or_interrupt(buy.run(Clock::system())),
+        Some(Instead::Fill(fill)) => print_or_interrupt(fill.run(Clock::system())),
+        None => match args.plans(rand::random()) {
             Ok(plans) => run(&plans),
             Err(error) => error.exit(),
-        }
+        },
     };
     match done {
         Ok(code) => code,
@@ -72,12 +72,15 @@ fn run(plans: &[Plan]) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn buy_one(buy: &Buy) -> anyhow::Result<ExitCode> {
+/// Prints what came of it, unless a signal comes first.
+fn print_or_interrupt<T: fmt::Display>(
+    work: impl Future<Output = Result<T, LoadError>>,
+) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::by_signals()?;
     one_thread()?.block_on(async {
         tokio::select! {
-            bought = buy.run(Clock::system()) => {
-                println!("{}", bought?);
+            done = work => {
+                println!("{}", done?);
                 Ok(ExitCode::SUCCESS)
             }
             () = interrupt.comes() => Ok(interrupted()),

@@ -74,7 +74,7 @@ impl CallRecord {
         match &self.call {
             Call::Checkout { item, .. } => line["item"] = json!(id(*item)),
             Call::Purchase { code, .. } | Call::Cart { code } => line["code"] = json!(**code),
-            Call::ActiveSale | Call::Items => {}
+            Call::ActiveSale | Call::Items | Call::Page { .. } => {}
         }
         match &self.answer {
             Answer::None => line["no_answer"] = json!(self.no_answer.unwrap_or("unknown")),
@@ -88,7 +88,7 @@ impl CallRecord {
             }
             Answer::Cart { items } => line["cart"] = items.iter().map(|item| id(*item)).collect(),
             Answer::Refused { problem, .. } => line["problem"] = json!(problem.as_str()),
-            Answer::Read => {}
+            Answer::Read | Answer::Page { .. } => {}
             Answer::Unreadable { .. } => line["unreadable"] = json!(true),
         }
         line

@@ -159,7 +159,7 @@ impl OpenLoop {
         };
         let method = match call {
             Call::Checkout { .. } | Call::Purchase { .. } => Method::POST,
-            Call::ActiveSale | Call::Items | Call::Cart { .. } => Method::GET,
+            Call::ActiveSale | Call::Items | Call::Page { .. } | Call::Cart { .. } => Method::GET,
         };
         let began_us = moments.now_us();
         let response = client

@@ -82,7 +82,7 @@ impl History {
                     code: self.shared(code),
                 },
             ),
-            Call::ActiveSale | Call::Items => return,
+            Call::ActiveSale | Call::Items | Call::Page { .. } => return,
         };
         let answer = match answer {
             Answer::Added { code } => Answer::Added {

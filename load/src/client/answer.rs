@@ -104,6 +104,11 @@ pub enum Answer {
         /// Its items, in the order of the answer.
         items: Arc<[ItemNo]>,
     },
+    /// `GET /sales/{id}/items` answered a page that was asked for by its cursor.
+    Page {
+        /// The cursor of the next page; `None` on the last one.
+        next: Option<Arc<str>>,
+    },
     /// Another read (GET) that was answered with 200.
     Read,
     /// An answer that breaks the contract of the API.
@@ -136,6 +141,12 @@ struct OutcomeBody<'a> {
 struct CartBody<'a> {
     #[serde(borrow)]
     items: Vec<BoughtBody<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PageBody<'a> {
+    #[serde(borrow)]
+    next_cursor: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +183,13 @@ impl Answer {
                 outcome(status, body, catalogue).or_else(|| problem(status, body))
             }
             (Endpoint::Cart, 200) => cart(body, catalogue),
+            (Endpoint::Items, 200) if matches!(call, Call::Page { .. }) => {
+                serde_json::from_slice(body)
+                    .ok()
+                    .map(|PageBody { next_cursor }| Self::Page {
+                        next: next_cursor.map(Arc::from),
+                    })
+            }
             (_, 200) => Some(Self::Read),
             _ => problem(status, body),
         };
@@ -183,7 +201,7 @@ impl Answer {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::None => None,
-            Self::Added { .. } | Self::Cart { .. } | Self::Read => Some(200),
+            Self::Added { .. } | Self::Cart { .. } | Self::Page { .. } | Self::Read => Some(200),
             Self::Outcome(outcome) => Some(outcome.status),
             Self::Refused { status, .. } | Self::Unreadable { status } => Some(*status),
         }
@@ -195,7 +213,11 @@ impl Answer {
         match self {
             Self::None | Self::Unreadable { .. } => true,
             Self::Refused { status, .. } => *status >= 500,
-            Self::Added { .. } | Self::Outcome(_) | Self::Cart { .. } | Self::Read => false,
+            Self::Added { .. }
+            | Self::Outcome(_)
+            | Self::Cart { .. }
+            | Self::Page { .. }
+            | Self::Read => false,
         }
     }
 }
@@ -313,6 +335,18 @@ mod tests {
         let unknown_item = br#"{"items":[{"id":"zz"}]}"#;
         let answer = Answer::read(&call, Some((200, unknown_item)), &catalogue());
         assert_eq!(answer, Answer::Unreadable { status: 200 });
+    }
+
+    #[test]
+    fn a_page_is_read_with_the_cursor_of_the_next_one() {
+        let call = Call::Page { cursor: None };
+        let read = |body: &[u8]| Answer::read(&call, Some((200, body)), &catalogue());
+        let next = Some("50".into());
+        let more = br#"{"items":[{"id":"a","sold":false}],"next_cursor":"50"}"#;
+        assert_eq!(read(more), Answer::Page { next });
+        let last = br#"{"items":[],"next_cursor":null}"#;
+        assert_eq!(read(last), Answer::Page { next: None });
+        assert!(read(b"hello").is_failure());
     }
 
     #[test]

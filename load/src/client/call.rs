@@ -51,6 +51,11 @@ pub enum Call {
     ActiveSale,
     /// Asks for a page of items that are for sale.
     Items,
+    /// Asks for a page of all items.
+    Page {
+        /// The cursor that the page before gave; `None` for the first page.
+        cursor: Option<Arc<str>>,
+    },
     /// Looks at the cart under a code.
     Cart {
         /// The checkout code.
@@ -78,7 +83,7 @@ impl Call {
     pub fn endpoint(&self) -> Endpoint {
         match self {
             Self::ActiveSale => Endpoint::ActiveSale,
-            Self::Items => Endpoint::Items,
+            Self::Items | Self::Page { .. } => Endpoint::Items,
             Self::Cart { .. } => Endpoint::Cart,
             Self::Checkout { .. } => Endpoint::Checkout,
             Self::Purchase { .. } => Endpoint::Purchase,
@@ -95,6 +100,15 @@ impl Call {
                 path.push_str("/sales/");
                 push_encoded(&mut path, catalogue.sale());
                 path.push_str("/items?available=true&limit=50");
+            }
+            Self::Page { cursor } => {
+                path.push_str("/sales/");
+                push_encoded(&mut path, catalogue.sale());
+                path.push_str("/items?limit=50");
+                if let Some(cursor) = cursor {
+                    path.push_str("&cursor=");
+                    push_encoded(&mut path, cursor);
+                }
             }
             Self::Cart { code } => {
                 path.push_str("/checkout/");
@@ -127,5 +141,14 @@ mod tests {
             &Catalogue::listed("ns.s.1", ["a", "b+1@x"]),
         );
         assert_eq!(path, "/checkout?user_id=r1-u7&id=b%2B1%40x");
+    }
+
+    #[test]
+    fn the_next_page_is_asked_for_with_the_cursor_of_the_one_before() {
+        let catalogue = Catalogue::listed("ns.s.1", ["a"]);
+        let path = |cursor| Call::Page { cursor }.path(&RunId::from("r1"), &catalogue);
+        assert_eq!(path(None), "/sales/ns.s.1/items?limit=50");
+        let second = path(Some("5+0".into()));
+        assert_eq!(second, "/sales/ns.s.1/items?limit=50&cursor=5%2B0");
     }
 }

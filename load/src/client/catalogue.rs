@@ -51,6 +51,13 @@ impl Sale {
         Duration::try_from(now.duration_since(self.started_at?)).ok()
     }
 
+    /// How long until it starts; `None` where it has started, or the API does not say.
+    #[must_use]
+    pub fn starts_in(&self, now: Timestamp) -> Option<Duration> {
+        let wait = self.started_at?.duration_since(now);
+        Duration::try_from(wait).ok().filter(|wait| !wait.is_zero())
+    }
+
     /// How long it still goes on, where the API says so.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Option<Duration> {

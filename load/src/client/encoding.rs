@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Ids may hold `+` and `@`, which a query does not carry as they are.
-pub(super) fn push_encoded(into: &mut String, text: &str) {
+pub(crate) fn push_encoded(into: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             into.push(char::from(byte));

@@ -7,6 +7,6 @@ pub mod answer;
 pub mod call;
 pub mod catalogue;
 pub mod connection;
-mod encoding;
+pub(crate) mod encoding;
 pub mod pool;
 pub mod run_id;

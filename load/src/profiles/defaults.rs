@@ -30,6 +30,7 @@ impl Profile {
             Self::Checkout => (10, 64, 1_000_000, None),
             Self::Mixed => (10, 64, 64, None),
             Self::Refused => (10, 64, 1_000_000, None),
+            Self::Purchases | Self::Browsing => (10, 64, 64, None),
         };
         Defaults {
             duration_s,

@@ -4,6 +4,7 @@
 
 pub mod benchmark;
 pub mod defaults;
+pub mod narrow;
 pub mod profile;
 pub mod run_state;
 pub mod shopper;

@@ -6,6 +6,7 @@ use crate::client::answer::{Answer, Problem};
 use crate::client::call::Call;
 use crate::client::catalogue::ItemNo;
 use crate::profiles::benchmark::{Checkouts, Cycle, Refusals};
+use crate::profiles::narrow::{Browser, Purchases};
 use crate::profiles::run_state::RunState;
 use crate::profiles::shopper::User;
 use crate::profiles::virtual_user::VirtualUser;
@@ -27,6 +28,10 @@ pub enum Profile {
     Mixed,
     /// Benchmark: checkouts of items that are sold.
     Refused,
+    /// Benchmark: purchases of carts that `flashsale-load fill` has filled (--carts).
+    Purchases,
+    /// Benchmark: the active sale, then three pages of its items.
+    Browsing,
 }
 
 impl Profile {
@@ -41,6 +46,8 @@ impl Profile {
             Self::Checkout => "checkout",
             Self::Mixed => "mixed",
             Self::Refused => "refused",
+            Self::Purchases => "purchases",
+            Self::Browsing => "browsing",
         }
     }
 
@@ -49,7 +56,9 @@ impl Profile {
     pub fn seats(self, users: u32, connections: u32) -> u32 {
         match self {
             // Here `users` are the ids that are drawn from.
-            Self::Checkout | Self::Refused | Self::Mixed => connections,
+            Self::Checkout | Self::Refused | Self::Mixed | Self::Purchases | Self::Browsing => {
+                connections
+            }
             _ => users,
         }
     }
@@ -65,6 +74,8 @@ impl Profile {
             Self::Checkout => Box::new(Checkouts::new(users, state)),
             Self::Refused => Box::new(Refusals::new(users, Rc::clone(sold), state)),
             Self::Mixed => Box::new(Cycle::default()),
+            Self::Purchases => Box::new(Purchases::default()),
+            Self::Browsing => Box::new(Browser::default()),
             Self::Light | Self::Heavy | Self::Stress | Self::Realistic => {
                 Box::new(User::arrive(&self.crowd(), state))
             }
@@ -86,7 +97,7 @@ impl Profile {
                 matches!(answer, Answer::Added { .. })
             }
             (Self::Mixed, Call::Checkout { .. }, answer) => matches!(answer, Answer::Added { .. }),
-            (Self::Mixed, Call::Purchase { .. }, answer) => {
+            (Self::Mixed | Self::Purchases, Call::Purchase { .. }, answer) => {
                 matches!(answer, Answer::Outcome(outcome) if outcome.failed.is_empty())
             }
             (Self::Refused, Call::Checkout { .. }, answer) => matches!(
@@ -106,10 +117,16 @@ impl Profile {
         self == Self::Mixed
     }
 
+    /// Whether it buys carts that were filled before the run, each once.
+    #[must_use]
+    pub fn buys_filled_carts(self) -> bool {
+        self == Self::Purchases
+    }
+
     /// Whether everything may be sold, and the profile still has something to do.
     #[must_use]
     pub fn goes_on_when_sold_out(self) -> bool {
-        self == Self::Refused
+        matches!(self, Self::Refused | Self::Browsing)
     }
 }
 
@@ -117,6 +134,7 @@ impl Profile {
 fn works(call: &Call, answer: &Answer) -> bool {
     match (call, answer) {
         (Call::ActiveSale | Call::Items, Answer::Read)
+        | (Call::Page { .. }, Answer::Page { .. })
         | (Call::Cart { .. }, Answer::Cart { .. })
         | (Call::Checkout { .. }, Answer::Added { .. })
         | (Call::Purchase { .. }, Answer::Outcome(_)) => true,
@@ -177,6 +195,7 @@ mod tests {
         for call in [
             Call::ActiveSale,
             Call::Items,
+            Call::Page { cursor: None },
             Call::Cart { code: code() },
             Call::Checkout { user: 0, item: 0 },
             Call::Purchase {

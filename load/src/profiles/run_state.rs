@@ -3,6 +3,9 @@
 //! It stands for the page that every user sees, and keeps numbers apart: no user
 //! number and no request number is handed out twice.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -69,6 +72,8 @@ pub struct RunState {
     next_user: UserNo,
     next_request: RequestNo,
     next_item: ItemNo,
+    /// Filled before the run, and not taken yet.
+    carts: VecDeque<Arc<str>>,
 }
 
 impl RunState {
@@ -84,6 +89,7 @@ impl RunState {
             next_user: 0,
             next_request: 0,
             next_item: walk_from,
+            carts: VecDeque::new(),
         }
     }
 
@@ -131,6 +137,24 @@ impl RunState {
     #[must_use]
     pub fn is_walked_through(&self) -> bool {
         self.next_item >= self.items
+    }
+
+    /// Adds the checkout codes of filled carts, of a user each.
+    pub fn fill_carts(&mut self, codes: impl IntoIterator<Item = Arc<str>>) {
+        self.carts.extend(codes);
+    }
+
+    /// The next filled cart and its user; `None` where all were taken.
+    pub fn next_cart(&mut self) -> Option<(UserNo, Arc<str>)> {
+        let code = self.carts.pop_front()?;
+        let (user, _) = self.new_user();
+        Some((user, code))
+    }
+
+    /// Whether all filled carts were taken.
+    #[must_use]
+    pub fn has_no_cart_left(&self) -> bool {
+        self.carts.is_empty()
     }
 
     /// Takes note of items that were sold before the run.

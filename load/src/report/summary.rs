@@ -200,7 +200,9 @@ impl Summary {
             no_answers: recorder.no_answers().to_vec(),
             endpoints,
             sold: run.state.borrow().bought(),
-            last_sold_s: recorder.sold_within().map(|span| rounded(span.as_secs_f64())),
+            last_sold_s: recorder
+                .sold_within()
+                .map(|span| rounded(span.as_secs_f64())),
             verdicts,
             check_failed,
             knee,
@@ -293,6 +295,7 @@ impl Summary {
             Ending::SoldOut => " until all was sold",
             Ending::SaleEnded => " until the sale ended",
             Ending::CatalogueUsedUp => " until each item had been offered",
+            Ending::CartsUsedUp => " until each cart had been bought",
             Ending::Interrupted => " until it was interrupted",
         }
     }

@@ -37,6 +37,9 @@ async fn ended_by_answers(run: &Run) -> Ending {
             if state.is_walked_through() && run.profile.walks() {
                 return Ending::CatalogueUsedUp;
             }
+            if state.has_no_cart_left() && run.profile.buys_filled_carts() {
+                return Ending::CartsUsedUp;
+            }
         }
         tokio::time::sleep(REMEMBER_EVERY).await;
     }

@@ -48,6 +48,8 @@ pub struct Run {
     pub catalogue: Catalogue,
     /// For how long the sale had been open when the run began, where the API says so.
     pub open_for: Option<Duration>,
+    /// When the sale starts, where it had not started when the run was prepared.
+    pub starts_at: Option<Instant>,
     /// When the sale ends, where the API says so.
     pub closes_at: Option<Instant>,
     /// Items that were sold before the run; only the profile `refused` asks for them.
@@ -84,6 +86,8 @@ pub enum Ending {
     SaleEnded,
     /// Every item has been offered once; only the profile `mixed` goes by that.
     CatalogueUsedUp,
+    /// Every cart that was filled before the run is bought; only the profile `purchases`.
+    CartsUsedUp,
     /// Ctrl-C or SIGTERM.
     Interrupted,
 }

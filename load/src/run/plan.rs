@@ -28,6 +28,10 @@ pub struct Plan {
     pub report: Option<PathBuf>,
     /// File for the JSON.
     pub json: Option<PathBuf>,
+    /// File with the checkout codes of filled carts.
+    pub carts: Option<PathBuf>,
+    /// Waits for the start of this sale, and begins with it.
+    pub sale: Option<String>,
     /// Database to check against.
     pub postgres: Option<String>,
     /// How long the database may be away.

@@ -219,6 +219,13 @@ async fn route(inner: &Inner, request: &Request<Incoming>) -> (u16, Value) {
             }
             (200, sale)
         }
+        path if path == format!("/sales/{SALE}") => {
+            let opens_in = inner.settings.opens_after.saturating_sub(since_start);
+            let start = (jiff::Timestamp::now() + opens_in).to_string();
+            let sale = json!({"id": SALE, "total_items": inner.settings.items, "items_sold": 0,
+                "active": !closed, "started_at": start});
+            (200, sale)
+        }
         path if path.ends_with("/items") => (200, page(inner, &query)),
         path if path.starts_with("/checkout/") => cart(inner, &path["/checkout/".len()..]),
         _ => problem(404, "not_found"),
