@@ -12,27 +12,35 @@ mod comparison;
 mod interval;
 mod load;
 mod measure;
+mod open_loop;
+mod open_runs;
+mod plan;
 mod plot;
 mod processes;
+mod product;
 mod report;
 mod revision;
+mod stampede;
 mod table;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{project::Profile, session::Session};
-use case::{Case, MAX_SECONDS};
+use case::{Case, Choice, MAX_SECONDS};
 
 /// Most blocks of `--compare`; ten of them take about ten minutes.
 const MAX_BLOCKS: u32 = 200;
+/// Requests per second of `--compare` unless a rate is given.
+const COMPARED_RATE: u32 = 3_000;
 
 /// The flags.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run only this case.
+    /// Run only this case; checkout, mixed and refused unless given.
     #[arg(long, value_name = "NAME", value_enum)]
-    case: Option<Case>,
-    /// How long each measurement takes; 10, and 5 with --compare, unless given.
+    case: Option<Choice>,
+    /// How long each measurement takes; 10, 60 at a fixed --rate, and 5 with --compare, unless
+    /// given.
     #[arg(long, value_name = "S", value_parser = seconds)]
     seconds: Option<u32>,
     /// Measure programs of the profile `dist` instead of `release`.
@@ -41,10 +49,11 @@ pub struct Args {
     /// Measure this revision and the tree as it is in turn, and compare their CPU times.
     #[arg(long, value_name = "REV")]
     compare: Option<String>,
-    /// Requests per second of the open loop in which both revisions are measured.
-    #[arg(long, value_name = "R", requires = "compare", default_value_t = 3_000,
+    /// Requests per second of the open loop of checkout, mixed and opening, which then is all
+    /// that is measured; with --compare of the open loop in which both revisions are measured.
+    #[arg(long, value_name = "R",
           value_parser = clap::value_parser!(u32).range(10..=100_000))]
-    rate: u32,
+    rate: Option<u32>,
     /// Fail where the upper end of the interval of the product's ratio is above this.
     #[arg(long, value_name = "RATIO", requires = "compare", value_parser = limit)]
     limit: Option<f64>,
@@ -62,19 +71,34 @@ pub fn run(session: &Session, args: &Args) -> Result<()> {
         Profile::Release
     };
     match &args.compare {
-        None => measure::run(session, args.case, args.seconds.unwrap_or(10), profile),
+        None => measure::run(
+            session,
+            &plan::Plan {
+                choice: args.case,
+                seconds: args.seconds,
+                rate: args.rate,
+                profile,
+            },
+        ),
         Some(revision) => compare::run(
             session,
             revision,
             &compare::Plan {
-                case: args.case,
+                case: args.case.map(compared).transpose()?,
                 seconds: args.seconds.unwrap_or(5),
                 profile,
-                rate: args.rate,
+                rate: args.rate.unwrap_or(COMPARED_RATE),
                 limit: args.limit,
                 max_blocks: args.max_blocks,
             },
         ),
+    }
+}
+
+fn compared(choice: Choice) -> Result<Case> {
+    match choice {
+        Choice::One(case) if case.is_comparable() => Ok(case),
+        _ => bail!("expected --compare with --case checkout, mixed or refused, or without --case"),
     }
 }
 

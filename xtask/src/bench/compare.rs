@@ -17,7 +17,7 @@ use super::{
     case::{self, Case, WARM_UP_SECONDS},
     comparison::{Comparison, HALF_WIDTH, MAX_ERROR_SHARE},
     load::LoadRun,
-    measure::{measured, sell_out, servers, start_product},
+    product::{measured, sell_out, servers, start_product},
     report::machine,
     revision::Revision,
 };
@@ -222,6 +222,7 @@ impl Comparer<'_> {
             users: case::users(self.plan.seconds),
             seconds: self.plan.seconds,
             rate: Some(f64::from(self.plan.rate)),
+            flags: &[],
         }
     }
 

@@ -265,6 +265,7 @@ mod tests {
                 backlog: errors,
                 duration_s: 1.0,
                 ending: "time_up".into(),
+                ..LoadResult::default()
             },
         }
     }

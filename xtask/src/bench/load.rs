@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use flashsale_servers::Launch;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     project::{self, Profile},
@@ -27,6 +27,8 @@ pub struct LoadRun<'a> {
     pub seconds: u32,
     /// Requests per second of an open loop; `None`: closed loop.
     pub rate: Option<f64>,
+    /// Further flags.
+    pub flags: &'a [String],
 }
 
 impl LoadRun<'_> {
@@ -40,6 +42,7 @@ impl LoadRun<'_> {
             .args(["--users", &self.users.to_string()])
             .args(["--connections", &self.connections.to_string()])
             .args(["--rate", &self.rate.unwrap_or(0.0).to_string()])
+            .args(self.flags)
             .arg("--json")
             .arg(&json);
         // Errors make it fail too; they are counted and reported with everything else.
@@ -49,7 +52,7 @@ impl LoadRun<'_> {
 }
 
 /// The part of the load generator's JSON that the bench uses. Latencies in milliseconds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct LoadResult {
     /// Requests that were made, also those that were answered after the end.
     pub requests: u64,
@@ -59,6 +62,8 @@ pub struct LoadResult {
     pub p50_ms: f64,
     /// 99% of the requests were at least as fast.
     pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
     /// Requests with an unexpected answer or none, and `backlog`.
     pub errors: u64,
     /// Open loop: requests that were due and never started.
@@ -67,6 +72,42 @@ pub struct LoadResult {
     pub duration_s: f64,
     /// Why it ended.
     pub ending: String,
+    /// Items that were bought.
+    pub sold: u64,
+    /// From the start of the load to the answer that sold the last of them, in seconds.
+    pub last_sold_s: Option<f64>,
+    /// By endpoint; a request that never started belongs to none.
+    pub endpoints: Vec<EndpointResult>,
+    /// Requests that were due in the first second.
+    pub first_second: FirstSecond,
+}
+
+/// One endpoint of [`LoadResult`].
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub struct EndpointResult {
+    /// Method and path.
+    pub name: String,
+    /// Requests.
+    pub count: u64,
+    /// Median latency.
+    pub p50_ms: f64,
+    /// 99% of the requests were at least as fast.
+    pub p99_ms: f64,
+    /// The slowest.
+    pub max_ms: f64,
+}
+
+/// The first second of [`LoadResult`], with the same fields.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+#[allow(missing_docs, reason = "they are those of LoadResult")]
+pub struct FirstSecond {
+    pub requests: u64,
+    pub errors: u64,
+    #[serde(rename(serialize = "never_started"))]
+    pub backlog: u64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
 }
 
 impl LoadResult {
@@ -79,8 +120,22 @@ impl LoadResult {
 
     /// Whether it ended before its time because nothing was left to sell.
     pub fn has_used_up_its_items(&self) -> bool {
-        matches!(&*self.ending, "catalogue_used_up" | "sold_out")
+        matches!(
+            &*self.ending,
+            "catalogue_used_up" | "sold_out" | "carts_used_up"
+        )
     }
+}
+
+/// Fills carts of three items each, and writes their codes to `file`.
+pub fn fill_carts(session: &Session, targets: &[String], carts: u32, file: &Path) -> Result<()> {
+    let program = project::program(Profile::Release, "flashsale-load")?;
+    let fill = product("flashsale-load", program)
+        .args(["fill", "--target", &targets.join(",")])
+        .args(["--carts", &carts.to_string()])
+        .arg("--file")
+        .arg(file);
+    session.run(fill).context("filling carts")
 }
 
 /// The load generator of this tree, against these API processes.
@@ -100,11 +155,19 @@ mod tests {
     #[test]
     fn what_the_generator_writes_is_what_is_read() {
         let text = r#"{"requests": 60, "requests_per_second": 5.5, "p50_ms": 1, "p99_ms": 2.0,
-                       "errors": 3, "backlog": 2, "duration_s": 10.0, "ending": "time_up",
-                       "seed": 1}"#;
+                       "max_ms": 3.0, "errors": 3, "backlog": 2, "duration_s": 10.0,
+                       "ending": "time_up", "sold": 4, "last_sold_s": null, "seed": 1,
+                       "endpoints": [{"name": "POST /checkout", "count": 60, "p50_ms": 1.0,
+                                      "p95_ms": 1.5, "p99_ms": 2.0, "max_ms": 3.0}],
+                       "first_second": {"requests": 6, "errors": 1, "backlog": 1, "p50_ms": 1.0,
+                                        "p99_ms": 2.0, "max_ms": 2.5}}"#;
         let read: LoadResult = serde_json::from_str(text).unwrap();
         assert!(!read.has_used_up_its_items());
         assert!((read.requests_per_second - 5.5).abs() < f64::EPSILON);
         assert_eq!((read.requests, read.errors, read.backlog), (60, 3, 2));
+        assert_eq!(read.endpoints[0].name, "POST /checkout");
+        // The JSON of the bench has a plain word for it.
+        let first = serde_json::to_value(&read.first_second).unwrap();
+        assert_eq!(first["never_started"], 1);
     }
 }

@@ -1,17 +1,20 @@
 //! Measures the product and the reference programs: a closed loop, then an open loop at half
-//! the rate that the closed loop reached.
+//! the rate that the closed loop reached, and whatever else was asked for.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
-use anyhow::{Context, Result};
-use flashsale_servers::{Launch, PostgresSettings, Process, RedisCluster};
-use jiff::SignedDuration;
+use anyhow::Result;
+use flashsale_servers::{Launch, Process, RedisCluster};
 
 use super::{
     accounting::Servers,
-    case::{self, Case, OPEN_SECONDS, WARM_UP_SECONDS},
-    load::{self, LoadRun},
-    report::{Loop, Measurement, Report},
+    case::{self, Case, OPEN_SECONDS, PURCHASES_PER_SECOND, WARM_UP_SECONDS},
+    load::{LoadRun, fill_carts},
+    open_runs::OpenRuns,
+    plan::{Measure, Plan},
+    processes::peak_rss_bytes,
+    product::{PROCESSES, measured, sell_out, servers, start_product},
+    report::{Measurement, Report},
 };
 use crate::{
     manifest::Manifest,
@@ -19,32 +22,46 @@ use crate::{
     session::Session,
     setup::{self, Needs},
     shop::Shop,
-    stack::{Sale, Settings, Stack},
 };
 
 /// Closed loops; the first is what the references are quoted at.
 const CONNECTIONS: [u32; 2] = [64, 256];
-/// References and API alike: two processes of one thread.
-const PROCESSES: usize = 2;
-const THREADS: usize = 1;
-const OPENS_IN: SignedDuration = SignedDuration::from_secs(2);
-/// A million items take their time to be seeded.
-const OPEN_LIMIT: Duration = Duration::from_secs(180);
+const MANY_CONNECTIONS: [u32; 1] = [1_000];
 const LISTEN_LIMIT: Duration = Duration::from_secs(20);
-const SELL_OUT_LIMIT_SECONDS: &str = "120";
+/// Attempts of the checkouts that filled carts are settled meanwhile.
+const SETTLE_TIME: Duration = Duration::from_secs(3);
 
 /// The open loop asks for this share of what the closed loop reached: latency at a load
 /// that the system bears, not at one that it is drowned in.
 const OPEN_SHARE: f64 = 0.5;
 
-/// Measures the references and all cases, or one; fails where a request failed.
-pub fn run(session: &Session, case: Option<Case>, seconds: u32, profile: Profile) -> Result<()> {
+/// Measures what was asked for; fails where a request failed.
+pub fn run(session: &Session, plan: &Plan) -> Result<()> {
+    // A plan that cannot be is refused before anything is built.
+    let measures = plan.measures()?;
     let file = project::output_folder("bench")?.join("latest.json");
     let picture = file.with_extension("svg");
     // What a bench that fails leaves must not be taken for its result.
     for old in [&file, &picture] {
         let _ = fs::remove_file(old);
     }
+    let report = build(session, plan.profile)?.all(&measures)?;
+    report.write(&file)?;
+    println!("\n{report}\n{}", file.display());
+    if report.all().next().is_some() {
+        report.write_plot(&picture)?;
+        println!("{}", picture.display());
+    }
+    anyhow::ensure!(
+        report.errors() == 0,
+        "expected every request to be answered as the profile expects; {} were not",
+        report.errors()
+    );
+    Ok(())
+}
+
+/// Builds what is measured.
+fn build(session: &Session, profile: Profile) -> Result<Bench<'_>> {
     setup::install_missing(session, Needs::Servers)?;
     // The load generator is a release build whatever is measured.
     project::build_product(session)?;
@@ -56,88 +73,54 @@ pub fn run(session: &Session, case: Option<Case>, seconds: u32, profile: Profile
         profile.folder()
     ));
     project::build(session, profile, &["-p", "xtask", "--example", "reference"])?;
-
-    let bench = Bench {
+    Ok(Bench {
         session,
-        seconds,
         profile,
         programs: Programs::built(profile)?,
-    };
-    let mut report = Report::new(profile.folder());
-    for reference in ["a", "b"] {
-        for connections in CONNECTIONS {
-            report
-                .references
-                .push(bench.reference(reference, connections)?);
-        }
-    }
-    for case in case.map_or(Case::ALL.to_vec(), |only| vec![only]) {
-        for connections in CONNECTIONS {
-            report.cases.push(bench.case(case, connections)?);
-        }
-    }
-    report.write(&file)?;
-    report.write_plot(&picture)?;
-    println!("\n{report}\n{}\n{}", file.display(), picture.display());
-    anyhow::ensure!(
-        report.errors() == 0,
-        "expected every request to be answered as the profile expects; {} were not",
-        report.errors()
-    );
-    Ok(())
-}
-
-/// Starts the product with one thread for each API process, as every measurement has it.
-pub fn start_product(
-    session: &Session,
-    mut manifest: Manifest,
-    items: u32,
-    programs: &Programs,
-    logs: &Path,
-) -> Result<Stack> {
-    manifest.sell(items);
-    let settings = Settings {
-        sale: Sale::Soon(manifest, OPENS_IN),
-        api_processes: PROCESSES,
-        worker_threads: Some(THREADS),
-        logs,
-    };
-    let postgres = PostgresSettings {
-        count_statements: true,
-        ..PostgresSettings::default()
-    };
-    let mut stack = Stack::start_with(session, settings, programs, postgres)?;
-    stack.await_open(session, OPEN_LIMIT)?;
-    Ok(stack)
-}
-
-/// The processes of a stack.
-pub fn servers(stack: &Stack) -> Servers<'_> {
-    Servers {
-        api: stack.api_pids(),
-        operator: Some(stack.operator_pid()),
-        redis: stack.redis(),
-        postgres: Some(stack.postgres()),
-    }
-}
-
-/// Sells everything, so that all further checkouts are refused.
-pub fn sell_out(session: &Session, targets: &[String]) -> Result<()> {
-    let load = load::launch(targets)?
-        .args(["--profile", "heavy", "--until-sold-out", "--quiet"])
-        .args(["--duration", SELL_OUT_LIMIT_SECONDS]);
-    session.run(load).context("selling out before the refusals")
+        logs: project::output_folder("bench")?,
+    })
 }
 
 struct Bench<'a> {
     session: &'a Session,
-    seconds: u32,
     profile: Profile,
     programs: Programs,
+    logs: PathBuf,
 }
 
 impl Bench<'_> {
-    fn reference(&self, name: &str, connections: u32) -> Result<Measurement> {
+    fn all(&self, measures: &[Measure]) -> Result<Report> {
+        let mut report = Report::new(self.profile.folder());
+        // Their length is that of the case that is measured longest.
+        let with_ratios = measures.iter().filter(|measure| measure.has_ratios());
+        if let Some(seconds) = with_ratios.filter_map(|measure| measure.seconds()).max() {
+            for reference in ["a", "b"] {
+                for connections in CONNECTIONS {
+                    let measured = self.reference(reference, connections, seconds)?;
+                    report.references.push(measured);
+                }
+            }
+        }
+        let open_runs = OpenRuns {
+            session: self.session,
+            programs: &self.programs,
+            logs: &self.logs,
+        };
+        for measure in measures {
+            match *measure {
+                Measure::Closed { case, seconds } => {
+                    for &connections in connections_of(case) {
+                        report.cases.push(self.case(case, connections, seconds)?);
+                    }
+                }
+                Measure::Stampede => report.stampedes.push(open_runs.stampede()?),
+                open => report.open_loops.extend(open_runs.open_loop(open)?),
+            }
+        }
+        Ok(report)
+    }
+
+    fn reference(&self, name: &str, connections: u32, seconds: u32) -> Result<Measurement> {
         let redis = self.session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
         let mut redis = self.session.finish_work(redis)?;
         let mut processes = Vec::new();
@@ -158,7 +141,8 @@ impl Bench<'_> {
             profile: "checkout",
             targets: &targets,
             connections,
-            seconds: self.seconds,
+            seconds,
+            buys_filled_carts: false,
         };
         let measured = self.measure(&servers, &what);
         let ended = processes.iter_mut().find_map(Process::ended);
@@ -192,20 +176,21 @@ impl Bench<'_> {
     }
 
     /// Each on servers of its own: what one measurement leaves does not slow the next.
-    fn case(&self, case: Case, connections: u32) -> Result<Measurement> {
-        let logs = project::output_folder("bench")?;
+    fn case(&self, case: Case, connections: u32, seconds: u32) -> Result<Measurement> {
         let sample = Manifest::sample()?;
-        let mut stack = start_product(self.session, sample, case.items(), &self.programs, &logs)?;
+        let items = case.items_in(seconds);
+        let mut stack = start_product(self.session, sample, items, &self.programs, &self.logs)?;
         let targets = stack.endpoints().api;
         if case == Case::Refused {
             sell_out(self.session, &targets)?;
         }
         let what = What {
             name: case.name(),
-            profile: case.name(),
+            profile: case.profile(),
             targets: &targets,
             connections,
-            seconds: case.seconds(self.seconds),
+            seconds,
+            buys_filled_carts: case == Case::Purchases,
         };
         let measured = self.measure(&servers(&stack), &what);
         stack.check()?;
@@ -222,27 +207,24 @@ impl Bench<'_> {
         } = *what;
         let session = self.session;
         let open_seconds = seconds.min(OPEN_SECONDS);
+        session.say(format_args!(
+            "{name}, {connections} connections, {WARM_UP_SECONDS} s to warm up, {seconds} s"
+        ));
+        let flags = self.fill_carts(what, PURCHASES_PER_SECOND * WARM_UP_SECONDS)?;
         let run = LoadRun {
             profile: what.profile,
             targets: what.targets,
             connections,
             users: case::users(WARM_UP_SECONDS + seconds + open_seconds),
-            seconds,
-            rate: None,
-        };
-        let shorter = match seconds < self.seconds {
-            true => ", for its items would not last longer",
-            false => "",
-        };
-        session.say(format_args!(
-            "{name}, {connections} connections, {WARM_UP_SECONDS} s to warm up, {seconds} s{shorter}"
-        ));
-        let warm_up = LoadRun {
             seconds: WARM_UP_SECONDS,
-            ..run
+            rate: None,
+            flags: &flags,
         };
-        let warm_up = warm_up.run(session)?;
-        let closed = measured(session, servers, &run)?;
+        let warm_up = run.run(session)?;
+        self.fill_carts(what, PURCHASES_PER_SECOND * seconds)?;
+        let closed = measured(session, servers, &LoadRun { seconds, ..run })?;
+        let peak_rss_bytes = servers.api.iter().map(|pid| peak_rss_bytes(*pid));
+        let api_peak_rss_bytes = peak_rss_bytes.collect::<Result<_>>()?;
         let rate = (closed.load.requests_per_second * OPEN_SHARE).floor();
         let open = if closed.load.has_used_up_its_items() || rate < 1.0 {
             None
@@ -250,6 +232,9 @@ impl Bench<'_> {
             session.say(format_args!(
                 "{name}, {connections} connections, {rate} requests/s, {open_seconds} s"
             ));
+            // One for each connection on top: calls that are due at the end start behind it.
+            let requests = rate as u32 * open_seconds + connections + 1;
+            self.fill_carts(what, requests)?;
             let run = LoadRun {
                 seconds: open_seconds,
                 rate: Some(rate),
@@ -262,18 +247,29 @@ impl Bench<'_> {
             connections,
             warm_up_errors: warm_up.errors,
             closed,
+            api_peak_rss_bytes,
             open,
         })
     }
+
+    /// Fills carts where the load buys such, before it is measured; returns the flags that name
+    /// them to the load generator.
+    fn fill_carts(&self, what: &What, carts: u32) -> Result<Vec<String>> {
+        if !what.buys_filled_carts {
+            return Ok(Vec::new());
+        }
+        let file = self.session.guard().folder().join("carts");
+        fill_carts(self.session, what.targets, carts, &file)?;
+        thread::sleep(SETTLE_TIME);
+        Ok(vec!["--carts".to_owned(), file.display().to_string()])
+    }
 }
 
-/// Runs load and accounts for what it uses.
-pub fn measured(session: &Session, servers: &Servers, run: &LoadRun) -> Result<Loop> {
-    let (usage, load) = servers.measure(|| {
-        let load = run.run(session)?;
-        Ok((load.requests, load))
-    })?;
-    Ok(Loop { load, usage })
+fn connections_of(case: Case) -> &'static [u32] {
+    match case {
+        Case::Connections => &MANY_CONNECTIONS,
+        _ => &CONNECTIONS,
+    }
 }
 
 /// One measurement.
@@ -283,4 +279,5 @@ struct What<'a> {
     targets: &'a [String],
     connections: u32,
     seconds: u32,
+    buys_filled_carts: bool,
 }

@@ -105,6 +105,22 @@ pub fn ended_children_microseconds() -> Result<u64> {
     Ok(this.reaped_ticks * MICROSECONDS_PER_TICK)
 }
 
+/// The most memory that a process has had resident since its start, in bytes.
+pub fn peak_rss_bytes(pid: u32) -> Result<u64> {
+    let file = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("could not read {file}"))?;
+    peak_rss_in(&status).with_context(|| format!("expected VmHWM in {file}"))
+}
+
+/// VmHWM, in bytes.
+fn peak_rss_in(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1_024)
+}
+
 fn read_all() -> Result<Vec<ProcessTimes>> {
     let mut all = Vec::new();
     for entry in fs::read_dir("/proc").context("could not list /proc")? {
@@ -162,6 +178,14 @@ mod tests {
         assert_eq!(ProcessTimes::parse(stat), Some(expected));
         assert_eq!(ProcessTimes::parse("4242 (short) S 17 1 2 3"), None);
         assert_eq!(ProcessTimes::parse(""), None);
+    }
+
+    #[test]
+    fn peak_memory_is_read_in_bytes() {
+        let status = "Name:\tapi\nVmPeak:\t  90000 kB\nVmHWM:\t   41000 kB\nVmRSS:\t 40000 kB\n";
+        assert_eq!(peak_rss_in(status), Some(41_000 * 1_024));
+        assert_eq!(peak_rss_in("Name:\tkthreadd\n"), None);
+        assert!(peak_rss_bytes(std::process::id()).unwrap() > 1 << 20);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::{
     accounting::{CpuUs, Usage},
     load::LoadResult,
+    open_loop::OpenLoop,
     plot::{self, Bar},
+    stampede::Stampede,
 };
 
 /// Load of one kind, and what it used.
@@ -31,6 +33,8 @@ pub struct Measurement {
     pub warm_up_errors: u64,
     /// As much as the system can take.
     pub closed: Loop,
+    /// The most memory that each API process had resident until the end of that loop.
+    pub api_peak_rss_bytes: Vec<u64>,
     /// The rate that was asked for, and the result.
     pub open: Option<(f64, Loop)>,
 }
@@ -53,6 +57,10 @@ pub struct Report {
     pub references: Vec<Measurement>,
     /// The API.
     pub cases: Vec<Measurement>,
+    /// At a rate that was given or found.
+    pub open_loops: Vec<OpenLoop>,
+    /// Until sold out.
+    pub stampedes: Vec<Stampede>,
 }
 
 impl Report {
@@ -62,12 +70,17 @@ impl Report {
             profile,
             references: Vec::new(),
             cases: Vec::new(),
+            open_loops: Vec::new(),
+            stampedes: Vec::new(),
         }
     }
 
     /// Requests that were not answered as they should be, in all.
     pub fn errors(&self) -> u64 {
-        self.all().map(Measurement::errors).sum()
+        let open_loops = self.open_loops.iter().map(OpenLoop::errors);
+        let stampedes = self.stampedes.iter().map(Stampede::errors);
+        let measurements = self.all().map(Measurement::errors);
+        measurements.chain(open_loops).chain(stampedes).sum()
     }
 
     /// Writes `latest.json`: `references` are requests per second at the first
@@ -95,6 +108,8 @@ impl Report {
             "references": {"A": quoted("reference a"), "B": quoted("reference b")},
             "reference_runs": rows(&self.references),
             "cases": rows(&self.cases),
+            "open_loops": self.open_loops.iter().map(OpenLoop::json).collect::<Vec<_>>(),
+            "stampedes": self.stampedes.iter().map(Stampede::json).collect::<Vec<_>>(),
         });
         fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
             .with_context(|| format!("could not write {}", file.display()))
@@ -150,6 +165,7 @@ impl Report {
             "closed_p99_ms": load.p99_ms,
             "closed_duration_s": load.duration_s,
             "closed_ending": load.ending,
+            "api_peak_rss_bytes": measurement.api_peak_rss_bytes,
             "ratio_a": self.ratio(measurement, "reference a"),
             "ratio_b": self.ratio(measurement, "reference b"),
             "errors": measurement.errors(),
@@ -223,6 +239,7 @@ mod tests {
             backlog: 1,
             duration_s: 10.0,
             ending: "time_up".into(),
+            ..LoadResult::default()
         };
         let each = requests as f64;
         let usage = Usage {
@@ -250,6 +267,7 @@ mod tests {
             connections,
             warm_up_errors: 0,
             closed: result(requests_per_second, 9.25),
+            api_peak_rss_bytes: vec![40 << 20, 50 << 20],
             open: Some((rate, result(rate, 2.5))),
         }
     }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use super::report::Report;
+use super::{open_loop, report::Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_rates(f)?;
-        writeln!(f)?;
-        self.write_cpu(f)?;
+        if self.all().next().is_some() {
+            self.write_rates(f)?;
+            writeln!(f)?;
+            self.write_cpu(f)?;
+        }
         for measurement in self.all() {
             let load = &measurement.closed.load;
             if load.has_used_up_its_items() {
@@ -18,6 +20,10 @@ impl fmt::Display for Report {
                     measurement.name, measurement.connections, load.duration_s
                 )?;
             }
+        }
+        open_loop::write_table(f, &self.open_loops)?;
+        for stampede in &self.stampedes {
+            write!(f, "{stampede}")?;
         }
         Ok(())
     }
@@ -35,6 +41,7 @@ fn write_titles_of_rates(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         "",
         "",
         "",
+        "",
     ];
     let titles = [
         "case",
@@ -47,6 +54,7 @@ fn write_titles_of_rates(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         "to A",
         "to B",
         "errors",
+        "API MiB",
     ];
     for [
         name,
@@ -59,12 +67,13 @@ fn write_titles_of_rates(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         a,
         b,
         errors,
+        memory,
     ] in [halves, titles]
     {
         writeln!(
             f,
             "{name:<14}{connections:>12}{rate:>12}{half_p50:>11}{half_p99:>11}{p50:>9}\
-                 {p99:>9}{a:>8}{b:>8}{errors:>8}"
+                 {p99:>9}{a:>8}{b:>8}{errors:>8}  {memory}"
         )?;
     }
     Ok(())
@@ -79,7 +88,7 @@ impl Report {
             let open = measurement.open.as_ref().map(|(_, open)| &open.load);
             writeln!(
                 f,
-                "{:<14}{:>12}{:>12.0}{:>11}{:>11}{:>9.2}{:>9.2}{:>8}{:>8}{:>8}",
+                "{:<14}{:>12}{:>12.0}{:>11}{:>11}{:>9.2}{:>9.2}{:>8}{:>8}{:>8}  {}",
                 measurement.name,
                 measurement.connections,
                 load.requests_per_second,
@@ -90,6 +99,7 @@ impl Report {
                 ratio("reference a"),
                 ratio("reference b"),
                 measurement.errors(),
+                mebibytes(&measurement.api_peak_rss_bytes),
             )?;
         }
         Ok(())
@@ -157,6 +167,14 @@ fn write_cells(
         write!(f, "{cell:>width$}")?;
     }
     writeln!(f)
+}
+
+/// Of each process.
+fn mebibytes(of_each: &[u64]) -> String {
+    let words = of_each
+        .iter()
+        .map(|bytes| format!("{:.1}", *bytes as f64 / 1_048_576.0));
+    words.collect::<Vec<_>>().join(" + ")
 }
 
 fn or_dash(value: Option<f64>) -> String {
