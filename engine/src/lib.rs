@@ -31,7 +31,7 @@ pub use domain::catalog::{Catalog, CatalogError, Item, MAX_ITEMS};
 pub use domain::certificates::Certificates;
 pub use domain::clock::{Clock, TimeSource, Timer};
 pub use domain::code::{CheckoutCode, CodeSuffix};
-pub use domain::error::{AddressError, BackendError, SharedError};
+pub use domain::error::{AddressError, BackendError};
 pub use domain::ids::{IdError, ItemId, RequestId, UserId};
 pub use domain::lifecycle::{Milestone, SaleRecord};
 pub use domain::outcome::{
@@ -45,7 +45,7 @@ pub use domain::watermark::{Watermark, Watermarks};
 pub use observability::Ambient;
 pub use observability::line_limit::LineLimit;
 pub use observability::logging::{Logging, LoggingError};
-pub use observability::metrics::{FailureReason, Metrics};
+pub use observability::metrics::Metrics;
 pub use postgres::address::PostgresAddress;
 pub use postgres::migrate;
 pub use postgres::operations::Shown;
@@ -55,5 +55,28 @@ pub use selling::browse::{MAX_PAGE, Page, SaleStatus};
 pub use selling::checkout::Checkout;
 pub use selling::purchase::{NoOrder, Order, ShownCart};
 pub use selling::served_sale::ServedSale;
-pub use selling::service::{Backends, Pinged, RedisPing, SellingOptions, SellingService};
+pub use selling::service::{Backends, RedisPing, SellingOptions, SellingService};
 pub use system::{SystemClock, SystemRandom};
+
+#[cfg(test)]
+mod tests {
+    /// The names that `pub use` re-exports.
+    fn names(source: &str) -> Vec<&str> {
+        let uses = source.split("\npub use ").skip(1);
+        let uses = uses.filter_map(|text| text.split(';').next());
+        uses.flat_map(|text| match text.split_once('{') {
+            Some((_, several)) => several.trim_end_matches('}').split(',').collect(),
+            None => vec![text],
+        })
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect()
+    }
+
+    #[test]
+    fn at_most_eighty_names_are_public() {
+        let names = names(include_str!("lib.rs"));
+        assert!(names.contains(&"Admin") && names.contains(&"postgres::migrate"));
+        assert!(names.len() <= 80, "{} names", names.len());
+    }
+}
