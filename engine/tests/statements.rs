@@ -74,7 +74,7 @@ fn attempt(n: u128) -> Attempt {
     }
 }
 
-/// The statements that the server has carried out.
+/// The statements that the server has run.
 fn count(server: &PostgresServer) -> u64 {
     let count = server.statement_count().unwrap();
     let count = count.expect("Debian's package of Postgres has pg_stat_statements");

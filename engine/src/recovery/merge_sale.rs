@@ -12,7 +12,6 @@ use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
 use crate::redis::commands::Redis;
 use crate::redis::scripts::check_whole::{check_whole, mark_whole};
-use crate::redis::scripts::mark_ready::mark_sale_ready;
 use crate::redis::{keys, sale_state};
 
 /// How long one process has to merge before another one tries.
@@ -47,10 +46,7 @@ impl<R: Redis> Restorer<R> {
             return Ok(Merged::NotYet);
         }
         let merge = async {
-            let purchases = self.restore_purchases(postgres, sale, &keys).await?;
-            // With a new epoch every sale view takes a snapshot, which has what was merged.
-            let epoch = format!("{:016x}", self.random.next_u64());
-            mark_sale_ready(&self.redis, &keys, sale, &epoch).await?;
+            let purchases = self.merge_purchases(postgres, sale, &keys).await?;
             let is_whole = mark_whole(&self.redis, &keys.meta, keys.format, &checked.master);
             Ok(match is_whole.await? {
                 true => Merged::Purchases(purchases),

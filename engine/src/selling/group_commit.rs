@@ -114,9 +114,9 @@ impl GroupCommit {
         &self.waiting
     }
 
-    /// Whether Postgres is worth a look for the order of a code whose claim waits. Thousands of
-    /// users who ask again must not keep a Postgres that comes back busy with reads: one look is
-    /// enough where it found no order, unless the server takes no writes anyway.
+    /// Whether the order of a code whose claim waits is to be read once more. One read that found
+    /// none is enough while Postgres is away: thousands of users who ask again must not keep it busy
+    /// when it is back. A server that takes no writes answers reads.
     pub(crate) fn may_read_order(&self, code: &CheckoutCode) -> bool {
         self.writes.get() == WriteState::ReadOnly || self.waiting.has_order(code)
     }

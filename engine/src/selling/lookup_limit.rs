@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::domain::error::BackendError;
 
 /// Look-ups of one kind that run at once.
-pub(super) const RUNNING: usize = 2;
+const RUNNING: usize = 2;
 
 /// Look-ups of one kind that run or wait; what comes beyond them fails.
-pub(super) const ADMITTED: usize = 64;
+const ADMITTED: usize = 64;
 
 /// How long a look-up waits for others.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

@@ -141,9 +141,6 @@ impl Harness {
     }
 }
 
-/// Longer than the pace of a lane or of the group commit.
-const PACE: Duration = Duration::from_millis(6);
-
 /// How often a call is repeated, every 10 ms.
 const TRIES: u32 = 10_000;
 
@@ -206,14 +203,10 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("{what}: not within 100 seconds");
 }
 
-/// Runs the other tasks until none can go on without more time passing than lanes and groups wait for
-/// others to join them.
+/// Runs the other tasks until none can go on without time passing.
 pub async fn let_others_run() {
-    for _ in 0..4 {
-        for _ in 0..1_000 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::sleep(PACE).await;
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
     }
 }
 

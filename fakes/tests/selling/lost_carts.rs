@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashsale_engine::{BackendError, Checkout, CheckoutCode, CodeSuffix, NoOrder, Refusal};
+use flashsale_fakes::FakePostgres;
 
 use crate::harness::{
     Harness, SETTLED_AFTER, Service, checkout, checkout_at_last, let_others_run, purchase_at_last,
@@ -78,15 +79,21 @@ async fn a_failover_that_loses_nothing_leaves_carts_as_they_are() {
     assert_eq!(sold(&order), [1, 2]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn attempts_that_another_process_has_not_settled_are_waited_for() {
-    let harness = Harness::new();
-    let service = harness.open().await;
+/// Another process that sells, and its handle to Postgres.
+async fn another_process(harness: &Harness) -> (FakePostgres, Arc<Service>) {
     let postgres = harness.postgres.of_another_process();
     let other = harness
         .process(harness.redis.clone(), postgres.clone())
         .await;
     until("the other process sells", || other.active().is_some()).await;
+    (postgres, other)
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_that_another_process_has_not_settled_are_waited_for() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let (postgres, other) = another_process(&harness).await;
     tokio::time::sleep(SETTLED_AFTER).await;
 
     let before = harness.redis.snapshot();
@@ -107,11 +114,7 @@ async fn attempts_that_another_process_has_not_settled_are_waited_for() {
 async fn a_dead_process_is_waited_for_no_longer_than_it_may_be_silent() {
     let harness = Harness::new();
     let service = harness.open().await;
-    let postgres = harness.postgres.of_another_process();
-    let other = harness
-        .process(harness.redis.clone(), postgres.clone())
-        .await;
-    until("the other process sells", || other.active().is_some()).await;
+    let (postgres, _other) = another_process(&harness).await;
     let code = harness.fill(&service, "ann", &[1]).await;
     tokio::time::sleep(SETTLED_AFTER).await;
 
@@ -128,11 +131,7 @@ async fn a_dead_process_is_waited_for_no_longer_than_it_may_be_silent() {
 async fn a_process_that_died_long_ago_is_not_waited_for_after_a_pause_of_postgres() {
     let harness = Harness::new();
     let service = harness.open().await;
-    let postgres = harness.postgres.of_another_process();
-    let other = harness
-        .process(harness.redis.clone(), postgres.clone())
-        .await;
-    until("the other process sells", || other.active().is_some()).await;
+    let (postgres, _other) = another_process(&harness).await;
     let code = harness.fill(&service, "ann", &[1]).await;
     let _dead = postgres.hold().await;
     tokio::time::sleep(Duration::from_secs(25)).await;

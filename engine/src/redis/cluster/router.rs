@@ -47,7 +47,7 @@ impl<N: Nodes> Cluster<N> {
                     None => Ok(Some((NodeReply::Later(Later::ClusterDown), false))),
                 },
             };
-            let reply = match reply {
+            let (reply, is_refusing) = match reply {
                 Ok(Some(reply)) => reply,
                 // The slot has another owner by now.
                 Ok(None) => continue,
@@ -56,7 +56,6 @@ impl<N: Nodes> Cluster<N> {
                 }
                 Err(failure) => return Err(failure),
             };
-            let (reply, is_refusing) = reply;
             match replies.next(reply) {
                 Next::Done(value) => return Ok(value),
                 Next::Refused { code, message } => return Err(Failure::Refused { code, message }),
@@ -154,7 +153,7 @@ impl<N: Nodes> Cluster<N> {
         Ok(match call.reads {
             _ if is_asking => {
                 let call = node.connection.call_asking(command, limit);
-                // Boxed: rare, and every call would carry its state.
+                // Boxed: rare, and the future of every call would have its size.
                 Some(Box::pin(self.watched(node, call)).await)
             }
             Some(reads) => Some(self.read(node, reads, command, limit).await),
