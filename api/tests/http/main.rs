@@ -14,6 +14,7 @@ mod every_status;
 mod first_start;
 mod hot_path;
 mod metrics;
+mod pods;
 mod request_ids;
 mod sales;
 mod service;

@@ -7,6 +7,13 @@ use flashsale_servers::{Guard, Launch, Process, Signal};
 
 use super::{Client, FLASH_SALE};
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flashsale-api");
+/// Ports that are free.
+const LISTEN: [[&str; 2]; 2] = [
+    ["--listen", "127.0.0.1:0"],
+    ["--internal-listen", "127.0.0.1:0"],
+];
+
 const START_LIMIT: Duration = Duration::from_secs(60);
 const END_LIMIT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -48,12 +55,35 @@ impl Apis {
         number
     }
 
+    /// Starts a process with these environment variables, on ports of its own, and waits until it is
+    /// ready.
+    pub async fn start_with_variables(
+        &mut self,
+        client: &Client,
+        variables: &[(String, String)],
+    ) -> usize {
+        let mut launch = Launch::new(self.next_name(), PROGRAM).args(LISTEN.as_flattened());
+        for (name, value) in variables {
+            launch = launch.env(name, value);
+        }
+        let number = self.launch_process(launch).await;
+        self.awaits_ready(client, number).await;
+        number
+    }
+
     /// Starts a process and waits until it listens.
     pub async fn launch(&mut self, flags: &[&str]) -> usize {
+        let launch = self.command(&self.next_name(), flags);
+        self.launch_process(launch).await
+    }
+
+    fn next_name(&self) -> String {
+        format!("api-{}", self.apis.len())
+    }
+
+    async fn launch_process(&mut self, launch: Launch) -> usize {
         let number = self.apis.len();
-        let name = format!("api-{number}");
-        let endpoints = self.guard.folder().join(format!("{name}.json"));
-        let launch = self.command(&name, flags);
+        let endpoints = self.guard.folder().join(format!("api-{number}.json"));
         let launch = launch.arg("--endpoints-file").arg(&endpoints);
         let mut process = self.guard.launch(&launch).unwrap();
         let started = Instant::now();
@@ -94,13 +124,11 @@ impl Apis {
             ("--flash-sale", FLASH_SALE),
             ("--worker-threads", "1"),
             ("--drain-seconds", "0"),
-            ("--listen", "127.0.0.1:0"),
-            ("--internal-listen", "127.0.0.1:0"),
             ("--redis-url", &self.redis_url),
             ("--postgres-url", &self.postgres_url),
         ];
-        let mut launch = Launch::new(name, env!("CARGO_BIN_EXE_flashsale-api")).args(flags);
-        for (flag, value) in defaults {
+        let mut launch = Launch::new(name, PROGRAM).args(flags);
+        for (flag, value) in defaults.into_iter().chain(LISTEN.map(|[f, v]| (f, v))) {
             if !flags.contains(&flag) {
                 launch = launch.args([flag, value]);
             }

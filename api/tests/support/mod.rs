@@ -134,6 +134,12 @@ impl Stack {
         self.apis.start(&self.client, flags).await
     }
 
+    /// Starts an API process with these environment variables and waits until it is ready.
+    pub async fn start_api_with_variables(&mut self, variables: &[(String, String)]) -> usize {
+        let apis = &mut self.apis;
+        apis.start_with_variables(&self.client, variables).await
+    }
+
     /// Starts another API process, which may not become ready while a backend is down.
     pub async fn launch_api(&mut self, flags: &[&str]) -> usize {
         self.apis.launch(flags).await

@@ -11,8 +11,9 @@ use crate::domain::sale::Sale;
 use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
 use crate::redis::commands::Redis;
+use crate::redis::keys;
+use crate::redis::restore_lease::RestoreLease;
 use crate::redis::scripts::check_whole::{check_whole, mark_whole};
-use crate::redis::{keys, sale_state};
 
 /// How long one process has to merge before another one tries.
 const LEASE: Duration = Duration::from_secs(10);
@@ -42,9 +43,10 @@ impl<R: Redis> Restorer<R> {
             return Ok(Merged::Whole);
         }
         let lease = keys::restore_lease(&sale.id);
-        if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
+        let lease = RestoreLease::take(&self.redis, &self.random, &lease, LEASE).await?;
+        let Some(lease) = lease else {
             return Ok(Merged::NotYet);
-        }
+        };
         let merge = async {
             let purchases = self.merge_purchases(postgres, sale, &keys).await?;
             let is_whole = mark_whole(&self.redis, &keys.meta, keys.format, &checked.master);
@@ -54,7 +56,7 @@ impl<R: Redis> Restorer<R> {
             })
         };
         let merged = merge.await;
-        sale_state::release_restore_lease(&self.redis, &lease).await?;
+        lease.release(&self.redis).await?;
         merged
     }
 }

@@ -19,6 +19,7 @@ use crate::postgres::operations::{PAGE, Postgres};
 use crate::redis::codec::Format;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{self, PartitionKeys, SaleKeys};
+use crate::redis::restore_lease::RestoreLease;
 use crate::redis::scripts::RESTORED_AT_ONCE;
 use crate::redis::scripts::check_whole::check_whole;
 use crate::redis::scripts::close::{CloseWhen, close as close_script};
@@ -131,9 +132,10 @@ impl<R: Redis> Restorer<R> {
             return Ok(Restored::Nothing);
         }
         let lease = keys::restore_lease(&sale.id);
-        if !sale_state::take_restore_lease(&self.redis, &lease, LEASE).await? {
+        let lease = RestoreLease::take(&self.redis, &self.random, &lease, LEASE).await?;
+        let Some(lease) = lease else {
             return Ok(Restored::Nothing);
-        }
+        };
         let restoration = async {
             let restored = self
                 .restore_lost(postgres, sale, SaleStage::ForSale)
@@ -145,7 +147,7 @@ impl<R: Redis> Restorer<R> {
             restored = restoration => restored,
             never = self.renew(&lease) => match never {},
         };
-        sale_state::release_restore_lease(&self.redis, &lease).await?;
+        lease.release(&self.redis).await?;
         restored
     }
 
@@ -171,12 +173,14 @@ impl<R: Redis> Restorer<R> {
     }
 
     /// Keeps the lease for as long as the restoration of a large sale takes.
-    async fn renew(&self, lease: &str) -> Infallible {
+    async fn renew(&self, lease: &RestoreLease<'_>) -> Infallible {
         loop {
             tokio::time::sleep(LEASE / 3).await;
-            if let Err(error) = sale_state::renew_restore_lease(&self.redis, lease, LEASE).await {
+            match lease.renew(&self.redis).await {
+                Ok(true) => {}
                 // Then another process restores the same, which does no harm.
-                tracing::debug!(lease, %error, "lease not renewed");
+                Ok(false) => tracing::debug!(?lease, "lease lost"),
+                Err(error) => tracing::debug!(?lease, %error, "lease not renewed"),
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{PartitionKeys, SaleKeys};
+use crate::redis::restore_lease::RestoreLease;
 use crate::redis::scripts::check_whole::{check_whole, mark_whole};
 use crate::redis::scripts::restore_carts::{
     RestoreAs, RestoredCart, restore_carts as restore_carts_script,
@@ -85,11 +86,12 @@ impl<R: Redis> Restorer<R> {
             return Ok(CartsState::Whole);
         }
         let lease = &partition.keys.restore_lease;
-        if !sale_state::take_restore_lease(&self.redis, lease, LEASE).await? {
+        let lease = RestoreLease::take(&self.redis, &self.random, lease, LEASE).await?;
+        let Some(lease) = lease else {
             return Ok(CartsState::NotYet);
-        }
+        };
         let done = self.restore_leased(postgres, partition, limits).await;
-        sale_state::release_restore_lease(&self.redis, lease).await?;
+        lease.release(&self.redis).await?;
         done
     }
 

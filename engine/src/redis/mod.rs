@@ -14,6 +14,7 @@ pub(crate) mod full_coverage;
 pub(crate) mod keys;
 pub(crate) mod registry;
 pub(crate) mod restart_detection;
+pub(crate) mod restore_lease;
 pub(crate) mod sale_state;
 pub(crate) mod scripts;
 pub(crate) mod streams;

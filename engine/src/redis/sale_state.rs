@@ -1,7 +1,5 @@
-//! What Redis holds of a sale, beside what scripts decide: whether it is whole, the sold bitmap, the
-//! lease of the process that restores it, and its deletion.
-
-use std::time::Duration;
+//! What Redis holds of a sale, beside what scripts decide: whether it is whole, the sold bitmap, and
+//! its deletion.
 
 use crate::domain::code::CodeSuffix;
 use crate::domain::error::BackendError;
@@ -100,44 +98,6 @@ pub(crate) async fn read_outcomes(
         Some(keys.format.decode_outcome(&text?).map(|o| (*suffix, o)))
     };
     found.filter_map(decode).collect()
-}
-
-/// Takes the lease of the process that restores a sale, or one of its cart partitions; the key is
-/// from [`crate::redis::keys`]. Returns whether it was free.
-pub(crate) async fn take_restore_lease(
-    redis: &impl Redis,
-    key: &str,
-    lease: Duration,
-) -> Result<bool, BackendError> {
-    let mut command = redis::cmd("SET");
-    command
-        .arg(key)
-        .arg("1")
-        .arg("NX")
-        .arg("PX")
-        .arg(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-    let taken: Option<String> = call(redis, "restore", key, &command).await?;
-    Ok(taken.is_some())
-}
-
-/// Keeps the lease for so long from now on.
-pub(crate) async fn renew_restore_lease(
-    redis: &impl Redis,
-    key: &str,
-    lease: Duration,
-) -> Result<(), BackendError> {
-    let mut command = redis::cmd("PEXPIRE");
-    let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-    command.arg(key).arg(lease_ms);
-    call::<i64>(redis, "restore", key, &command).await.map(drop)
-}
-
-/// Gives the lease back.
-pub(crate) async fn release_restore_lease(
-    redis: &impl Redis,
-    key: &str,
-) -> Result<(), BackendError> {
-    unlink(redis, "restore", &[key]).await
 }
 
 /// Takes a sale out of the registry and deletes its keys.

@@ -8,6 +8,7 @@ pub(crate) mod check_whole;
 pub(crate) mod claim;
 pub(crate) mod close;
 pub(crate) mod correct;
+pub(crate) mod extend_lease;
 pub(crate) mod mark_ready;
 pub(crate) mod read_cart;
 pub(crate) mod release;
@@ -156,6 +157,7 @@ scripts! {
         MARK_READY = "seed", "mark_ready.lua";
         CLOSE = "close", "close.lua";
         RELEASE = "repair", "release.lua";
+        EXTEND_LEASE = "restore", "extend_lease.lua";
         SNAPSHOT = "snapshot", "snapshot.lua";
         READ_BUYERS = "snapshot", "read_buyers.lua";
     }
