@@ -36,9 +36,10 @@ pub fn decode_outcome(text: &str) -> Result<Outcome, BackendError> {
 pub struct CartPartition(PartitionKeys);
 
 impl CartPartition {
-    /// The partition of this number.
-    pub fn new(sale: &SaleId, number: u16) -> Self {
-        Self(PartitionKeys::new(sale, number, Format::CURRENT))
+    /// The only partition of a sale.
+    pub fn new(sale: &SaleId) -> Option<Self> {
+        let mut partitions = PartitionKeys::of_sale(sale, 1, Format::CURRENT);
+        partitions.next().map(Self)
     }
 
     /// Adds an item to a cart: builds the command, and reads its answer. Returns how many answers

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flashsale_engine::{Closed, ItemId, Limits, NoOrder, Sale, SaleId};
 use jiff::{SignedDuration, Timestamp};
-use support::{LIMITS, Stack, eventually, fill, request_id, user};
+use support::{LIMITS, Stack, cart_tag, eventually, fill, request_id, user};
 
 const SMALL: Limits = Limits {
     total: 10,
@@ -149,7 +149,7 @@ async fn a_cart_partition_that_redis_lost_comes_back_without_the_operator() {
             == 1
     })
     .await;
-    let tag = format!("{{{}#{}}}", sale.id, sale.partition_of("ann"));
+    let tag = cart_tag(stack.redis.ports()[0], &sale, "ann");
     let keys: Vec<String> = redis(&stack, &["KEYS", &format!("{tag}:*")]);
     let mut unlink = vec!["UNLINK"];
     unlink.extend(keys.iter().map(String::as_str));

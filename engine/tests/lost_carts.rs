@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use flashsale_engine::{Catalog, CheckoutCode, ItemId, NoOrder, Sale};
-use support::{LIMITS, Service, Stack, eventually, fill, request_id, user};
+use support::{LIMITS, Service, Stack, cart_tag, eventually, fill, request_id, user};
 
 const MASTER: usize = 0;
 const REPLICA: usize = 1;
@@ -91,7 +91,7 @@ async fn lose_the_last_writes() -> Lost {
     let anns = fill(&service, "ann", &[id(0)]).await;
     logged(&stack, 1).await;
     let key_of =
-        |name: &str, key: &str| format!("{{{}#{}}}:{key}", sale.id, sale.partition_of(name));
+        |name: &str, key: &str| format!("{}:{key}", cart_tag(stack.redis.ports()[0], &sale, name));
     eventually("the replica has the first item", || async {
         on_replica::<bool>(&stack, &["HEXISTS", &key_of("ann", "carts"), "ann"])
     })
@@ -138,9 +138,8 @@ async fn the_next_checkout_on_the_new_master_has_the_code_from_before() {
     assert_eq!(purchase_at_last(&lost.service, &lost.bobs).await, 2);
     // Both masters name themselves: what the old one was is not what holds the carts now.
     let meta = format!(
-        "{{{}#{}}}:meta",
-        lost.sale.id,
-        lost.sale.partition_of("bob")
+        "{}:meta",
+        cart_tag(lost.stack.redis.ports()[1], &lost.sale, "bob")
     );
     let holder: String = on_replica(&lost.stack, &["HGET", &meta, "master"]);
     let info: String = on_replica(&lost.stack, &["INFO", "replication"]);

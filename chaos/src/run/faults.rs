@@ -14,8 +14,6 @@ use crate::testbed::Testbed;
 
 /// How long it is watched whether what a fault hit serves again.
 pub(super) const WATCH_LIMIT: Duration = Duration::from_secs(20);
-/// How many cart partitions a sale has.
-pub(super) const PARTITIONS: u16 = 8;
 
 /// Makes the faults of a plan on a testbed.
 pub(super) struct Faults<'a> {

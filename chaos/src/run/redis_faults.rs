@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use flashsale_servers::RestartData;
 
-use super::faults::{Effects, Faults, PARTITIONS, WATCH_LIMIT};
+use super::faults::{Effects, Faults, WATCH_LIMIT};
 use crate::history::OwnedKeys;
 use crate::plan::{Master, SlotOf};
 
@@ -14,7 +14,7 @@ impl Faults<'_> {
     /// The master that a fault hits, with the keys of the sale that it has now, and one of its slots.
     pub(super) fn find(&self, master: Master) -> Result<(OwnedKeys, u16)> {
         let sale = &self.testbed.sale.id;
-        self.testbed.redis.find(master, sale, PARTITIONS)
+        self.testbed.redis.find(master, sale)
     }
 
     pub(super) fn hang_master(&mut self, master: Master, span: Duration) -> Result<Effects> {
@@ -132,7 +132,7 @@ impl Faults<'_> {
         let sale = &self.testbed.sale.id;
         let slot = self.testbed.redis.slot(sale, of)?;
         let master = self.testbed.redis.owner_of(slot)?;
-        let keys = self.testbed.redis.keys_of(master, sale, PARTITIONS)?;
+        let keys = self.testbed.redis.keys_of(master, sale)?;
         let began_us = self.moments.now_us();
         self.testbed.redis.migrate(slot)?;
         let ended_us = self.moments.now_us();

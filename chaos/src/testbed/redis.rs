@@ -18,6 +18,10 @@ const POLL_EVERY: Duration = Duration::from_millis(20);
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// How long the move of one key may take, in milliseconds.
 const MIGRATE_LIMIT_MS: u32 = 5_000;
+/// How many cart partitions a sale has.
+const PARTITIONS: u16 = 3;
+/// How many slots a cluster has.
+const SLOTS: u16 = 16_384;
 /// Between the moves of two keys: scripts meet a slot that is moved in part.
 const BETWEEN_KEYS: Duration = Duration::from_millis(200);
 
@@ -71,11 +75,29 @@ impl RedisNodes {
     /// # Errors
     /// Where no node answers.
     pub fn slot(&self, sale: &str, of: SlotOf) -> Result<u16> {
-        let tag = match of {
-            SlotOf::Sale => format!("{{{sale}}}"),
-            SlotOf::Partition(number) => format!("{{{sale}#{number}}}"),
+        match of {
+            SlotOf::Sale => self.slot_of_tag(sale),
+            SlotOf::Partition(number) => self.slot_of_partition(sale, number),
+        }
+    }
+
+    /// The slot of the first tag that is in the partition's own part of all slots, as
+    /// engine/src/redis/keys.rs has it.
+    fn slot_of_partition(&self, sale: &str, number: u16) -> Result<u16> {
+        let is_in_its_part = |slot: u16| {
+            u32::from(slot) * u32::from(PARTITIONS) / u32::from(SLOTS) == u32::from(number)
         };
-        let slot = self.ask_any(&["CLUSTER", "KEYSLOT", &tag])?;
+        for n in 0..=u16::MAX {
+            let slot = self.slot_of_tag(&format!("{sale}#{number}.{n}"))?;
+            if is_in_its_part(slot) {
+                return Ok(slot);
+            }
+        }
+        anyhow::bail!("no tag of partition {number} is in its part of the slots")
+    }
+
+    fn slot_of_tag(&self, tag: &str) -> Result<u16> {
+        let slot = self.ask_any(&["CLUSTER", "KEYSLOT", tag])?;
         slot.parse()
             .with_context(|| format!("expected a slot, found {slot:?}"))
     }
@@ -95,17 +117,17 @@ impl RedisNodes {
     ///
     /// # Errors
     /// Where no master has the keys.
-    pub fn find(&self, master: Master, sale: &str, partitions: u16) -> Result<(OwnedKeys, u16)> {
+    pub fn find(&self, master: Master, sale: &str) -> Result<(OwnedKeys, u16)> {
         let slot = self.slot(sale, SlotOf::Sale)?;
         let of_sale = self.owner_of(slot)?;
         if master == Master::OfSale {
-            return Ok((self.keys_of(of_sale, sale, partitions)?, slot));
+            return Ok((self.keys_of(of_sale, sale)?, slot));
         }
-        for number in 0..partitions {
+        for number in 0..PARTITIONS {
             let slot = self.slot(sale, SlotOf::Partition(number))?;
             let owner = self.owner_of(slot)?;
             if owner != of_sale {
-                return Ok((self.keys_of(owner, sale, partitions)?, slot));
+                return Ok((self.keys_of(owner, sale)?, slot));
             }
         }
         anyhow::bail!("expected cart partitions on another master than the sale's slot")
@@ -115,13 +137,13 @@ impl RedisNodes {
     ///
     /// # Errors
     /// Where no node answers.
-    pub fn keys_of(&self, master: usize, sale: &str, partitions: u16) -> Result<OwnedKeys> {
+    pub fn keys_of(&self, master: usize, sale: &str) -> Result<OwnedKeys> {
         let nodes = self.view()?;
         let has = |of| {
             let slot = self.slot(sale, of)?;
             Ok(owner(&nodes, slot).is_some_and(|node| node.index == master))
         };
-        let partitions = (0..partitions).map(|number| has(SlotOf::Partition(number)));
+        let partitions = (0..PARTITIONS).map(|number| has(SlotOf::Partition(number)));
         Ok(OwnedKeys {
             master,
             sale: has(SlotOf::Sale)?,

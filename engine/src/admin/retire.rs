@@ -3,7 +3,7 @@
 
 use crate::admin::{Admin, AdminError};
 use crate::domain::lifecycle::Milestone;
-use crate::domain::sale::{DEFAULT_PARTITIONS, FlashSaleName, SaleId};
+use crate::domain::sale::{DEFAULT_PARTITIONS, FlashSaleName, Sale, SaleId};
 use crate::postgres::operations::Postgres;
 use crate::recovery::settle_abandoned::ATTEMPT_GRACE;
 use crate::redis::commands::Redis;
@@ -13,7 +13,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     /// Deletes a sale's keys in Redis; what it sold stays in Postgres.
     pub async fn retire(&self, id: &SaleId) -> Result<(), AdminError> {
         let record = self.record(id).await?;
-        self.delete_keys(id, record.sale.partitions).await?;
+        self.delete_keys(&record.sale).await?;
         Ok(self.postgres.note_milestone(id, Milestone::Retired).await?)
     }
 
@@ -21,7 +21,8 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
     /// did; a sale that has begun goes on.
     pub async fn withdraw(&self, id: &SaleId) -> Result<bool, AdminError> {
         let Some(record) = self.postgres.read_sale(id).await? else {
-            self.delete_keys(id, DEFAULT_PARTITIONS).await?;
+            let (redis, partitions) = (&self.redis, DEFAULT_PARTITIONS);
+            sale_state::delete_sale(redis, id, partitions, self.format).await?;
             return Ok(true);
         };
         // In this order a crash at any point leaves a sale that does not open and that the next
@@ -29,7 +30,7 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         if !self.postgres.unseed_sale(id).await? {
             return Ok(false);
         }
-        self.delete_keys(id, record.sale.partitions).await?;
+        self.delete_keys(&record.sale).await?;
         self.postgres.delete_unseeded_sale(id).await?;
         Ok(true)
     }
@@ -52,8 +53,8 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         Ok(self.postgres.delete_flash_sale(flash_sale).await?)
     }
 
-    async fn delete_keys(&self, id: &SaleId, partitions: u16) -> Result<(), AdminError> {
-        // Keys have the same names in every format.
-        Ok(sale_state::delete_sale(&self.redis, id, partitions, self.format).await?)
+    async fn delete_keys(&self, sale: &Sale) -> Result<(), AdminError> {
+        let (redis, format) = (&self.redis, self.format.of(sale)?);
+        Ok(sale_state::delete_sale(redis, &sale.id, sale.partitions, format).await?)
     }
 }

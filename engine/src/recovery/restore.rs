@@ -249,8 +249,7 @@ impl<R: Redis> Restorer<R> {
         keys: &SaleKeys,
     ) -> Result<(), BackendError> {
         let mut failed = None;
-        for partition in 0..sale.partitions {
-            let keys = PartitionKeys::new(&sale.id, partition, keys.format);
+        for keys in PartitionKeys::of_sale(&sale.id, sale.partitions, keys.format) {
             if let Err(error) = self.restore_partition(sale, stage, &keys).await {
                 failed.get_or_insert(error);
             }
@@ -301,11 +300,10 @@ pub(crate) async fn close(
     if let Some(open_for) = close_script(redis, &meta, when).await? {
         return Ok(Some(open_for));
     }
-    for partition in 0..sale.partitions {
+    for keys in PartitionKeys::of_sale(&sale.id, sale.partitions, format) {
         // The sale takes no claims any more, so a cart partition may be closed whatever the clock
         // of its node says.
-        let meta = PartitionKeys::new(&sale.id, partition, format).meta;
-        close_script(redis, &meta, CloseWhen::Now).await?;
+        close_script(redis, &keys.meta, CloseWhen::Now).await?;
     }
     Ok(None)
 }

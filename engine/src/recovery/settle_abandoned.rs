@@ -174,10 +174,10 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         let id = Arc::new(sale.id.clone());
         let flash_sale = sale.id.flash_sale();
         let mut taken = self.settle_refusals(flash_sale, grace).await;
-        for partition in 0..sale.partitions {
-            let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
-            let kind = StreamKind::Partition(format, id.clone());
-            let settled = self.settle_stream(&stream, grace, &kind, flash_sale).await;
+        let kind = StreamKind::Partition(format, id);
+        for keys in PartitionKeys::of_sale(&sale.id, sale.partitions, format) {
+            let stream = &keys.attempts;
+            let settled = self.settle_stream(stream, grace, &kind, flash_sale).await;
             taken = taken.and_then(|taken| Ok(taken + settled?));
         }
         taken
@@ -253,9 +253,8 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         if streams::pending(&self.redis, &events).await?.count != 0 {
             return Ok(true);
         }
-        for partition in 0..sale.partitions {
-            let stream = PartitionKeys::new(&sale.id, partition, format).attempts;
-            if streams::len(&self.redis, &stream).await? > 0 {
+        for keys in PartitionKeys::of_sale(&sale.id, sale.partitions, format) {
+            if streams::len(&self.redis, &keys.attempts).await? > 0 {
                 return Ok(true);
             }
         }

@@ -19,8 +19,7 @@ pub(crate) async fn is_whole(
     if !is_ready(redis, "registry", &SaleKeys::new(&sale.id, format).meta).await? {
         return Ok(false);
     }
-    for partition in 0..sale.partitions {
-        let keys = PartitionKeys::new(&sale.id, partition, format);
+    for keys in PartitionKeys::of_sale(&sale.id, sale.partitions, format) {
         if !is_ready(redis, "registry", &keys.meta).await? {
             return Ok(false);
         }
@@ -109,8 +108,7 @@ pub(crate) async fn delete_sale(
 ) -> Result<(), BackendError> {
     registry::remove(redis, sale).await?;
     unlink(redis, "registry", &SaleKeys::new(sale, format).all()).await?;
-    for partition in 0..partitions {
-        let keys = PartitionKeys::new(sale, partition, format);
+    for keys in PartitionKeys::of_sale(sale, partitions, format) {
         unlink(redis, "registry", &keys.all()).await?;
     }
     Ok(())

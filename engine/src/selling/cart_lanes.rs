@@ -87,8 +87,9 @@ impl<R: Redis> CartLanes<R> {
         stop: &CancellationToken,
     ) -> Self {
         let (sale, sale_id) = (Arc::new(sale.clone()), Arc::new(sale.id.clone()));
-        let partitions = (0..sale.partitions).map(|number| {
-            let keys = Arc::new(PartitionKeys::new(&sale.id, number, format));
+        let keys = PartitionKeys::of_sale(&sale_id, sale.partitions, format);
+        let partitions = (0..).zip(keys).map(|(number, keys)| {
+            let keys = Arc::new(keys);
             let promoted = Arc::<Notify>::default();
             let restoration = CartRestoration {
                 sale: sale.clone(),

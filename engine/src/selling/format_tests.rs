@@ -19,6 +19,7 @@ use crate::observability::Ambient;
 use crate::postgres::pool::PostgresPool;
 use crate::redis::cluster::RedisCluster;
 use crate::redis::codec::Format;
+use crate::redis::commands::call;
 use crate::selling::checkout::Checkout;
 use crate::selling::purchase::{NoOrder, Order};
 use crate::selling::service::{Backends, SellingOptions, SellingService};
@@ -74,6 +75,14 @@ impl Harness {
         SellingService::start_with_format(&options, backends, &ambient, format)
             .await
             .unwrap()
+    }
+
+    /// The names of the keys that Redis holds of a sale.
+    async fn keys_of(&self, sale: &SaleId) -> Vec<String> {
+        let backends = self.backends(&Ambient::system().unwrap()).await;
+        let (key, mut command) = (sale.to_string(), redis::cmd("KEYS"));
+        command.arg(format!("*{sale}*"));
+        call(&backends.redis, "test", &key, &command).await.unwrap()
     }
 
     /// A sale that began a minute ago.
@@ -133,17 +142,25 @@ async fn buy(service: &Service, code: &CheckoutCode) -> Order {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_this_version_sells_with_one_of_the_version_before() {
+    sell_together(Format::V1, Format::V2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_of_the_next_version_sells_with_one_of_this_version() {
+    sell_together(Format::V2, Format::V3).await;
+}
+
+/// A sale of the older version, sold by a process of each version.
+async fn sell_together(older: Format, newer: Format) {
     let harness = Harness::start().await;
     let sale = harness.sale();
     let catalog = Catalog::generate(10, sale.id.starts_label()).unwrap();
     let item = |n: u32| catalog.get(n).unwrap().id.as_str();
-    let admin = harness.admin(Format::V1).await;
+    let admin = harness.admin(older).await;
     admin.seed(&sale, &catalog).await.unwrap();
-    let (older, newer) = (
-        harness.process(Format::V1).await,
-        harness.process(Format::V2).await,
-    );
+    let newest = newer;
+    let (older, newer) = (harness.process(older).await, harness.process(newer).await);
     sells(&older).await;
     sells(&newer).await;
 
@@ -172,7 +189,7 @@ async fn a_process_of_the_next_version_sells_with_one_of_this_version() {
     .await;
     assert!(older.stop(Duration::from_secs(10)).await);
     assert!(newer.stop(Duration::from_secs(10)).await);
-    let admin = harness.admin(Format::V2).await;
+    let admin = harness.admin(newest).await;
     admin.end_early(&sale.id).await.unwrap();
     eventually("the sale is settled", || async {
         let settlement = admin.settle(&sale.id).await.unwrap();
@@ -183,6 +200,8 @@ async fn a_process_of_the_next_version_sells_with_one_of_this_version() {
             }
     })
     .await;
+    admin.retire(&sale.id).await.unwrap();
+    assert_eq!(harness.keys_of(&sale.id).await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,11 +209,11 @@ async fn a_process_does_not_serve_a_sale_of_a_later_version() {
     let harness = Harness::start().await;
     let sale = harness.sale();
     let catalog = Catalog::generate(10, sale.id.starts_label()).unwrap();
-    let admin = harness.admin(Format::V2).await;
+    let admin = harness.admin(Format::V3).await;
     admin.seed(&sale, &catalog).await.unwrap();
     let (older, newer) = (
-        harness.process(Format::V1).await,
         harness.process(Format::V2).await,
+        harness.process(Format::V3).await,
     );
     sells(&newer).await;
     let code = add(&newer, "ann", &catalog.get(0).unwrap().id).await;
@@ -214,7 +233,7 @@ async fn a_process_does_not_serve_a_sale_of_a_later_version() {
     assert!(matches!(answer, Err(NoOrder::Unavailable(_))), "{answer:?}");
     assert!(
         harness
-            .admin(Format::V1)
+            .admin(Format::V2)
             .await
             .settle(&sale.id)
             .await

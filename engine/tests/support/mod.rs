@@ -13,6 +13,22 @@ use flashsale_engine::{
 use flashsale_servers::{PgBouncer, Postgres as PostgresServer, RedisCluster as RedisServer};
 use jiff::{SignedDuration, Timestamp};
 
+/// The hash tag of a user's cart partition, with its braces, as the node of this port has it, which has
+/// all slots.
+pub fn cart_tag(port: u16, sale: &Sale, user: &str) -> String {
+    let pattern = format!("{{{}#{}.*}}:meta", sale.id, sale.partition_of(user));
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg(pattern)
+        .query(&mut connection)
+        .unwrap();
+    let [meta] = keys.as_slice() else {
+        panic!("{keys:?}")
+    };
+    meta.strip_suffix(":meta").unwrap().to_owned()
+}
+
 pub type Service = SellingService<RedisCluster, PostgresPool>;
 
 pub struct Stack {

@@ -124,7 +124,7 @@ fn update_carts() -> Case {
     let fake =
         runtime.block_on(async { FakeRedis::new(TestClock::starting_at(Timestamp::UNIX_EPOCH)) });
     let redis = Recorder::of_replies(fake, replies);
-    let partition = CartPartition::new(&SALE.parse().unwrap(), 3);
+    let partition = CartPartition::new(&SALE.parse().unwrap()).unwrap();
     let suffix = CodeSuffix::parse(SUFFIX).unwrap();
     let text = encode_attempts(&attempts()[..1]);
     Box::new(move || {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flashsale_engine::{
-    Admin, Ambient, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode, FlashSaleName,
-    ItemId, Limits, Metrics, RequestId, Sale, SaleId, SellingOptions, SellingService, UserId,
-    Window,
+    Admin, Ambient, Backends, CURRENT_FORMAT, Catalog, Checkout, CheckoutCode, DEFAULT_PARTITIONS,
+    FlashSaleName, ItemId, Limits, Metrics, RequestId, Sale, SaleId, SellingOptions,
+    SellingService, UserId, Window,
 };
 use flashsale_fakes::{FakePostgres, FakeRedis, TestClock, TestRandom};
 use jiff::{SignedDuration, Timestamp};
@@ -129,7 +129,7 @@ fn sale_after(noon: Timestamp) -> Sale {
             total: ITEMS,
         },
         items: ITEMS,
-        partitions: 8,
+        partitions: DEFAULT_PARTITIONS,
         best_effort: false,
         format: CURRENT_FORMAT,
     }

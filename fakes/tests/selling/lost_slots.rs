@@ -8,17 +8,21 @@ use crate::harness::{Harness, SETTLED_AFTER, checkout, checkout_at_last, purchas
 
 const USERS: u32 = 10;
 
-/// The hash tags of a sale's keys: its own, those of its cart partitions, and the FlashSale's.
-fn hash_tags(harness: &Harness) -> Vec<String> {
+/// What the keys of each slot of a sale begin with: those of the sale itself, of its cart partitions, and
+/// of the FlashSale.
+fn slots(harness: &Harness) -> Vec<String> {
     let sale = &harness.sale;
-    let mut tags = vec![sale.id.to_string(), sale.id.flash_sale().to_string()];
-    tags.extend((0..sale.partitions).map(|partition| format!("{}#{partition}", sale.id)));
-    tags
+    let mut slots = vec![
+        format!("{{{}}}", sale.id),
+        format!("{{{}}}", sale.id.flash_sale()),
+    ];
+    slots.extend((0..sale.partitions).map(|number| format!("{{{}#{number}.", sale.id)));
+    slots
 }
 
-/// Deletes the keys of a hash tag; returns how many there were.
-async fn lose(harness: &Harness, tag: &str) -> usize {
-    let names = harness.keys_with(&format!("{{{tag}}}")).await;
+/// Deletes the keys of a slot; returns how many there were.
+async fn lose(harness: &Harness, slot: &str) -> usize {
+    let names = harness.keys_with(slot).await;
     for name in &names {
         let mut delete = redis::cmd("DEL");
         delete.arg(name);
@@ -29,7 +33,7 @@ async fn lose(harness: &Harness, tag: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_sale_goes_on_after_the_loss_of_any_one_of_its_slots() {
-    for tag in hash_tags(&Harness::new()) {
+    for slot in slots(&Harness::new()) {
         let harness = Harness::new();
         let service = harness.open().await;
         let mut codes = Vec::<CheckoutCode>::new();
@@ -47,26 +51,26 @@ async fn a_sale_goes_on_after_the_loss_of_any_one_of_its_slots() {
         }
         tokio::time::sleep(SETTLED_AFTER).await;
 
-        assert!(lose(&harness, &tag).await > 0, "{tag}");
+        assert!(lose(&harness, &slot).await > 0, "{slot}");
         for (user, code) in (0..).zip(&codes) {
             let order = purchase_at_last(&harness, &service, code).await;
-            assert_eq!(sold(&order), [2 * user, 2 * user + 1], "{tag}");
-            assert_eq!(order.replayed, bought.contains(code), "{tag}");
+            assert_eq!(sold(&order), [2 * user, 2 * user + 1], "{slot}");
+            assert_eq!(order.replayed, bought.contains(code), "{slot}");
         }
         assert_eq!(open.len(), 5);
         let late = checkout_at_last(&harness, &service, "late", 30).await;
         let order = purchase_at_last(&harness, &service, &late).await;
-        assert_eq!(sold(&order), [30], "{tag}");
+        assert_eq!(sold(&order), [30], "{slot}");
         let refused = checkout(&harness, &service, "later", 0).await.unwrap();
-        assert_eq!(refused, Checkout::Refused(Refusal::AlreadySold), "{tag}");
+        assert_eq!(refused, Checkout::Refused(Refusal::AlreadySold), "{slot}");
         let refused = checkout(&harness, &service, "user-1", 31).await.unwrap();
-        assert_eq!(refused, Checkout::Refused(Refusal::LimitReached), "{tag}");
-        end(&harness, 21, &tag).await;
+        assert_eq!(refused, Checkout::Refused(Refusal::LimitReached), "{slot}");
+        end(&harness, 21, &slot).await;
     }
 }
 
 /// Ends the sale, and settles it.
-async fn end(harness: &Harness, items: u32, tag: &str) {
+async fn end(harness: &Harness, items: u32, slot: &str) {
     let (admin, id) = (harness.admin(), &harness.sale.id);
     admin.end_early(id).await.unwrap();
     let mut settlement = admin.settle(id).await.unwrap();
@@ -74,5 +78,5 @@ async fn end(harness: &Harness, items: u32, tag: &str) {
         tokio::time::sleep(SETTLED_AFTER).await;
         settlement = admin.settle(id).await.unwrap();
     }
-    assert_eq!(settlement.sold, items, "{tag}");
+    assert_eq!(settlement.sold, items, "{slot}");
 }

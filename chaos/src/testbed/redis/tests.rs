@@ -24,7 +24,7 @@ fn the_first_bit_of_a_byte_is_its_highest() {
 #[test]
 fn a_promoted_replica_misses_what_was_written_after_its_disconnection() {
     let (_network, mut nodes) = start(false);
-    let (keys, slot) = nodes.find(Master::OfSale, SALE, 8).unwrap();
+    let (keys, slot) = nodes.find(Master::OfSale, SALE).unwrap();
     let master = keys.master;
     let replica = nodes.replica_of(master).unwrap();
     let ask = |nodes: &RedisNodes, node: usize, words: &[&str]| {
@@ -44,7 +44,7 @@ fn a_promoted_replica_misses_what_was_written_after_its_disconnection() {
         master: replica,
         ..keys
     };
-    let found = nodes.find(Master::OfSale, SALE, 8).unwrap();
+    let found = nodes.find(Master::OfSale, SALE).unwrap();
     assert_eq!(found, (moved, slot));
     assert_eq!(ask(&nodes, replica, &["EXISTS", &key("early")]), "1");
     assert_eq!(ask(&nodes, replica, &["EXISTS", &key("late")]), "0");
@@ -55,7 +55,7 @@ fn a_promoted_replica_misses_what_was_written_after_its_disconnection() {
 #[test]
 fn a_slot_moves_with_its_keys_and_a_sale_is_read_where_it_is() {
     let (_network, nodes) = start(false);
-    let (keys, slot) = nodes.find(Master::OfSale, SALE, 8).unwrap();
+    let (keys, slot) = nodes.find(Master::OfSale, SALE).unwrap();
     let master = keys.master;
     assert_eq!(nodes.sale(SALE).unwrap(), None);
     let set = |words: &[&str]| nodes.cluster.ask_node(master, words).unwrap();
@@ -72,7 +72,7 @@ fn a_slot_moves_with_its_keys_and_a_sale_is_read_where_it_is() {
 #[test]
 fn clients_are_led_through_proxies_and_the_nodes_reach_each_other() {
     let (_network, nodes) = start(true);
-    let (keys, _) = nodes.find(Master::Other, SALE, 8).unwrap();
+    let (keys, _) = nodes.find(Master::Other, SALE).unwrap();
     let master = keys.master;
     let port = nodes.announced[master];
     assert!(nodes.url().contains(&port.to_string()));

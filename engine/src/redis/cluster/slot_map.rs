@@ -30,6 +30,13 @@ impl Slot {
     pub fn of_key(key: &str) -> Self {
         Self(State::<XMODEM>::calculate(hashed_part(key).as_bytes()) % SLOTS)
     }
+
+    /// Where the slots are divided into so many parts of one size: the number of the part that this
+    /// one is in, from 0.
+    pub(crate) fn part_of(self, parts: u16) -> u16 {
+        // Below `parts`, because the slot is below SLOTS.
+        (u32::from(self.0) * u32::from(parts) / u32::from(SLOTS)) as u16
+    }
 }
 
 impl fmt::Display for Slot {

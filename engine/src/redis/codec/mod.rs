@@ -9,7 +9,7 @@
 mod lua_functions;
 mod v1;
 #[cfg(test)]
-mod v2_in_tests;
+mod v3_in_tests;
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +27,12 @@ use crate::domain::sale::Sale;
 pub enum Format {
     /// The first one.
     V1,
-    /// A second one, which shows that a format can be followed by another.
-    #[cfg(test)]
+    /// The texts of version 1 under other keys: those of cart partitions are spread over the masters
+    /// ([`crate::redis::keys`]).
     V2,
+    /// A third one, which shows that a format can be followed by another.
+    #[cfg(test)]
+    V3,
 }
 
 /// What a script decided of a claim.
@@ -50,30 +53,32 @@ pub(crate) enum ClaimDecision {
 macro_rules! of_version {
     ($format:expr, $function:ident($($argument:expr),*)) => {
         match $format {
-            Format::V1 => v1::$function($($argument),*),
+            Format::V1 | Format::V2 => v1::$function($($argument),*),
             #[cfg(test)]
-            Format::V2 => v2_in_tests::$function($($argument),*),
+            Format::V3 => v3_in_tests::$function($($argument),*),
         }
     };
 }
 
 impl Format {
     /// The version that this engine gives to a new sale.
-    pub const CURRENT: Self = Self::V1;
+    pub const CURRENT: Self = Self::V2;
 
     /// Every version that this engine reads and writes.
     pub(crate) const ALL: &'static [Self] = &[
         Self::V1,
-        #[cfg(test)]
         Self::V2,
+        #[cfg(test)]
+        Self::V3,
     ];
 
     /// Its number, as sales and scripts hold it.
     pub const fn version(self) -> u16 {
         match self {
             Self::V1 => 1,
-            #[cfg(test)]
             Self::V2 => 2,
+            #[cfg(test)]
+            Self::V3 => 3,
         }
     }
 
@@ -100,8 +105,9 @@ impl Format {
     pub(crate) fn with_functions(self, script: &str) -> String {
         let library = match self {
             Self::V1 => include_str!("v1.lua").to_owned(),
+            Self::V2 => include_str!("v1.lua").replace("FORMAT = '1'", "FORMAT = '2'"),
             #[cfg(test)]
-            Self::V2 => v2_in_tests::lua(),
+            Self::V3 => v3_in_tests::lua(),
         };
         format!("{}\n{script}", lua_functions::used_by(script, &library))
     }

@@ -18,7 +18,7 @@ use crate::observability::Ambient;
 use crate::redis::cluster::RedisCluster;
 use crate::redis::commands::call;
 
-const FORMAT: Format = Format::V1;
+const FORMAT: Format = Format::CURRENT;
 
 /// An id with every character that separates something in a text of an earlier format.
 const USER: &str = "ann|vip:1,2";
@@ -247,11 +247,19 @@ fn every_outcome_of_an_attempt_reads_back() {
 
 #[test]
 fn no_text_of_one_version_is_a_text_of_another() {
-    let (v1, v2) = (
-        Format::V1.encode_outcome(&outcome()),
+    let (v2, v3) = (
         Format::V2.encode_outcome(&outcome()),
+        Format::V3.encode_outcome(&outcome()),
     );
-    assert_eq!(Format::V2.decode_outcome(&v2).unwrap(), outcome());
-    assert!(Format::V2.decode_outcome(&v1).is_err());
-    assert!(Format::V1.decode_outcome(&v2).is_err());
+    assert_eq!(Format::V3.decode_outcome(&v3).unwrap(), outcome());
+    assert!(Format::V3.decode_outcome(&v2).is_err());
+    assert!(Format::V2.decode_outcome(&v3).is_err());
+}
+
+#[test]
+fn a_script_refuses_a_sale_of_another_version() {
+    for format in Format::ALL {
+        let constant = format!("local FORMAT = '{}'", format.version());
+        assert!(format.with_functions("").contains(&constant), "{format:?}");
+    }
 }

@@ -108,7 +108,8 @@ struct Real {
 impl Real {
     async fn seeded(redis: &RedisCluster, id: &SaleId) -> Self {
         let format = Format::CURRENT;
-        let (keys, partition) = (SaleKeys::new(id, format), PartitionKeys::new(id, 0, format));
+        let keys = SaleKeys::new(id, format);
+        let partition = PartitionKeys::of_sale(id, 1, format).next().unwrap();
         let sale = Sale {
             id: id.clone(),
             window: Window {

@@ -1,5 +1,5 @@
-//! A second version of the format, for tests alone: version 1 with other separators, so that no
-//! text of one version is a text of the other.
+//! A later version of the format, for tests alone: the texts of version 1 with other separators, so
+//! that no text of one version is a text of the other.
 
 use crate::domain::attempt::{Attempt, AttemptRequest};
 use crate::domain::cart::Added;
@@ -10,24 +10,24 @@ use crate::domain::outcome::Outcome;
 
 use super::{ClaimDecision, v1};
 
-/// Separators of version 1, and what version 2 has in their place.
+/// Separators of version 1, and what this version has in their place.
 const SEPARATORS: [(char, char); 2] = [('\u{1f}', '\u{1d}'), ('\u{1e}', '\u{1c}')];
 
 pub(super) fn lua() -> String {
     include_str!("v1.lua")
         .replace(r"\31", r"\29")
         .replace(r"\30", r"\28")
-        .replace("FORMAT = '1'", "FORMAT = '2'")
+        .replace("FORMAT = '1'", "FORMAT = '3'")
 }
 
 fn from_v1(text: &str) -> String {
-    translate(text, |(v1, v2)| (v1, v2))
+    translate(text, |(v1, v3)| (v1, v3))
 }
 
 fn to_v1(text: &str) -> String {
     // A separator of version 1 separates nothing here.
     let text = text.replace(['\u{1f}', '\u{1e}'], "?");
-    translate(&text, |(v1, v2)| (v2, v1))
+    translate(&text, |(v1, v3)| (v3, v1))
 }
 
 fn translate(text: &str, direction: fn((char, char)) -> (char, char)) -> String {
