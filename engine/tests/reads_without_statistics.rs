@@ -6,7 +6,9 @@ mod support;
 use std::sync::Arc;
 
 use flashsale_engine::postgres::operations::{PAGE, Postgres as _};
-use flashsale_engine::{Certificates, CheckoutCode, Limits, Metrics, PostgresPool, SystemClock};
+use flashsale_engine::{
+    Certificates, CheckoutCode, CodeSuffix, Limits, Metrics, PostgresPool, SystemClock,
+};
 use support::Stack;
 
 const ORDERS: usize = 2_000;
@@ -27,6 +29,10 @@ fn insert_orders(stack: &Stack, sale: &str, count: usize) -> Vec<CheckoutCode> {
     );
     stack.postgres.query(&insert).unwrap();
     let codes = stack.postgres.query("SELECT code FROM orders").unwrap();
+    // Counts of the set-up do not count.
+    let reset = "SELECT pg_stat_reset_single_table_counters(oid)::text FROM pg_class \
+                  WHERE relname IN ('purchases', 'orders')";
+    stack.postgres.query(reset).unwrap();
     let codes = codes.lines().map(|code| CheckoutCode::parse(code).unwrap());
     codes.collect()
 }
@@ -63,6 +69,25 @@ async fn rows_read(stack: &Stack, table: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_settler_finds_the_orders_of_claims_by_keys() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(ORDERS as u32, limits(ORDERS));
+    stack.seed(&sale).await;
+    let pool = pool(&stack).await;
+    let unknown = CheckoutCode::format(&sale.id, &CodeSuffix::parse(&"0".repeat(22)).unwrap());
+    let unknown = CheckoutCode::parse(&unknown).unwrap();
+    for _ in 0..10 {
+        let kinds = pool.read_result_kinds(std::slice::from_ref(&unknown)).await;
+        assert!(kinds.unwrap().is_empty());
+    }
+    let codes = insert_orders(&stack, sale.id.as_str(), ORDERS);
+    let kinds = pool.read_result_kinds(&codes[..READ]).await.unwrap();
+    assert_eq!(kinds.len(), READ);
+    drop(pool);
+    assert_eq!(rows_read(&stack, "orders").await, READ.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_outcome_of_a_code_is_found_by_keys() {
     let stack = Stack::start().await;
     let sale = stack.sale(ORDERS as u32, limits(ORDERS));
@@ -77,6 +102,7 @@ async fn the_outcome_of_a_code_is_found_by_keys() {
     assert!(outcomes.values().all(|outcome| outcome.sold_count() == 1));
     drop(pool);
     assert_eq!(rows_read(&stack, "purchases").await, READ.to_string());
+    assert_eq!(rows_read(&stack, "orders").await, READ.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,10 +111,6 @@ async fn the_pages_of_a_restoration_read_each_row_once() {
     let sale = stack.sale(ORDERS_OF_PAGES as u32, limits(ORDERS_OF_PAGES));
     stack.seed(&sale).await;
     insert_orders(&stack, sale.id.as_str(), ORDERS_OF_PAGES);
-    // Counts of the set-up do not count.
-    let reset = "SELECT pg_stat_reset_single_table_counters(oid)::text FROM pg_class \
-                  WHERE relname IN ('purchases', 'orders')";
-    stack.postgres.query(reset).unwrap();
 
     let of_purchases = pool(&stack).await;
     let mut purchases = Vec::new();

@@ -53,7 +53,7 @@ impl CommitOutcome {
 /// and the others must not wait for a transaction of their own each.
 pub(crate) async fn commit(
     postgres: &impl Postgres,
-    claims: &[Claim],
+    claims: &[&Claim],
 ) -> Result<Vec<CommitOutcome>, BackendError> {
     let replayed = claims.iter().filter(|claim| claim.replayed);
     let mut known =
@@ -91,7 +91,7 @@ pub(crate) async fn commit(
             }),
         }
     };
-    Ok(claims.iter().map(outcome).collect())
+    Ok(claims.iter().copied().map(outcome).collect())
 }
 
 /// The claims of a group that were inserted.
@@ -148,10 +148,11 @@ impl<'c> Inserted<'c> {
 }
 
 /// The claims whose outcome is not known, each code once.
-fn distinct<'c>(claims: &'c [Claim], known: &HashMap<CheckoutCode, Outcome>) -> Vec<&'c Claim> {
+fn distinct<'c>(claims: &[&'c Claim], known: &HashMap<CheckoutCode, Outcome>) -> Vec<&'c Claim> {
     let mut seen = HashSet::new();
     claims
         .iter()
+        .copied()
         .filter(|claim| !known.contains_key(&claim.code) && seen.insert(&claim.code))
         .collect()
 }
@@ -170,7 +171,7 @@ async fn read_if_any(
 /// question. None for a code without an order.
 pub(crate) async fn read_agreements(
     postgres: &impl Postgres,
-    claims: &[Claim],
+    claims: &[&Claim],
 ) -> Result<Vec<Option<bool>>, BackendError> {
     let codes: Vec<CheckoutCode> = claims.iter().map(|claim| claim.code.clone()).collect();
     let in_postgres = postgres.read_result_kinds(&codes).await?;
@@ -178,7 +179,7 @@ pub(crate) async fn read_agreements(
         let kinds = in_postgres.get(&claim.code)?.iter().copied();
         Some(claim.outcome.kinds().eq(kinds))
     };
-    Ok(claims.iter().map(agreement).collect())
+    Ok(claims.iter().copied().map(agreement).collect())
 }
 
 async fn commit_one(

@@ -16,13 +16,18 @@ use sqlx::{ConnectOptions, Connection, Either, Execute, Executor, PgConnection, 
 
 /// What a dedicated session starts with. The first is read back: a pooler drops or refuses it, and
 /// keeps no other.
-const START_UP_OPTIONS: [(&str, &str); 5] = [
+const START_UP_OPTIONS: [(&str, &str); 7] = [
     ("flashsale.session", "dedicated"),
     // Half a second less than the limit of the client.
     ("statement_timeout", "2500ms"),
     ("lock_timeout", "2s"),
     ("idle_in_transaction_session_timeout", "5s"),
     ("default_transaction_isolation", "read committed"),
+    // A named statement keeps its plan. A plan from when a table was nearly empty reads the whole table
+    // at each call until autovacuum analyses it, which takes longer than the first rush of a sale.
+    ("enable_seqscan", "off"),
+    // A plan that has no other way than a scan counts as so expensive that Postgres compiles it.
+    ("jit", "off"),
 ];
 
 /// Whose the session is.

@@ -105,20 +105,7 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
 
     async fn commit(&self, keys: &SaleKeys, claims: &[Claim]) -> Result<(), BackendError> {
         let postgres = &*self.postgres;
-        let mut agreements = read_agreements(postgres, claims).await?;
-        let unknown = claims
-            .iter()
-            .zip(&agreements)
-            .filter(|(_, agrees)| agrees.is_none());
-        let newest_ms = unknown.map(|(claim, _)| claim.outcome.at_ms).max();
-        let young = newest_ms.map_or(0, |at| at + OWNER_COMMITS_MS - self.clock.now_ms());
-        if young > 0 {
-            // The process that claimed is most likely committing; two that commit one claim get in
-            // the way of each other.
-            let wait = young.min(OWNER_COMMITS_MS).unsigned_abs();
-            tokio::time::sleep(Duration::from_millis(wait)).await;
-            agreements = read_agreements(postgres, claims).await?;
-        }
+        let agreements = self.await_agreements(claims).await?;
         let mut missing = Vec::new();
         for (claim, agrees) in claims.iter().zip(&agreements) {
             match agrees {
@@ -134,7 +121,8 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
         if missing.is_empty() {
             return Ok(());
         }
-        let committed = commit(postgres, &missing).await?;
+        let claims: Vec<&Claim> = missing.iter().collect();
+        let committed = commit(postgres, &claims).await?;
         let differing = agreements
             .iter()
             .filter(|agrees| **agrees == Some(false))
@@ -160,6 +148,31 @@ impl<R: Redis, P: Postgres> Settler<R, P> {
             }
         }
         Ok(())
+    }
+
+    /// Whether Postgres agrees with each claim, in the same order; none where it has no order once the
+    /// process that claimed has had its time.
+    async fn await_agreements(&self, claims: &[Claim]) -> Result<Vec<Option<bool>>, BackendError> {
+        let claims: Vec<&Claim> = claims.iter().collect();
+        let mut agreements = read_agreements(&*self.postgres, &claims).await?;
+        let unknown = claims.iter().zip(&agreements);
+        let unknown: Vec<&Claim> = unknown
+            .filter_map(|(claim, agrees)| agrees.is_none().then_some(*claim))
+            .collect();
+        let newest_ms = unknown.iter().map(|claim| claim.outcome.at_ms).max();
+        let young = newest_ms.map_or(0, |at| at + OWNER_COMMITS_MS - self.clock.now_ms());
+        if young > 0 {
+            // The process that claimed is most likely committing; two that commit one claim get in
+            // the way of each other.
+            let wait = young.min(OWNER_COMMITS_MS).unsigned_abs();
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+            let again = read_agreements(&*self.postgres, &unknown).await?;
+            let missing = agreements.iter_mut().filter(|agrees| agrees.is_none());
+            for (agrees, now) in missing.zip(again) {
+                *agrees = now;
+            }
+        }
+        Ok(agreements)
     }
 
     /// Settles attempts older than `grace` of every stream that the sale uses. Returns how many

@@ -203,7 +203,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
     }
 
     async fn commit(&mut self, group: Vec<Pending>) {
-        let claims: Vec<Claim> = group.iter().map(|pending| pending.claim.clone()).collect();
+        let claims: Vec<&Claim> = group.iter().map(|pending| &pending.claim).collect();
         match commit(&*self.context.postgres, &claims).await {
             Ok(outcomes) => {
                 self.writes.note_taken();
@@ -280,12 +280,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
     }
 
     async fn commit_alone(&mut self, pending: Pending) {
-        match commit(
-            &*self.context.postgres,
-            std::slice::from_ref(&pending.claim),
-        )
-        .await
-        {
+        match commit(&*self.context.postgres, &[&pending.claim]).await {
             Ok(outcomes) => self.answer(vec![pending], outcomes),
             Err(error) if error.is_permanent() => {
                 // It stays in the event stream, where each settler finds the same error until a
