@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::{Clock, Timer};
@@ -34,8 +34,20 @@ const GROUP_LIMIT: usize = 256;
 /// How long after a failure the next try follows.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
-/// Two groups may be on their way at once: one fills while the other is flushed to disk.
+/// Groups that may be on their way at once: a commit that waits in Postgres does not hold up the next
+/// group for longer than [`JOIN_WAIT`].
 const WORKERS: usize = 2;
+
+/// How long a group waits for the one before, and grows meanwhile.
+const JOIN_WAIT: Duration = Duration::from_millis(10);
+
+/// How long after the begin of a group the next one begins. A transaction costs Postgres as much as
+/// ten purchases in it: under load fewer and larger groups leave more of the machine for everything
+/// else. The first claims after a pause are committed at once.
+const GROUP_EVERY: Duration = Duration::from_millis(8);
+
+/// The turn of the group that is on its way, which knows when the last one began.
+type Turn = OwnedMutexGuard<Option<Timer>>;
 
 /// Groups whose corrections may be on their way at once. Beyond them a correction is put off.
 const CORRECTING_LIMIT: usize = 8;
@@ -83,6 +95,7 @@ impl GroupCommit {
         let waiting = WaitingCodes::default();
         let writes = SharedWriteState::default();
         let correcting = Arc::new(Semaphore::new(CORRECTING_LIMIT));
+        let turn = Arc::<Mutex<Option<Timer>>>::default();
         for _ in 0..WORKERS {
             let worker = Worker {
                 context: context.clone(),
@@ -90,6 +103,7 @@ impl GroupCommit {
                 backlog: backlog.clone(),
                 waiting: waiting.clone(),
                 writes: writes.clone(),
+                turn: turn.clone(),
                 correcting: correcting.clone(),
                 kept: Vec::new(),
             };
@@ -163,6 +177,8 @@ struct Worker<R, P> {
     waiting: WaitingCodes,
     /// Whether commits succeed.
     writes: SharedWriteState,
+    /// Held by the group that is on its way.
+    turn: Arc<Mutex<Option<Timer>>>,
     /// A permit for each group whose corrections are on their way.
     correcting: Arc<Semaphore>,
     /// Claims whose commit failed; their callers have been answered.
@@ -171,40 +187,58 @@ struct Worker<R, P> {
 
 impl<R: Redis, P: Postgres> Worker<R, P> {
     async fn run(mut self, stop: CancellationToken) {
-        while let Some(group) = self.next_group(&stop).await {
-            self.commit(group).await;
+        while let Some((group, turn)) = self.next_group(&stop).await {
+            self.commit(group, turn).await;
         }
     }
 
-    /// The claims kept from before, and what has come since. None: stopped, nothing left.
-    async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<Pending>> {
+    /// The claims kept from before, and what has come since, with the turn of the group if it got
+    /// one. None: stopped, nothing left.
+    async fn next_group(
+        &mut self,
+        stop: &CancellationToken,
+    ) -> Option<(Vec<Pending>, Option<Turn>)> {
         let mut group = std::mem::take(&mut self.kept);
         if group.is_empty() {
             let mut receiver = self.receiver.lock().await;
-            tokio::select! {
+            let received = tokio::select! {
                 biased;
-                received = receiver.recv_many(&mut group, GROUP_LIMIT) => {
-                    (received > 0).then_some(group)
-                }
-                () = stop.cancelled() => None,
+                received = receiver.recv_many(&mut group, GROUP_LIMIT) => received,
+                () = stop.cancelled() => 0,
+            };
+            if received == 0 {
+                return None;
             }
+            let turn = tokio::time::timeout(JOIN_WAIT, self.turn()).await;
+            join(&mut group, &mut receiver);
+            Some((group, turn.ok()))
         } else {
             // No caller waits for the kept ones, but they must not wait for the next purchase:
             // the other worker may hold the receiver until then.
             if let Ok(mut receiver) = self.receiver.try_lock() {
-                while group.len() < GROUP_LIMIT
-                    && let Ok(pending) = receiver.try_recv()
-                {
-                    group.push(pending);
-                }
+                join(&mut group, &mut receiver);
             }
-            Some(group)
+            Some((group, None))
         }
     }
 
-    async fn commit(&mut self, group: Vec<Pending>) {
+    /// Waits for the end of the group before, and until [`GROUP_EVERY`] has passed since its begin.
+    async fn turn(&self) -> Turn {
+        let mut turn = self.turn.clone().lock_owned().await;
+        let begun = turn.as_ref().map(Timer::elapsed);
+        let wait = begun.map(|begun| GROUP_EVERY.saturating_sub(begun));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            tokio::time::sleep(wait).await;
+        }
+        *turn = Some(self.context.clock.start_timer());
+        turn
+    }
+
+    async fn commit(&mut self, group: Vec<Pending>, turn: Option<Turn>) {
         let claims: Vec<&Claim> = group.iter().map(|pending| &pending.claim).collect();
-        match commit(&*self.context.postgres, &claims).await {
+        let committed = commit(&*self.context.postgres, &claims).await;
+        drop(turn);
+        match committed {
             Ok(outcomes) => {
                 self.writes.note_taken();
                 self.answer(group, outcomes);
@@ -299,6 +333,15 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
             }
             Err(_) => self.kept.push(pending),
         }
+    }
+}
+
+/// Adds to a group what waits, up to its limit.
+fn join(group: &mut Vec<Pending>, receiver: &mut mpsc::Receiver<Pending>) {
+    while group.len() < GROUP_LIMIT
+        && let Ok(pending) = receiver.try_recv()
+    {
+        group.push(pending);
     }
 }
 

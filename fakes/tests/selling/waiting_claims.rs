@@ -63,6 +63,31 @@ async fn a_code_with_an_order_is_answered_while_its_claim_waits_for_a_server_tha
 }
 
 #[tokio::test(start_paused = true)]
+async fn claims_that_come_soon_after_a_group_wait_milliseconds_and_share_the_next_one() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let mut codes = Vec::new();
+    for idx in 0..6 {
+        codes.push(harness.fill(&service, &format!("user-{idx}"), &[idx]).await);
+    }
+    let groups = || harness.postgres.count_writes("insert_orders");
+
+    let began = tokio::time::Instant::now();
+    purchase(&harness, &service, &codes[0]).await.unwrap();
+    assert_eq!((groups(), began.elapsed()), (1, Duration::ZERO));
+    let mut asked = Vec::new();
+    for code in &codes[1..] {
+        asked.push(harness.begin_purchase(&service, code));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(groups(), 2);
+    assert!(began.elapsed() < Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crowd_that_looks_for_orders_leaves_purchases_their_look_ups() {
     let harness = std::sync::Arc::new(Harness::new());
     let service = harness.open().await;
