@@ -14,12 +14,15 @@ mod load;
 mod measure;
 mod open_loop;
 mod open_runs;
+mod other_sales;
 mod plan;
 mod plot;
 mod processes;
 mod product;
 mod report;
 mod revision;
+mod scale;
+mod scale_runs;
 mod stampede;
 mod table;
 

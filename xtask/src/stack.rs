@@ -74,6 +74,41 @@ pub struct Settings<'a> {
     pub logs: &'a Path,
 }
 
+/// The servers of a [`Stack`].
+#[derive(Debug, Clone, Copy)]
+pub struct BackendSettings {
+    /// How Postgres is set up.
+    pub postgres: PostgresSettings,
+    /// Redis nodes that are masters; each has one replica.
+    pub redis_masters: usize,
+}
+
+impl Default for BackendSettings {
+    fn default() -> Self {
+        Self {
+            postgres: PostgresSettings::default(),
+            redis_masters: 3,
+        }
+    }
+}
+
+impl BackendSettings {
+    /// Starts them beside each other.
+    fn start(self, session: &Session) -> Result<(Postgres, RedisCluster)> {
+        let Self {
+            postgres,
+            redis_masters: masters,
+        } = self;
+        session.say(format_args!(
+            "Starting Postgres and a Redis Cluster of {} nodes",
+            2 * masters
+        ));
+        let postgres = session.begin_work(move || Ok(Postgres::start_with(postgres)?));
+        let redis = session.begin_work(move || Ok(RedisCluster::start(masters, masters)?));
+        Ok((session.finish_work(postgres)?, session.finish_work(redis)?))
+    }
+}
+
 /// What an API process writes once it listens.
 #[derive(Deserialize)]
 struct Listening {
@@ -102,21 +137,17 @@ impl Stack {
     /// The programs must have been built in release mode.
     pub fn start(session: &Session, settings: Settings) -> Result<Self> {
         let programs = Programs::built(Profile::Release)?;
-        Self::start_with(session, settings, &programs, PostgresSettings::default())
+        Self::start_with(session, settings, &programs, BackendSettings::default())
     }
 
-    /// The same with these programs and this Postgres.
+    /// The same with these programs and these servers.
     pub fn start_with(
         session: &Session,
         settings: Settings,
         programs: &Programs,
-        postgres: PostgresSettings,
+        backends: BackendSettings,
     ) -> Result<Self> {
-        session.say("Starting Postgres and a six-node Redis Cluster");
-        let postgres = session.begin_work(move || Ok(Postgres::start_with(postgres)?));
-        let redis = session.begin_work(|| Ok(RedisCluster::start(3, 3)?));
-        let (postgres, redis) = (session.finish_work(postgres)?, session.finish_work(redis)?);
-
+        let (postgres, redis) = backends.start(session)?;
         let count = settings.api_processes;
         session.say(format!("Starting the operator and {count} API processes"));
         // Of its own, so that several stacks of one session share no file.

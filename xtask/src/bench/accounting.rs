@@ -3,12 +3,12 @@
 
 use anyhow::{Context, Result, ensure};
 use flashsale_servers::{Postgres, RedisCluster};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::processes;
 
 /// CPU time by group of processes, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CpuUs {
     /// The API processes, or those of a reference program.
     pub api: f64,
@@ -36,6 +36,18 @@ impl CpuUs {
         if all > 0.0 { self.load / all } else { 0.0 }
     }
 
+    /// With digits that mean something.
+    pub fn json(&self) -> Value {
+        json!({
+            "api": hundredths(self.api),
+            "redis_masters": hundredths(self.redis_masters),
+            "redis_replicas": hundredths(self.redis_replicas),
+            "postgres": hundredths(self.postgres),
+            "load": hundredths(self.load),
+            "operator": hundredths(self.operator),
+        })
+    }
+
     fn with_each(self, other: Self, combine: impl Fn(f64, f64) -> f64) -> Self {
         Self {
             api: combine(self.api, other.api),
@@ -46,6 +58,16 @@ impl CpuUs {
             operator: combine(self.operator, other.operator),
         }
     }
+}
+
+/// Two digits behind the point.
+pub fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// Three digits behind the point.
+pub fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
 }
 
 /// What one or more measurements used.
@@ -101,8 +123,8 @@ impl Usage {
 pub struct Servers<'a> {
     /// Process ids of the API or of a reference program.
     pub api: Vec<u32>,
-    /// Process id of the operator.
-    pub operator: Option<u32>,
+    /// Process ids of the operators.
+    pub operators: Vec<u32>,
     /// The cluster.
     pub redis: &'a RedisCluster,
     /// The database server.
@@ -152,7 +174,7 @@ impl Servers<'_> {
         let postgres = self.postgres.map(Postgres::pid);
         let mut roots = self.api.clone();
         roots.extend(&redis);
-        roots.extend(self.operator.into_iter().chain(postgres));
+        roots.extend(self.operators.iter().copied().chain(postgres));
         let times = processes::cpu_microseconds(&roots)?;
         let mut times = times.into_iter().map(|time| time as f64);
         let api = times.by_ref().take(self.api.len()).sum();
@@ -163,13 +185,14 @@ impl Servers<'_> {
                 false => redis_replicas += time,
             }
         }
-        let mut next_of = |is_there: bool| is_there.then(|| times.next()).flatten();
+        let operator = times.by_ref().take(self.operators.len()).sum();
         Ok(CpuUs {
             api,
             redis_masters,
             redis_replicas,
-            operator: next_of(self.operator.is_some()).unwrap_or_default(),
-            postgres: next_of(postgres.is_some()).unwrap_or_default(),
+            operator,
+            // What is left is Postgres, where there is one.
+            postgres: times.sum(),
             load: 0.0,
         })
     }

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     accounting::{CpuUs, Usage},
-    load::LoadResult,
-    report::{Loop, cpu_json},
+    load::{LoadResult, Loop},
 };
 
 /// One of the two revisions.
@@ -38,7 +37,7 @@ impl Rounds {
         let p99_ms: Vec<f64> = self.loads.iter().map(|load| load.p99_ms).collect();
         json!({
             "requests": self.usage.requests,
-            "cpu_us": cpu_json(&self.usage.cpu_us_per_request()),
+            "cpu_us": self.usage.cpu_us_per_request().json(),
             "p99_ms": p99_ms,
             "errors": self.loads.iter().map(|load| load.errors).sum::<u64>(),
         })

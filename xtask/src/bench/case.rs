@@ -42,11 +42,13 @@ pub enum Case {
     Stampede,
     /// An open loop at 80% of the rate that a closed loop reaches.
     Knee,
+    /// The mixed flow at one rate, with more of one thing at a time.
+    Scale,
 }
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Checkout,
         Self::Mixed,
         Self::Refused,
@@ -56,6 +58,7 @@ impl Case {
         Self::Opening,
         Self::Stampede,
         Self::Knee,
+        Self::Scale,
     ];
     /// Those that are measured unless one is named.
     pub const DEFAULT: [Self; 3] = [Self::Checkout, Self::Mixed, Self::Refused];
@@ -72,6 +75,7 @@ impl Case {
             Self::Opening => "opening",
             Self::Stampede => "stampede",
             Self::Knee => "knee",
+            Self::Scale => "scale",
         }
     }
 
@@ -79,7 +83,7 @@ impl Case {
     pub fn profile(self) -> &'static str {
         match self {
             Self::Connections | Self::Opening => Self::Checkout.name(),
-            Self::Knee => Self::Mixed.name(),
+            Self::Knee | Self::Scale => Self::Mixed.name(),
             Self::Stampede => "heavy",
             _ => self.name(),
         }

@@ -10,7 +10,6 @@ use super::{
     case::Case,
     interval::Interval,
     load::LoadResult,
-    report::cpu_json,
 };
 
 /// The interval is narrow enough where half its width is at most this.
@@ -115,7 +114,7 @@ impl Comparison {
             let usage = self.usage(side);
             json!({
                 "requests": usage.requests,
-                "cpu_us": cpu_json(&usage.cpu_us_per_request()),
+                "cpu_us": usage.cpu_us_per_request().json(),
                 "redis_commands": usage.per_request(usage.redis_commands),
                 "redis_scripts": usage.per_request(usage.redis_scripts),
                 "postgres_transactions":
@@ -239,7 +238,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::{accounting::CpuUs, block::order, report::Loop};
+    use super::super::{accounting::CpuUs, block::order, load::Loop};
     use super::*;
 
     fn round(api: f64, requests: u64, errors: u64) -> Loop {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use flashsale_servers::Launch;
 use serde::{Deserialize, Serialize};
 
+use super::accounting::Usage;
 use crate::{
     project::{self, Profile},
     session::Session,
@@ -125,6 +126,15 @@ impl LoadResult {
             "catalogue_used_up" | "sold_out" | "carts_used_up"
         )
     }
+}
+
+/// Load of one kind, and what it used.
+#[derive(Debug, Clone)]
+pub struct Loop {
+    /// What the load generator saw.
+    pub load: LoadResult,
+    /// What the servers used meanwhile.
+    pub usage: Usage,
 }
 
 /// Fills carts of three items each, and writes their codes to `file`.

@@ -15,6 +15,7 @@ use super::{
     processes::peak_rss_bytes,
     product::{PROCESSES, measured, sell_out, servers, start_product},
     report::{Measurement, Report},
+    scale_runs::ScaleRuns,
 };
 use crate::{
     manifest::Manifest,
@@ -106,6 +107,11 @@ impl Bench<'_> {
             programs: &self.programs,
             logs: &self.logs,
         };
+        let scale_runs = ScaleRuns {
+            session: self.session,
+            programs: &self.programs,
+            logs: &self.logs,
+        };
         for measure in measures {
             match *measure {
                 Measure::Closed { case, seconds } => {
@@ -114,6 +120,7 @@ impl Bench<'_> {
                     }
                 }
                 Measure::Stampede => report.stampedes.push(open_runs.stampede()?),
+                Measure::Scale { seconds } => report.scale = scale_runs.all(seconds)?,
                 open => report.open_loops.extend(open_runs.open_loop(open)?),
             }
         }
@@ -132,7 +139,7 @@ impl Bench<'_> {
         }
         let servers = Servers {
             api: processes.iter().map(Process::pid).collect(),
-            operator: None,
+            operators: Vec::new(),
             redis: &redis,
             postgres: None,
         };

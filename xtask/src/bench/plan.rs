@@ -65,6 +65,11 @@ pub enum Measure {
     },
     /// A sale until sold out.
     Stampede,
+    /// An open loop for each variant of [`super::scale`].
+    Scale {
+        /// The length of each, where its items last so long.
+        seconds: u32,
+    },
 }
 
 impl Plan {
@@ -105,6 +110,7 @@ impl Plan {
                 case.name()
             ),
             (Case::Stampede, _) => vec![Measure::Stampede],
+            (Case::Scale, _) => vec![Measure::Scale { seconds }],
             (Case::Knee, _) => [Case::Checkout, Case::Mixed]
                 .map(|case| Measure::Knee {
                     case,
@@ -152,7 +158,8 @@ impl Measure {
             Self::Closed { seconds, .. }
             | Self::FixedRate { seconds, .. }
             | Self::Knee { seconds, .. }
-            | Self::Opening { seconds, .. } => Some(seconds),
+            | Self::Opening { seconds, .. }
+            | Self::Scale { seconds } => Some(seconds),
             Self::Stampede => None,
         }
     }
@@ -216,6 +223,10 @@ mod tests {
                     case == Case::Opening
                 }
                 Measure::Stampede => case == Case::Stampede,
+                Measure::Scale { seconds } => {
+                    assert_eq!(*seconds, 10);
+                    case == Case::Scale
+                }
             });
             assert!(has_it, "{case:?}");
         }
@@ -236,9 +247,11 @@ mod tests {
 
     #[test]
     fn a_rate_that_a_case_has_no_use_for_or_that_takes_too_much_is_refused() {
-        let refused = plan(Some(Choice::One(Case::Refused)), None, Some(100));
-        let error = refused.measures().unwrap_err().to_string();
-        assert!(error.contains("--rate with checkout, mixed or opening"));
+        for case in [Case::Refused, Case::Scale] {
+            let refused = plan(Some(Choice::One(case)), None, Some(100));
+            let error = refused.measures().unwrap_err().to_string();
+            assert!(error.contains("--rate with checkout, mixed or opening"));
+        }
         for case in [Case::Checkout, Case::Mixed, Case::Opening] {
             let too_much = plan(Some(Choice::One(case)), Some(120), Some(100_000));
             let error = too_much.measures().unwrap_err().to_string();

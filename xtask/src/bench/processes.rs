@@ -107,17 +107,28 @@ pub fn ended_children_microseconds() -> Result<u64> {
 
 /// The most memory that a process has had resident since its start, in bytes.
 pub fn peak_rss_bytes(pid: u32) -> Result<u64> {
-    let file = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&file).with_context(|| format!("could not read {file}"))?;
-    peak_rss_in(&status).with_context(|| format!("expected VmHWM in {file}"))
+    memory_bytes(pid, "VmHWM")
 }
 
-/// VmHWM, in bytes.
-fn peak_rss_in(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+/// The memory that a process has resident now, in bytes.
+pub fn rss_bytes(pid: u32) -> Result<u64> {
+    memory_bytes(pid, "VmRSS")
+}
+
+fn memory_bytes(pid: u32, field: &str) -> Result<u64> {
+    let file = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("could not read {file}"))?;
+    memory_in(&status, field).with_context(|| format!("expected {field} in {file}"))
+}
+
+/// A field of `/proc/<pid>/status` in bytes.
+fn memory_in(status: &str, field: &str) -> Option<u64> {
+    let value = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        (name == field).then(|| value.trim().to_owned())
+    };
+    let value = status.lines().find_map(value)?;
+    let kibibytes: u64 = value.strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1_024)
 }
 
@@ -181,11 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn peak_memory_is_read_in_bytes() {
+    fn peak_and_present_memory_are_read_in_bytes() {
         let status = "Name:\tapi\nVmPeak:\t  90000 kB\nVmHWM:\t   41000 kB\nVmRSS:\t 40000 kB\n";
-        assert_eq!(peak_rss_in(status), Some(41_000 * 1_024));
-        assert_eq!(peak_rss_in("Name:\tkthreadd\n"), None);
-        assert!(peak_rss_bytes(std::process::id()).unwrap() > 1 << 20);
+        assert_eq!(memory_in(status, "VmHWM"), Some(41_000 * 1_024));
+        assert_eq!(memory_in(status, "VmRSS"), Some(40_000 * 1_024));
+        assert_eq!(memory_in("Name:\tkthreadd\n", "VmHWM"), None);
+        let this = std::process::id();
+        assert!(rss_bytes(this).unwrap() > 1 << 20);
+        assert!(peak_rss_bytes(this).unwrap() > 1 << 20);
     }
 
     #[test]

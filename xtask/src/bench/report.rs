@@ -6,21 +6,13 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::{
-    accounting::{CpuUs, Usage},
-    load::LoadResult,
+    accounting::{hundredths, thousandths},
+    load::Loop,
     open_loop::OpenLoop,
     plot::{self, Bar},
+    scale::ScaleRun,
     stampede::Stampede,
 };
-
-/// Load of one kind, and what it used.
-#[derive(Debug, Clone)]
-pub struct Loop {
-    /// What the load generator saw.
-    pub load: LoadResult,
-    /// What the servers used meanwhile.
-    pub usage: Usage,
-}
 
 /// One case, or one reference, at one count of connections.
 #[derive(Debug, Clone)]
@@ -61,6 +53,8 @@ pub struct Report {
     pub open_loops: Vec<OpenLoop>,
     /// Until sold out.
     pub stampedes: Vec<Stampede>,
+    /// With more of one thing at a time.
+    pub scale: Vec<ScaleRun>,
 }
 
 impl Report {
@@ -72,6 +66,7 @@ impl Report {
             cases: Vec::new(),
             open_loops: Vec::new(),
             stampedes: Vec::new(),
+            scale: Vec::new(),
         }
     }
 
@@ -79,8 +74,10 @@ impl Report {
     pub fn errors(&self) -> u64 {
         let open_loops = self.open_loops.iter().map(OpenLoop::errors);
         let stampedes = self.stampedes.iter().map(Stampede::errors);
+        let scale = self.scale.iter().map(ScaleRun::errors);
         let measurements = self.all().map(Measurement::errors);
-        measurements.chain(open_loops).chain(stampedes).sum()
+        let others = open_loops.chain(stampedes).chain(scale);
+        measurements.chain(others).sum()
     }
 
     /// Writes `latest.json`: `references` are requests per second at the first
@@ -110,6 +107,7 @@ impl Report {
             "cases": rows(&self.cases),
             "open_loops": self.open_loops.iter().map(OpenLoop::json).collect::<Vec<_>>(),
             "stampedes": self.stampedes.iter().map(Stampede::json).collect::<Vec<_>>(),
+            "scale": self.scale.iter().map(ScaleRun::json).collect::<Vec<_>>(),
         });
         fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
             .with_context(|| format!("could not write {}", file.display()))
@@ -144,7 +142,7 @@ impl Report {
             "name": measurement.name,
             "connections": measurement.connections,
             "requests_per_second": load.requests_per_second,
-            "cpu_us": cpu_json(&usage.cpu_us_per_request()),
+            "cpu_us": usage.cpu_us_per_request().json(),
             "product_cpu_us": hundredths(usage.cpu_us_per_request().product()),
             "load_cpu_share": thousandths(usage.cpu_us.load_share()),
             "redis_commands": thousandths(usage.per_request(usage.redis_commands)),
@@ -160,7 +158,7 @@ impl Report {
             "open_rate": open.map(|(rate, _)| rate),
             "open_requests_per_second": open_load.map(|load| load.requests_per_second),
             "open_never_started": open_load.map(|load| load.backlog),
-            "open_cpu_us": open_usage.map(|usage| cpu_json(&usage.cpu_us_per_request())),
+            "open_cpu_us": open_usage.map(|usage| usage.cpu_us_per_request().json()),
             "closed_p50_ms": load.p50_ms,
             "closed_p99_ms": load.p99_ms,
             "closed_duration_s": load.duration_s,
@@ -188,26 +186,6 @@ impl Report {
     }
 }
 
-/// CPU times with digits that mean something.
-pub fn cpu_json(cpu_us: &CpuUs) -> Value {
-    json!({
-        "api": hundredths(cpu_us.api),
-        "redis_masters": hundredths(cpu_us.redis_masters),
-        "redis_replicas": hundredths(cpu_us.redis_replicas),
-        "postgres": hundredths(cpu_us.postgres),
-        "load": hundredths(cpu_us.load),
-        "operator": hundredths(cpu_us.operator),
-    })
-}
-
-fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
-fn thousandths(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
 /// What the figures were measured on.
 pub fn machine() -> serde_json::Value {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -226,6 +204,10 @@ pub fn machine() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::{
+        accounting::{CpuUs, Usage},
+        load::LoadResult,
+    };
     use super::*;
 
     fn result(requests_per_second: f64, p99_ms: f64) -> Loop {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{open_loop, report::Report};
+use super::{open_loop, report::Report, scale};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +25,7 @@ impl fmt::Display for Report {
         for stampede in &self.stampedes {
             write!(f, "{stampede}")?;
         }
-        Ok(())
+        scale::write_tables(f, &self.scale)
     }
 }
 
