@@ -124,6 +124,10 @@ impl Postgres for PostgresPool {
         read_purchases::read_sold_items(self, sale, from).await
     }
 
+    async fn read_purchases_of_items(&self, sale: &SaleId, items: &[u32]) -> Answer<Vec<Purchase>> {
+        read_purchases::read_of_items(self, sale, items).await
+    }
+
     async fn read_correction_facts(
         &self,
         sale: &SaleId,

@@ -178,6 +178,13 @@ pub trait Postgres: Debug + Send + Sync + 'static {
         from: u32,
     ) -> impl Future<Output = Answer<Vec<u32>>> + Send;
 
+    /// The purchases of those of these items of a sale that were sold, in the order of items.
+    fn read_purchases_of_items(
+        &self,
+        sale: &SaleId,
+        items: &[u32],
+    ) -> impl Future<Output = Answer<Vec<Purchase>>> + Send;
+
     /// What Redis must hold of a user, of these items and of these sale slots.
     fn read_correction_facts(
         &self,

@@ -9,22 +9,52 @@ use crate::postgres::operations::CorrectionFacts;
 use crate::postgres::page::{as_i32, read_page};
 use crate::postgres::pool::PostgresPool;
 
+/// Item index, user, user's slot, sale's slot or 0.
+type PurchaseRow = (i32, String, i32, i32);
+
 /// A page of what a sale sold, from item index `from` on.
 pub(super) async fn read(
     pool: &PostgresPool,
     sale: &SaleId,
     from: u32,
 ) -> Result<Vec<Purchase>, BackendError> {
-    type PurchaseRow = (i32, String, i32, i32);
     let sql = include_str!("sql/read_purchases.sql");
     let rows: Vec<PurchaseRow> = read_page(pool, "audit", sql, sale, as_i32(from)).await?;
-    let purchase = |(idx, user, user_slot, sale_slot): PurchaseRow| Purchase {
+    Ok(rows.into_iter().map(purchase).collect())
+}
+
+/// The purchases of items of a sale.
+pub(super) async fn read_of_items(
+    pool: &PostgresPool,
+    sale: &SaleId,
+    items: &[u32],
+) -> Result<Vec<Purchase>, BackendError> {
+    let (sale, items) = (sale.to_string(), column(items));
+    let rows: Vec<PurchaseRow> = pool
+        .run("audit", move |session| {
+            Box::pin(async move {
+                sqlx::query_as(include_str!("sql/read_purchases_of_items.sql"))
+                    .bind(sale)
+                    .bind(items)
+                    .fetch_all(session)
+                    .await
+            })
+        })
+        .await?;
+    Ok(rows.into_iter().map(purchase).collect())
+}
+
+fn purchase((idx, user, user_slot, sale_slot): PurchaseRow) -> Purchase {
+    Purchase {
         idx: idx.unsigned_abs(),
         user,
         user_slot: user_slot.unsigned_abs(),
         sale_slot: sale_slot.unsigned_abs(),
-    };
-    Ok(rows.into_iter().map(purchase).collect())
+    }
+}
+
+fn column(numbers: &[u32]) -> Vec<i32> {
+    numbers.iter().copied().map(as_i32).collect()
 }
 
 /// A page of the item indexes that a sale sold, from `from` on.
@@ -47,7 +77,6 @@ pub(super) async fn read_correction_facts(
     sale_slots: &[u32],
 ) -> Result<CorrectionFacts, BackendError> {
     let (sale, user) = (sale.to_string(), user.to_owned());
-    let column = |numbers: &[u32]| -> Vec<i32> { numbers.iter().copied().map(as_i32).collect() };
     let (items, sale_slots) = (column(items), column(sale_slots));
     pool.run("read_order", move |session| {
         Box::pin(async move {

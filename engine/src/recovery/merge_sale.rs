@@ -10,10 +10,13 @@ use crate::domain::error::BackendError;
 use crate::domain::sale::Sale;
 use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
+use crate::recovery::sold_items::{sold_in_postgres, sold_in_redis};
 use crate::redis::commands::Redis;
-use crate::redis::keys;
+use crate::redis::keys::{self, SaleKeys};
 use crate::redis::restore_lease::RestoreLease;
+use crate::redis::scripts::RESTORED_AT_ONCE;
 use crate::redis::scripts::check_whole::{check_whole, mark_whole};
+use crate::redis::scripts::restore_purchases::restore_purchases;
 
 /// How long one process has to merge before another one tries.
 const LEASE: Duration = Duration::from_secs(10);
@@ -23,7 +26,7 @@ const LEASE: Duration = Duration::from_secs(10);
 pub(crate) enum Merged {
     /// The master has everything.
     Whole,
-    /// It has so many purchases now, all that Postgres has.
+    /// It has got so many purchases, and has all that Postgres has.
     Purchases(usize),
     /// Another process is at it, or another master holds the sale by now.
     NotYet,
@@ -48,7 +51,8 @@ impl<R: Redis> Restorer<R> {
             return Ok(Merged::NotYet);
         };
         let merge = async {
-            let purchases = self.merge_purchases(postgres, sale, &keys).await?;
+            let purchases = self.merge_missing(postgres, sale, &keys).await?;
+            self.mark_ready(sale, &keys).await?;
             let is_whole = mark_whole(&self.redis, &keys.meta, keys.format, &checked.master);
             Ok(match is_whole.await? {
                 true => Merged::Purchases(purchases),
@@ -58,5 +62,26 @@ impl<R: Redis> Restorer<R> {
         let merged = merge.await;
         lease.release(&self.redis).await?;
         merged
+    }
+
+    /// Merges the purchases whose items Redis does not have as sold; those of nearly all items it has.
+    /// Returns how many. An item that was claimed once more since the loss counts as sold here: its
+    /// first buyer may have one slot less in Redis than in Postgres, which keeps the limits.
+    async fn merge_missing(
+        &self,
+        postgres: &impl Postgres,
+        sale: &Sale,
+        keys: &SaleKeys,
+    ) -> Result<usize, BackendError> {
+        let in_redis = sold_in_redis(&self.redis, keys).await?;
+        let in_postgres = sold_in_postgres(postgres, &sale.id).await?;
+        let missing: Vec<u32> = in_postgres.difference(&in_redis).copied().collect();
+        for items in missing.chunks(RESTORED_AT_ONCE) {
+            let purchases = postgres.read_purchases_of_items(&sale.id, items).await?;
+            if !purchases.is_empty() {
+                restore_purchases(&self.redis, keys, &purchases).await?;
+            }
+        }
+        Ok(missing.len())
     }
 }

@@ -10,4 +10,5 @@ pub(crate) mod merge_sale;
 pub(crate) mod restore;
 pub(crate) mod restore_carts;
 pub(crate) mod settle_abandoned;
+mod sold_items;
 mod trim_events;

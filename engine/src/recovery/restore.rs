@@ -75,27 +75,24 @@ impl<R: Redis> Restorer<R> {
         stage: SaleStage,
     ) -> Result<(), BackendError> {
         let keys = self.keys(sale)?;
-        let purchases = self.merge_purchases(postgres, sale, &keys).await?;
+        let purchases = self.restore_purchases(postgres, sale, &keys).await?;
+        self.mark_ready(sale, &keys).await?;
         // What Redis holds of the sale is from now on that of the master that holds it now.
         check_whole(&self.redis, &keys.meta, keys.format).await?;
         tracing::info!(sale = %sale.id, purchases, "sale ready in Redis");
         self.restore_partitions(sale, stage, &keys).await
     }
 
-    /// Merges what Postgres has as sold into the sale's slot, and makes it ready. With the new epoch
-    /// every sale view takes a snapshot, which has what was merged. Returns how many purchases there
-    /// are.
-    pub(super) async fn merge_purchases(
+    /// Makes the sale's slot ready, once it has what Postgres has as sold. With the new epoch every
+    /// sale view takes a snapshot, which has what was merged.
+    pub(super) async fn mark_ready(
         &self,
-        postgres: &impl Postgres,
         sale: &Sale,
         keys: &SaleKeys,
-    ) -> Result<usize, BackendError> {
-        let purchases = self.restore_purchases(postgres, sale, keys).await?;
+    ) -> Result<(), BackendError> {
         streams::create_group(&self.redis, &keys.events).await?;
         let epoch = format!("{:016x}", self.random.next_u64());
-        mark_sale_ready(&self.redis, keys, sale, &epoch).await?;
-        Ok(purchases)
+        mark_sale_ready(&self.redis, keys, sale, &epoch).await
     }
 
     pub(super) fn keys(&self, sale: &Sale) -> Result<SaleKeys, BackendError> {

@@ -284,6 +284,10 @@ impl Postgres for FakePostgres {
         Ok(self.begin().await.read_sold_items(sale, from))
     }
 
+    async fn read_purchases_of_items(&self, sale: &SaleId, items: &[u32]) -> Answer<Vec<Purchase>> {
+        Ok(self.begin().await.read_purchases_of_items(sale, items))
+    }
+
     async fn read_correction_facts(
         &self,
         sale: &SaleId,

@@ -8,7 +8,7 @@ use flashsale_engine::{
     CheckoutCode, CodeSuffix, ItemOutcome, ItemResult, ItemResultKind, Outcome, Purchase, SaleId,
 };
 
-use crate::postgres::tables::{OrderRow, Purchases, Tables};
+use crate::postgres::tables::{OrderRow, PurchaseRow, Purchases, Tables};
 
 impl Tables {
     /// The outcomes of these codes.
@@ -82,12 +82,7 @@ impl Tables {
     pub fn read_purchases(&self, sale: &SaleId, from: u32) -> Vec<Purchase> {
         let purchases = self.purchases.get(sale).into_iter();
         let rows = purchases.flat_map(|purchases| purchases.from(from));
-        let purchases = rows.map(|(idx, row)| Purchase {
-            idx,
-            user: row.user.clone(),
-            user_slot: row.user_slot,
-            sale_slot: row.sale_slot.unwrap_or(0),
-        });
+        let purchases = rows.map(|(idx, row)| purchase(idx, row));
         purchases.take(PAGE).collect()
     }
 
@@ -96,6 +91,15 @@ impl Tables {
         let purchases = self.purchases.get(sale).into_iter();
         let rows = purchases.flat_map(|purchases| purchases.from(from));
         rows.map(|(idx, _)| idx).take(PAGE).collect()
+    }
+
+    /// The purchases of items of a sale.
+    pub fn read_purchases_of_items(&self, sale: &SaleId, items: &[u32]) -> Vec<Purchase> {
+        let purchases = self.purchases.get(sale).into_iter();
+        let rows = purchases.flat_map(|purchases| purchases.from(0));
+        rows.filter(|(idx, _)| items.contains(idx))
+            .map(|(idx, row)| purchase(idx, row))
+            .collect()
     }
 
     /// What Redis must hold of a user, of these items and of these sale slots; none where there is
@@ -127,5 +131,14 @@ impl Tables {
                 .filter(|slot| !purchases.has_sale_slot(*slot))
                 .collect(),
         })
+    }
+}
+
+fn purchase(idx: u32, row: &PurchaseRow) -> Purchase {
+    Purchase {
+        idx,
+        user: row.user.clone(),
+        user_slot: row.user_slot,
+        sale_slot: row.sale_slot.unwrap_or(0),
     }
 }
