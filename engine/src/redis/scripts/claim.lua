@@ -38,12 +38,14 @@ local function claim(user, request_id, items)
   local results, changed = {}, false
   for idx in string.gmatch(items, '%d+') do
     local user_slot = string.find(slots, '0', 1, true) or (#slots + 1)
-    if redis.call('GETBIT', KEYS[2], idx) == 1 then
+    local is_full = user_slot > per_user or sold >= total
+    -- SETBIT returns the bit from before: it asks and claims at once.
+    local bit = is_full and redis.call('GETBIT', KEYS[2], idx) or redis.call('SETBIT', KEYS[2], idx, 1)
+    if bit == 1 then
       results[#results + 1] = encode_already_sold(idx)
-    elseif user_slot > per_user or sold >= total then
+    elseif is_full then
       results[#results + 1] = encode_limit_reached(idx)
     else
-      redis.call('SETBIT', KEYS[2], idx, 1)
       slots = string.sub(slots, 1, user_slot - 1) .. '1' .. string.sub(slots, user_slot + 1)
       sold = sold + 1
       changed = true
