@@ -13,8 +13,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// How many cart partitions a sale has unless it says otherwise: as many as the smallest Redis Cluster
-/// has masters. The fewer there are, the more concurrent checkouts share a script call, and a script
-/// call of one checkout costs five times what one more checkout in it does.
+/// has masters. The fewer there are, the more concurrent checkouts share the cost of a script call.
 pub const DEFAULT_PARTITIONS: u16 = 3;
 
 /// The version of the stored format that a new sale gets; see [`crate::redis::codec`].

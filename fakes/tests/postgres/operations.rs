@@ -156,7 +156,7 @@ pub enum Operation {
     ReadSaleOutcomes(SaleId, Option<CodeSuffix>),
     ReadPurchases(SaleId, u32),
     ReadSoldItems(SaleId, u32),
-    ReadPurchasesOfItems(SaleId, Vec<u32>),
+    ReadPurchasesOf(SaleId, Vec<u32>),
     ReadCorrectionFacts(SaleId, String, Vec<u32>, Vec<u32>),
     AppendAttempts(Vec<Attempt>),
     ReadCarts(Sale),
@@ -204,9 +204,7 @@ pub async fn answer(postgres: &impl Postgres, fixture: &Fixture, operation: &Ope
         }
         O::ReadPurchases(sale, from) => show(postgres.read_purchases(sale, *from).await),
         O::ReadSoldItems(sale, from) => show(postgres.read_sold_items(sale, *from).await),
-        O::ReadPurchasesOfItems(sale, items) => {
-            show(postgres.read_purchases_of_items(sale, items).await)
-        }
+        O::ReadPurchasesOf(sale, of) => show(postgres.read_purchases_of_items(sale, of).await),
         O::ReadCorrectionFacts(sale, user, items, slots) => {
             let answer = postgres.read_correction_facts(sale, user, items, slots);
             show(answer.await.map(|mut facts| {

@@ -118,7 +118,7 @@ fn reads(fixture: &Fixture, hours: i64, from: u32, user: u8) -> Vec<O> {
         O::ReadSaleOutcomes(id(), (user > 0).then(|| suffix(user))),
         O::ReadPurchases(id(), from),
         O::ReadSoldItems(id(), from),
-        O::ReadPurchasesOfItems(id(), vec![from, 0, 5]),
+        O::ReadPurchasesOf(id(), vec![from, 0, 5]),
         O::ReadCorrectionFacts(id(), user_of(user), vec![0, from], vec![1, 2, from]),
         O::ReadCarts(sale.clone()),
     ]
