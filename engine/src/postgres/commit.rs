@@ -4,11 +4,13 @@
 //! has an item (invariants 1 to 3), and what they decide is what is answered. Every function here
 //! can be called again with the same claims.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::code::CheckoutCode;
 use crate::domain::error::BackendError;
-use crate::domain::outcome::{Claim, Outcome};
+use crate::domain::outcome::{Claim, ItemOutcome, ItemResult, ItemResultKind, Outcome};
+use crate::domain::sale::SaleId;
 use crate::postgres::operations::Postgres;
 
 /// How often a whole claim is tried whose transaction Postgres ended for the sake of another one.
@@ -47,10 +49,11 @@ impl CommitOutcome {
 /// Commits claims, of one or many sales, and returns their outcomes in the same order.
 ///
 /// All that are new and free of conflict become one statement. A conflict is mostly a code that
-/// another process has committed: those are read and the rest is tried once more. Claims that still
-/// conflict, or of which one belongs to a settled sale, are committed in halves, and those that
-/// conflict by themselves one by one: after a failover that lost claims, some of each group conflict,
-/// and the others must not wait for a transaction of their own each.
+/// another process has committed, or an item that was sold before: a failover may lose claims, and
+/// Redis then gives their items once more. Both are read, and the rest is tried again, without the
+/// items that are sold. Claims that still conflict, or of which one belongs to a settled sale, are
+/// committed in halves, and those that conflict by themselves one by one: the others of a group must
+/// not wait for a transaction of their own each.
 pub(crate) async fn commit(
     postgres: &impl Postgres,
     claims: &[&Claim],
@@ -60,48 +63,101 @@ pub(crate) async fn commit(
         read_if_any(postgres, replayed.map(|claim| claim.code.clone()).collect()).await?;
     let mut inserted = Inserted::default();
     let unknown = distinct(claims, &known);
-    if !unknown.is_empty() && !inserted.insert(postgres, &unknown).await? {
+    if !unknown.is_empty() && !inserted.insert(postgres, &as_decided(&unknown)).await? {
         let codes = unknown.iter().map(|claim| claim.code.clone()).collect();
         known.extend(read_if_any(postgres, codes).await?);
-        inserted
-            .insert_in_halves(postgres, distinct(claims, &known))
-            .await?;
+        let unsold = without_sold_items(postgres, &distinct(claims, &known)).await?;
+        inserted.insert_in_halves(postgres, unsold).await?;
     }
-    let outcome = |claim: &Claim| {
-        if let Some(outcome) = known.get(&claim.code) {
-            return CommitOutcome::as_known(claim, outcome);
+    let outcome = |claim: &Claim| match (known.get(&claim.code), inserted.0.get(&claim.code)) {
+        (Some(outcome), _) => CommitOutcome::as_known(claim, outcome),
+        (None, Some((first, inserted))) if std::ptr::eq(*first, claim) => inserted.outcome(),
+        // A code that comes twice has the outcome of the claim that was inserted.
+        (None, Some((_, InsertedAs::Together(inserted)))) => {
+            CommitOutcome::as_known(claim, &inserted.outcome)
         }
-        match (
-            inserted.alone.get(&claim.code),
-            inserted.in_groups.get(&claim.code),
-        ) {
-            (Some((first, outcome)), _) if std::ptr::eq(*first, claim) => outcome.clone(),
-            (Some((_, CommitOutcome::Committed(committed))), _) => {
-                CommitOutcome::as_known(claim, &committed.outcome)
-            }
-            (Some((_, CommitOutcome::SaleSettled)), _) => CommitOutcome::SaleSettled,
-            // A code that comes twice has the outcome of the claim that was inserted.
-            (None, Some(first)) if !std::ptr::eq(*first, claim) => {
-                CommitOutcome::as_known(claim, &first.outcome)
-            }
-            (None, _) => CommitOutcome::Committed(Committed {
-                outcome: claim.outcome.clone(),
-                is_corrected: false,
-                is_new: true,
-            }),
+        (None, Some((_, InsertedAs::Alone(CommitOutcome::Committed(committed))))) => {
+            CommitOutcome::as_known(claim, &committed.outcome)
+        }
+        // Each code that was not known was inserted, or its sale is settled.
+        (None, Some((_, InsertedAs::Alone(CommitOutcome::SaleSettled))) | None) => {
+            CommitOutcome::SaleSettled
         }
     };
     Ok(claims.iter().copied().map(outcome).collect())
 }
 
+/// A claim, and the one that is inserted for it: the same, or one in which more items are already sold.
+struct Candidate<'c> {
+    claim: &'c Claim,
+    inserted: Cow<'c, Claim>,
+}
+
+fn as_decided<'c>(claims: &[&'c Claim]) -> Vec<Candidate<'c>> {
+    let candidate = |claim: &&'c Claim| Candidate {
+        claim,
+        inserted: Cow::Borrowed(*claim),
+    };
+    claims.iter().map(candidate).collect()
+}
+
+/// The same claims, where Postgres has an item as sold with that outcome for it.
+async fn without_sold_items<'c>(
+    postgres: &impl Postgres,
+    claims: &[&'c Claim],
+) -> Result<Vec<Candidate<'c>>, BackendError> {
+    let mut claimed = BTreeMap::<&SaleId, Vec<u32>>::new();
+    for claim in claims {
+        let items = claimed.entry(claim.sale()).or_default();
+        let sold = claim.outcome.kinds();
+        items.extend(sold.filter_map(|(idx, kind)| (kind == ItemResultKind::Sold).then_some(idx)));
+    }
+    let mut sold = HashSet::new();
+    for (sale, items) in claimed {
+        let purchases = postgres.read_purchases_of_items(sale, &items).await?;
+        sold.extend(purchases.into_iter().map(|purchase| (sale, purchase.idx)));
+    }
+    let mut candidates = as_decided(claims);
+    for candidate in &mut candidates {
+        let sale = candidate.claim.sale();
+        let is_sold = |result: &ItemResult| {
+            result.outcome.kind() == ItemResultKind::Sold && sold.contains(&(sale, result.idx))
+        };
+        if candidate.claim.outcome.results.iter().any(is_sold) {
+            let results = &mut candidate.inserted.to_mut().outcome.results;
+            for result in results.iter_mut().filter(|result| is_sold(result)) {
+                result.outcome = ItemOutcome::AlreadySold;
+            }
+        }
+    }
+    Ok(candidates)
+}
+
+/// How a claim was inserted.
+enum InsertedAs<'c> {
+    /// With others, like this.
+    Together(Cow<'c, Claim>),
+    /// Alone, with this outcome.
+    Alone(CommitOutcome),
+}
+
+impl InsertedAs<'_> {
+    /// The outcome of the claim that was inserted.
+    fn outcome(&self) -> CommitOutcome {
+        match self {
+            Self::Together(inserted) => CommitOutcome::Committed(Committed {
+                outcome: inserted.outcome.clone(),
+                is_corrected: matches!(inserted, Cow::Owned(_)),
+                is_new: true,
+            }),
+            Self::Alone(outcome) => outcome.clone(),
+        }
+    }
+}
+
 /// The claims of a group that were inserted.
 #[derive(Default)]
-struct Inserted<'c> {
-    /// As they are, together with others.
-    in_groups: HashMap<&'c CheckoutCode, &'c Claim>,
-    /// Alone, each with its outcome.
-    alone: HashMap<&'c CheckoutCode, (&'c Claim, CommitOutcome)>,
-}
+struct Inserted<'c>(HashMap<&'c CheckoutCode, (&'c Claim, InsertedAs<'c>)>);
 
 impl<'c> Inserted<'c> {
     /// Inserts claims in one statement. Returns false, and has inserted none, where one of them
@@ -109,12 +165,15 @@ impl<'c> Inserted<'c> {
     async fn insert(
         &mut self,
         postgres: &impl Postgres,
-        claims: &[&'c Claim],
+        candidates: &[Candidate<'c>],
     ) -> Result<bool, BackendError> {
-        match postgres.insert_orders(claims).await {
+        let claims: Vec<&Claim> = candidates.iter().map(|c| &*c.inserted).collect();
+        match postgres.insert_orders(&claims).await {
             Ok(()) => {
-                let codes = claims.iter().map(|claim| (&claim.code, *claim));
-                self.in_groups.extend(codes);
+                self.0.extend(candidates.iter().map(|c| {
+                    let inserted = InsertedAs::Together(c.inserted.clone());
+                    (&c.claim.code, (c.claim, inserted))
+                }));
                 Ok(true)
             }
             Err(error) if error.is_sale_settled() || error.is_conflict() => Ok(false),
@@ -126,15 +185,17 @@ impl<'c> Inserted<'c> {
     async fn insert_in_halves(
         &mut self,
         postgres: &impl Postgres,
-        claims: Vec<&'c Claim>,
+        candidates: Vec<Candidate<'c>>,
     ) -> Result<(), BackendError> {
-        let mut parts = vec![claims];
+        let mut parts = vec![candidates];
         while let Some(mut part) = parts.pop() {
             match part.as_slice() {
                 [] => {}
                 [alone] => {
-                    let outcome = commit_one(postgres, alone).await?;
-                    self.alone.insert(&alone.code, (alone, outcome));
+                    let claim = alone.claim;
+                    let outcome = commit_one(postgres, claim).await?;
+                    let inserted = InsertedAs::Alone(outcome);
+                    self.0.insert(&claim.code, (claim, inserted));
                 }
                 _ if self.insert(postgres, &part).await? => {}
                 _ => {
