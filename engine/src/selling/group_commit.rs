@@ -41,9 +41,9 @@ const WORKERS: usize = 2;
 /// How long a group waits for the one before, and grows meanwhile.
 const JOIN_WAIT: Duration = Duration::from_millis(10);
 
-/// How long after the begin of a group the next one begins. A transaction costs Postgres as much as
-/// ten purchases in it: under load fewer and larger groups leave more of the machine for everything
-/// else. The first claims after a pause are committed at once.
+/// How long after the begin of a group the next one begins. A transaction has a cost of its own, the
+/// flush to disk first of all: under load fewer and larger groups leave more of the machine for
+/// everything else (docs/performance.md). The first claims after a pause are committed at once.
 const GROUP_EVERY: Duration = Duration::from_millis(8);
 
 /// The turn of the group that is on its way, which knows when the last one began.
