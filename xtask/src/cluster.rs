@@ -147,7 +147,7 @@ fn use_given(session: &Session, kubeconfig: &Path) -> Result<Kubectl> {
 }
 
 /// What a program prints; anything but success is an error with its output.
-fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let program = Path::new(command.get_program()).file_name();
     let program = program.unwrap_or_default().display().to_string();
     let output = command.output();

@@ -93,6 +93,7 @@ struct Candidate<'c> {
     inserted: Cow<'c, Claim>,
 }
 
+/// The claims as Redis decided them.
 fn as_decided<'c>(claims: &[&'c Claim]) -> Vec<Candidate<'c>> {
     let candidate = |claim: &&'c Claim| Candidate {
         claim,
@@ -101,7 +102,7 @@ fn as_decided<'c>(claims: &[&'c Claim]) -> Vec<Candidate<'c>> {
     claims.iter().map(candidate).collect()
 }
 
-/// The same claims, where Postgres has an item as sold with that outcome for it.
+/// The same claims; an item that Postgres has as sold is already sold in them.
 async fn without_sold_items<'c>(
     postgres: &impl Postgres,
     claims: &[&'c Claim],
@@ -109,8 +110,8 @@ async fn without_sold_items<'c>(
     let mut claimed = BTreeMap::<&SaleId, Vec<u32>>::new();
     for claim in claims {
         let items = claimed.entry(claim.sale()).or_default();
-        let sold = claim.outcome.kinds();
-        items.extend(sold.filter_map(|(idx, kind)| (kind == ItemResultKind::Sold).then_some(idx)));
+        let kinds = claim.outcome.kinds();
+        items.extend(kinds.filter_map(|(idx, kind)| (kind == ItemResultKind::Sold).then_some(idx)));
     }
     let mut sold = HashSet::new();
     for (sale, items) in claimed {
@@ -135,7 +136,7 @@ async fn without_sold_items<'c>(
 
 /// How a claim was inserted.
 enum InsertedAs<'c> {
-    /// With others, like this.
+    /// With others, as this claim.
     Together(Cow<'c, Claim>),
     /// Alone, with this outcome.
     Alone(CommitOutcome),

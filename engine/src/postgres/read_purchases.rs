@@ -31,7 +31,7 @@ pub(super) async fn read_of_items(
 ) -> Result<Vec<Purchase>, BackendError> {
     let (sale, items) = (sale.to_string(), column(items));
     let rows: Vec<PurchaseRow> = pool
-        .run("audit", move |session| {
+        .run("read_order", move |session| {
             Box::pin(async move {
                 sqlx::query_as(include_str!("sql/read_purchases_of_items.sql"))
                     .bind(sale)

@@ -101,7 +101,7 @@ impl PartitionKeys {
 /// sale are on as many masters as possible: one master that is away takes as few carts with it as
 /// possible.
 fn partition_tag(sale: &SaleId, number: u16, partitions: u16, format: Format) -> String {
-    if format.version() == 1 {
+    if format == Format::V1 {
         return format!("{sale}#{number}");
     }
     let tag = |n: u16| format!("{sale}#{number}.{n}");

@@ -152,15 +152,17 @@ async fn a_process_of_the_next_version_sells_with_one_of_this_version() {
 }
 
 /// A sale of the older version, sold by a process of each version.
-async fn sell_together(older: Format, newer: Format) {
+async fn sell_together(older_format: Format, newer_format: Format) {
     let harness = Harness::start().await;
     let sale = harness.sale();
     let catalog = Catalog::generate(10, sale.id.starts_label()).unwrap();
     let item = |n: u32| catalog.get(n).unwrap().id.as_str();
-    let admin = harness.admin(older).await;
+    let admin = harness.admin(older_format).await;
     admin.seed(&sale, &catalog).await.unwrap();
-    let newest = newer;
-    let (older, newer) = (harness.process(older).await, harness.process(newer).await);
+    let (older, newer) = (
+        harness.process(older_format).await,
+        harness.process(newer_format).await,
+    );
     sells(&older).await;
     sells(&newer).await;
 
@@ -189,7 +191,7 @@ async fn sell_together(older: Format, newer: Format) {
     .await;
     assert!(older.stop(Duration::from_secs(10)).await);
     assert!(newer.stop(Duration::from_secs(10)).await);
-    let admin = harness.admin(newest).await;
+    let admin = harness.admin(newer_format).await;
     admin.end_early(&sale.id).await.unwrap();
     eventually("the sale is settled", || async {
         let settlement = admin.settle(&sale.id).await.unwrap();

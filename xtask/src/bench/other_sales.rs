@@ -6,16 +6,16 @@
 use std::{
     fs,
     path::Path,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use flashsale_servers::{Guard, KubeApi, Process, go_program};
 use jiff::SignedDuration;
 
 use crate::{
+    cluster::output,
     manifest::Manifest,
     project::{self, Programs},
     session::Session,
@@ -64,7 +64,7 @@ impl OtherSales {
         let kubernetes = session.finish_work(kubernetes)?;
         let guard = Guard::new()?;
         let crd = project::root().join(CRD);
-        let kubectl = |arguments: &[&str]| kubectl(&kubernetes, arguments);
+        let kubectl = |arguments: &[&str]| output(kubernetes.kubectl().args(arguments));
         kubectl(&["apply", "--server-side", "-f", text(&crd)?])?;
         let established = "--for=condition=Established";
         kubectl(&["wait", established, "crd/flashsales.flashsale.dev"])?;
@@ -146,21 +146,6 @@ fn are_open(phases: &str, count: u32) -> bool {
         .split_whitespace()
         .filter(|phase| *phase == "Selling");
     open.count() == count as usize
-}
-
-/// What kubectl prints; anything but success is an error.
-fn kubectl(kubernetes: &KubeApi, arguments: &[&str]) -> Result<String> {
-    let mut command: Command = kubernetes.kubectl();
-    let output = command.args(arguments).output();
-    let output = output.context("could not start kubectl")?;
-    ensure!(
-        output.status.success(),
-        "expected `kubectl {}` to succeed, found {}: {}",
-        arguments.join(" "),
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn text(file: &Path) -> Result<&str> {
