@@ -94,10 +94,11 @@ async fn the_outcome_of_a_code_is_found_by_keys() {
     stack.seed(&sale).await;
     let pool = pool(&stack).await;
     for _ in 0..10 {
-        assert!(pool.read_outcomes(&[]).await.unwrap().is_empty());
+        assert!(pool.read_outcomes(&[]).await.unwrap().outcomes.is_empty());
     }
     let codes = insert_orders(&stack, sale.id.as_str(), ORDERS);
-    let outcomes = pool.read_outcomes(&codes[..READ]).await.unwrap();
+    let found = pool.read_outcomes(&codes[..READ]).await.unwrap();
+    let outcomes = found.outcomes;
     assert_eq!(outcomes.len(), READ);
     assert!(outcomes.values().all(|outcome| outcome.sold_count() == 1));
     drop(pool);

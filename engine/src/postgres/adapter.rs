@@ -14,7 +14,7 @@ use crate::domain::lifecycle::{Milestone, SaleRecord, SaleStage};
 use crate::domain::outcome::{Claim, ItemResultKind, Outcome, Purchase};
 use crate::domain::sale::{FlashSaleName, Sale, SaleId};
 use crate::domain::watermark::Watermarks;
-use crate::postgres::operations::{Answer, CorrectionFacts, Postgres, Shown};
+use crate::postgres::operations::{Answer, CorrectionFacts, FoundOutcomes, Postgres, Shown};
 use crate::postgres::pool::PostgresPool;
 use crate::postgres::{
     attempts, insert_orders, items, read_outcomes, read_purchases, sales, watermarks,
@@ -94,10 +94,7 @@ impl Postgres for PostgresPool {
         insert_orders::insert_by_item(self, claim).await
     }
 
-    async fn read_outcomes(
-        &self,
-        codes: &[CheckoutCode],
-    ) -> Answer<HashMap<CheckoutCode, Outcome>> {
+    async fn read_outcomes(&self, codes: &[CheckoutCode]) -> Answer<FoundOutcomes> {
         read_outcomes::read(self, codes).await
     }
 

@@ -226,7 +226,7 @@ async fn read_if_any(
     if codes.is_empty() {
         return Ok(HashMap::new());
     }
-    postgres.read_outcomes(&codes).await
+    postgres.read_outcomes(&codes).await?.complete(&codes)
 }
 
 /// Whether Postgres agrees with each of these claims, in the same order: the settler's cheap
@@ -250,8 +250,8 @@ async fn commit_one(
 ) -> Result<CommitOutcome, BackendError> {
     let mut tries = 0;
     let (outcome, is_new) = loop {
-        let code = std::slice::from_ref(&claim.code);
-        if let Some(outcome) = postgres.read_outcomes(code).await?.remove(&claim.code) {
+        let found = postgres.read_outcomes(std::slice::from_ref(&claim.code));
+        if let Some(outcome) = found.await?.of(&claim.code)? {
             break (outcome, false);
         }
         tries += 1;

@@ -48,6 +48,33 @@ pub struct CorrectionFacts {
     pub free_sale_slots: Vec<u32>,
 }
 
+/// Orders that were looked for by their codes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundOutcomes {
+    /// The outcomes of the codes that have an order on the server that was asked.
+    pub outcomes: HashMap<CheckoutCode, Outcome>,
+    /// Whether the server takes no writes: another one that does may have more orders.
+    pub may_be_behind: bool,
+}
+
+impl FoundOutcomes {
+    /// The outcome of a code; none where it certainly has no order.
+    pub fn of(&self, code: &CheckoutCode) -> Answer<Option<Outcome>> {
+        match self.outcomes.get(code) {
+            None if self.may_be_behind => Err(BackendError::read_only("read_order")),
+            outcome => Ok(outcome.cloned()),
+        }
+    }
+
+    /// The outcomes, where each of these codes that is not among them certainly has no order.
+    pub fn complete(self, codes: &[CheckoutCode]) -> Answer<HashMap<CheckoutCode, Outcome>> {
+        for code in codes {
+            self.of(code)?;
+        }
+        Ok(self.outcomes)
+    }
+}
+
 /// The result of an operation on Postgres.
 pub type Answer<T> = Result<T, BackendError>;
 
@@ -144,11 +171,11 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     /// item without a free slot becomes `limit_reached`. Returns the outcome that it committed.
     fn insert_order_by_item(&self, claim: &Claim) -> impl Future<Output = Answer<Outcome>> + Send;
 
-    /// The outcomes of these codes; a code without an order is not in the answer.
+    /// The outcomes of these codes.
     fn read_outcomes(
         &self,
         codes: &[CheckoutCode],
-    ) -> impl Future<Output = Answer<HashMap<CheckoutCode, Outcome>>> + Send;
+    ) -> impl Future<Output = Answer<FoundOutcomes>> + Send;
 
     /// What became of the items of these codes, in the order of each cart, without slots: cheaper
     /// than [`Postgres::read_outcomes`]. A code without an order is not in the answer.

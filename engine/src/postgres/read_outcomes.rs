@@ -9,7 +9,7 @@ use crate::domain::code::{CheckoutCode, CodeSuffix};
 use crate::domain::error::BackendError;
 use crate::domain::outcome::{ItemOutcome, ItemResult, ItemResultKind, Outcome};
 use crate::domain::sale::SaleId;
-use crate::postgres::operations::PAGE;
+use crate::postgres::operations::{FoundOutcomes, PAGE};
 use crate::postgres::page::in_index_order;
 use crate::postgres::pool::PostgresPool;
 
@@ -104,14 +104,13 @@ fn parse_kind(word: &str) -> Result<ItemResultKind, BackendError> {
         .ok_or_else(|| BackendError::unexpected("orders.results", expected, word))
 }
 
-/// The outcomes of these codes. A server that takes no writes may be behind another one that does:
-/// what it has is answered, and what it lacks is an error.
+/// The outcomes of these codes.
 pub(super) async fn read(
     pool: &PostgresPool,
     codes: &[CheckoutCode],
-) -> Result<HashMap<CheckoutCode, Outcome>, BackendError> {
+) -> Result<FoundOutcomes, BackendError> {
     let texts: Vec<String> = codes.iter().map(CheckoutCode::to_string).collect();
-    let (rows, is_read_only): (Vec<OutcomeRow>, bool) = pool
+    let (rows, may_be_behind): (Vec<OutcomeRow>, bool) = pool
         .run("read_order", move |session| {
             Box::pin(async move {
                 let is_read_only = session.is_read_only();
@@ -123,14 +122,11 @@ pub(super) async fn read(
             })
         })
         .await?;
-    let outcomes: HashMap<_, _> = rows
-        .into_iter()
-        .map(OutcomeRow::decode)
-        .collect::<Result<_, _>>()?;
-    if is_read_only && !codes.iter().all(|code| outcomes.contains_key(code)) {
-        return Err(BackendError::read_only("read_order"));
-    }
-    Ok(outcomes)
+    let outcomes = rows.into_iter().map(OutcomeRow::decode);
+    Ok(FoundOutcomes {
+        outcomes: outcomes.collect::<Result<_, _>>()?,
+        may_be_behind,
+    })
 }
 
 /// What became of the items of these codes, without slots: a read that joins nothing.

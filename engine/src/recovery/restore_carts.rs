@@ -161,7 +161,8 @@ impl<R: Redis> Restorer<R> {
                 suffix: *suffix,
             };
             let codes: Vec<CheckoutCode> = chunk.iter().map(code).collect();
-            for (code, outcome) in postgres.read_outcomes(&codes).await? {
+            let found = postgres.read_outcomes(&codes).await?;
+            for (code, outcome) in found.complete(&codes)? {
                 decided.insert(code.suffix, cart_of(&outcome));
             }
         }

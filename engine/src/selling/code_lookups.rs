@@ -5,27 +5,37 @@
 //! without a look-up.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::code::CheckoutCode;
+use crate::postgres::operations::Postgres;
+use crate::redis::commands::Redis;
+use crate::selling::context::Context;
 use crate::selling::lookup_limit::LookupLimit;
+use crate::selling::order_lane::OrderLane;
 
 /// Unknown codes that are remembered.
 const REMEMBERED: usize = 4_096;
 
 /// The look-ups of a process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CodeLookups {
     /// Of codes that Redis does not hold, though it holds all carts.
     pub(crate) not_in_redis: LookupLimit,
     /// Of codes to be bought while a backend fails.
-    pub(crate) during_faults: LookupLimit,
+    pub(crate) during_faults: OrderLane,
     /// Of codes of sales that take no claim.
     pub(crate) of_ended_sales: LookupLimit,
     /// Of orders to be shown.
     pub(crate) shown: LookupLimit,
-    unknown: Mutex<UnknownCodes>,
+    unknown: RememberedCodes,
 }
+
+/// Codes that were found to be unknown.
+#[derive(Debug, Default)]
+struct RememberedCodes(Mutex<UnknownCodes>);
 
 /// Codes that no cart and no order has. A code is drawn by a server, never by a client, so that an
 /// unknown one stays unknown.
@@ -36,9 +46,34 @@ struct UnknownCodes {
 }
 
 impl CodeLookups {
+    /// Starts the lane of look-ups.
+    pub(crate) fn start<R: Redis, P: Postgres>(
+        context: &Arc<Context<R, P>>,
+        stop: &CancellationToken,
+    ) -> Self {
+        Self {
+            not_in_redis: LookupLimit::default(),
+            during_faults: OrderLane::start(context, stop),
+            of_ended_sales: LookupLimit::default(),
+            shown: LookupLimit::default(),
+            unknown: RememberedCodes::default(),
+        }
+    }
+
     /// Remembers a code that neither a cart partition, whose carts are whole, nor Postgres has.
     pub(crate) fn note_unknown(&self, code: &CheckoutCode) {
-        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unknown.insert(code);
+    }
+
+    /// Whether a code is known to be unknown.
+    pub(crate) fn is_unknown(&self, code: &CheckoutCode) -> bool {
+        self.unknown.contains(code)
+    }
+}
+
+impl RememberedCodes {
+    fn insert(&self, code: &CheckoutCode) {
+        let mut unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !unknown.codes.insert(code.clone()) {
             return;
         }
@@ -50,9 +85,8 @@ impl CodeLookups {
         }
     }
 
-    /// Whether a code is known to be unknown.
-    pub(crate) fn is_unknown(&self, code: &CheckoutCode) -> bool {
-        let unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+    fn contains(&self, code: &CheckoutCode) -> bool {
+        let unknown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         unknown.codes.contains(code)
     }
 }
@@ -68,12 +102,12 @@ mod tests {
 
     #[test]
     fn the_newest_unknown_codes_are_remembered() {
-        let lookups = CodeLookups::default();
+        let unknown = RememberedCodes::default();
         for n in 0..=REMEMBERED {
-            lookups.note_unknown(&code(n));
-            lookups.note_unknown(&code(n));
+            unknown.insert(&code(n));
+            unknown.insert(&code(n));
         }
-        assert!(!lookups.is_unknown(&code(0)));
-        assert!(lookups.is_unknown(&code(1)) && lookups.is_unknown(&code(REMEMBERED)));
+        assert!(!unknown.contains(&code(0)));
+        assert!(unknown.contains(&code(1)) && unknown.contains(&code(REMEMBERED)));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::clock::{Clock, Timer};
@@ -22,6 +22,9 @@ use crate::redis::commands::Redis;
 use crate::redis::keys::SaleKeys;
 use crate::selling::context::Context;
 use crate::selling::open_calls::OpenCall;
+use crate::selling::pending_claims::{
+    PendingClaim, PendingReceiver, PendingSender, pending_claims,
+};
 use crate::selling::waiting_codes::WaitingCodes;
 use crate::selling::write_state::{SharedWriteState, WriteState};
 
@@ -57,15 +60,6 @@ pub(crate) const FULL: BackendError = BackendError::Full {
     queue: "the queue of purchases that wait for Postgres",
 };
 
-struct Pending {
-    claim: Claim,
-    keys: Arc<SaleKeys>,
-    wait: Timer,
-    /// The purchase; it stays open until Postgres has the claim.
-    _call: OpenCall,
-    answer: Option<oneshot::Sender<Result<CommitOutcome, BackendError>>>,
-}
-
 /// A claim of which Postgres has another outcome.
 struct Correction {
     claim: Claim,
@@ -76,7 +70,7 @@ struct Correction {
 /// The handle to hand claims in. Clones share the workers.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupCommit {
-    queue: mpsc::Sender<Pending>,
+    queue: PendingSender,
     backlog: Arc<AtomicUsize>,
     waiting: WaitingCodes,
     writes: SharedWriteState,
@@ -89,7 +83,7 @@ impl GroupCommit {
         context: &Arc<Context<R, P>>,
         stop: &CancellationToken,
     ) -> Self {
-        let (queue, receiver) = mpsc::channel(BACKLOG_LIMIT);
+        let (queue, receiver) = pending_claims(BACKLOG_LIMIT);
         let receiver = Arc::new(Mutex::new(receiver));
         let backlog = Arc::new(AtomicUsize::new(0));
         let waiting = WaitingCodes::default();
@@ -147,10 +141,11 @@ impl GroupCommit {
         let (answer, outcome) = oneshot::channel();
         let away = self.writes.get() != WriteState::Taken;
         let code = claim.code.clone();
-        if !self.waiting.insert(&code) && away {
+        let is_first = self.waiting.insert(&code);
+        if !is_first && away {
             return Err(BackendError::Away);
         }
-        let pending = Pending {
+        let pending = PendingClaim {
             claim,
             keys: keys.clone(),
             wait: self.clock.start_timer(),
@@ -158,9 +153,11 @@ impl GroupCommit {
             answer: (!away).then_some(answer),
         };
         self.backlog.fetch_add(1, Ordering::Relaxed);
-        if self.queue.try_send(pending).is_err() {
+        if !self.queue.send(pending) {
             self.backlog.fetch_sub(1, Ordering::Relaxed);
-            self.waiting.remove(&code);
+            if is_first {
+                self.waiting.remove(&code);
+            }
             return Err(FULL);
         }
         if away {
@@ -172,7 +169,7 @@ impl GroupCommit {
 
 struct Worker<R, P> {
     context: Arc<Context<R, P>>,
-    receiver: Arc<Mutex<mpsc::Receiver<Pending>>>,
+    receiver: Arc<Mutex<PendingReceiver>>,
     backlog: Arc<AtomicUsize>,
     waiting: WaitingCodes,
     /// Whether commits succeed.
@@ -182,7 +179,7 @@ struct Worker<R, P> {
     /// A permit for each group whose corrections are on their way.
     correcting: Arc<Semaphore>,
     /// Claims whose commit failed; their callers have been answered.
-    kept: Vec<Pending>,
+    kept: Vec<PendingClaim>,
 }
 
 impl<R: Redis, P: Postgres> Worker<R, P> {
@@ -197,29 +194,39 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
     async fn next_group(
         &mut self,
         stop: &CancellationToken,
-    ) -> Option<(Vec<Pending>, Option<Turn>)> {
-        let mut group = std::mem::take(&mut self.kept);
-        if group.is_empty() {
-            let mut receiver = self.receiver.lock().await;
-            let received = tokio::select! {
-                biased;
-                received = receiver.recv_many(&mut group, GROUP_LIMIT) => received,
-                () = stop.cancelled() => 0,
-            };
-            if received == 0 {
-                return None;
+    ) -> Option<(Vec<PendingClaim>, Option<Turn>)> {
+        loop {
+            let mut group = std::mem::take(&mut self.kept);
+            let mut turn = None;
+            if group.is_empty() {
+                let mut receiver = self.receiver.lock().await;
+                group = receiver.receive(GROUP_LIMIT, stop).await;
+                if group.is_empty() {
+                    return None;
+                }
+                turn = tokio::time::timeout(JOIN_WAIT, self.turn()).await.ok();
+                receiver.join(&mut group, GROUP_LIMIT);
+            } else if let Ok(mut receiver) = self.receiver.try_lock() {
+                // No caller waits for the kept ones, but they must not wait for the next purchase:
+                // the other worker may hold the receiver until then.
+                receiver.join(&mut group, GROUP_LIMIT);
             }
-            let turn = tokio::time::timeout(JOIN_WAIT, self.turn()).await;
-            join(&mut group, &mut receiver);
-            Some((group, turn.ok()))
-        } else {
-            // No caller waits for the kept ones, but they must not wait for the next purchase:
-            // the other worker may hold the receiver until then.
-            if let Ok(mut receiver) = self.receiver.try_lock() {
-                join(&mut group, &mut receiver);
+            self.drop_committed(&mut group);
+            if !group.is_empty() {
+                return Some((group, turn));
             }
-            Some((group, None))
         }
+    }
+
+    /// Drops the claims that nobody waits for and whose code was committed meanwhile, for a customer
+    /// who asked again.
+    fn drop_committed(&self, group: &mut Vec<PendingClaim>) {
+        let before = group.len();
+        group.retain(|pending| {
+            pending.answer.is_some() || self.waiting.contains(&pending.claim.code)
+        });
+        self.backlog
+            .fetch_sub(before - group.len(), Ordering::Relaxed);
     }
 
     /// Waits for the end of the group before, and until [`GROUP_EVERY`] has passed since its begin.
@@ -234,7 +241,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         turn
     }
 
-    async fn commit(&mut self, group: Vec<Pending>, turn: Option<Turn>) {
+    async fn commit(&mut self, group: Vec<PendingClaim>, turn: Option<Turn>) {
         let claims: Vec<&Claim> = group.iter().map(|pending| &pending.claim).collect();
         let committed = commit(&*self.context.postgres, &claims).await;
         drop(turn);
@@ -263,7 +270,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         }
     }
 
-    fn answer(&self, group: Vec<Pending>, outcomes: Vec<CommitOutcome>) {
+    fn answer(&self, group: Vec<PendingClaim>, outcomes: Vec<CommitOutcome>) {
         let metrics = &self.context.metrics;
         metrics.commit_batch_size.observe(group.len() as f64);
         self.backlog.fetch_sub(group.len(), Ordering::Relaxed);
@@ -313,7 +320,7 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
         });
     }
 
-    async fn commit_alone(&mut self, pending: Pending) {
+    async fn commit_alone(&mut self, pending: PendingClaim) {
         match commit(&*self.context.postgres, &[&pending.claim]).await {
             Ok(outcomes) => self.answer(vec![pending], outcomes),
             Err(error) if error.is_permanent() => {
@@ -333,15 +340,6 @@ impl<R: Redis, P: Postgres> Worker<R, P> {
             }
             Err(_) => self.kept.push(pending),
         }
-    }
-}
-
-/// Adds to a group what waits, up to its limit.
-fn join(group: &mut Vec<Pending>, receiver: &mut mpsc::Receiver<Pending>) {
-    while group.len() < GROUP_LIMIT
-        && let Ok(pending) = receiver.try_recv()
-    {
-        group.push(pending);
     }
 }
 

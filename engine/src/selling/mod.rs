@@ -18,6 +18,8 @@ mod group_commit;
 mod lane;
 mod lookup_limit;
 mod open_calls;
+mod order_lane;
+mod pending_claims;
 pub(crate) mod purchase;
 mod refusal_lane;
 mod registry_follower;

@@ -199,8 +199,16 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
     async fn find_order(&self, code: &CheckoutCode) -> Result<Option<Order>, NoOrder> {
         let codes = std::slice::from_ref(code);
-        let mut outcomes = self.context.lookups.read_outcomes(codes).await?;
-        match outcomes.remove(code) {
+        let found = self.context.lookups.read_outcomes(codes).await?;
+        self.order_found(code, found.of(code)?).await
+    }
+
+    async fn order_found(
+        &self,
+        code: &CheckoutCode,
+        outcome: Option<Outcome>,
+    ) -> Result<Option<Order>, NoOrder> {
+        match outcome {
             Some(outcome) => Ok(Some(self.order(&code.sale, code, outcome, true).await?)),
             None => Ok(None),
         }
@@ -282,8 +290,8 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
     /// same.
     async fn bought_or(&self, code: &CheckoutCode, error: NoOrder) -> Result<Order, NoOrder> {
         let find_order = async {
-            let _lookup = self.code_lookups.during_faults.begin().await?;
-            self.find_order(code).await
+            let outcome = self.code_lookups.during_faults.find(code).await?;
+            self.order_found(code, outcome).await
         };
         match tokio::time::timeout(ORDER_WAIT, find_order).await {
             Ok(Ok(Some(order))) => Ok(order),

@@ -146,7 +146,7 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
             refusals: RefusalLane::start(&options.flash_sale, &context, &log, &serving),
             eviction: Arc::default(),
             settings: Arc::default(),
-            code_lookups: CodeLookups::default(),
+            code_lookups: CodeLookups::start(&context, &serving),
             item_lookups: LookupLimit::default(),
             following: CancellationToken::new(),
             log,

@@ -19,7 +19,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flashsale_engine::postgres::operations::{Answer, CorrectionFacts, Postgres, SaleStage, Shown};
+use flashsale_engine::postgres::operations::{
+    Answer, CorrectionFacts, FoundOutcomes, Postgres, SaleStage, Shown,
+};
 use flashsale_engine::{
     Attempt, BackendError, Catalog, CheckoutCode, Claim, Clock, CodeSuffix, FlashSaleName, Item,
     ItemId, ItemResultKind, LoggedCart, Milestone, Outcome, Purchase, Sale, SaleId, SaleRecord,
@@ -254,11 +256,11 @@ impl Postgres for FakePostgres {
             .insert_order_by_item(claim, operation)
     }
 
-    async fn read_outcomes(
-        &self,
-        codes: &[CheckoutCode],
-    ) -> Answer<HashMap<CheckoutCode, Outcome>> {
-        Ok(self.begin().await.read_outcomes(codes))
+    async fn read_outcomes(&self, codes: &[CheckoutCode]) -> Answer<FoundOutcomes> {
+        Ok(FoundOutcomes {
+            outcomes: self.begin().await.read_outcomes(codes),
+            may_be_behind: self.is_read_only.load(Ordering::Relaxed),
+        })
     }
 
     async fn read_result_kinds(

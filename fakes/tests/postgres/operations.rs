@@ -197,7 +197,7 @@ pub async fn answer(postgres: &impl Postgres, fixture: &Fixture, operation: &Ope
             show(postgres.insert_orders(&claims).await)
         }
         O::InsertOrderByItem(claim) => show(postgres.insert_order_by_item(claim).await),
-        O::ReadOutcomes(codes) => show(postgres.read_outcomes(codes).await.map(sorted)),
+        O::ReadOutcomes(codes) => show(read_outcomes(postgres, codes).await),
         O::ReadResultKinds(codes) => show(postgres.read_result_kinds(codes).await.map(sorted)),
         O::ReadSaleOutcomes(sale, after) => {
             show(postgres.read_sale_outcomes(sale, after.as_ref()).await)
@@ -238,6 +238,14 @@ fn show<T: std::fmt::Debug>(answer: Answer<T>) -> String {
         Err(BackendError::Unexpected { .. }) => "unexpected".to_owned(),
         Err(error) => format!("{error:?}"),
     }
+}
+
+async fn read_outcomes(
+    postgres: &impl Postgres,
+    codes: &[CheckoutCode],
+) -> Answer<BTreeMap<String, Outcome>> {
+    let found = postgres.read_outcomes(codes).await?;
+    found.complete(codes).map(sorted)
 }
 
 fn sorted<T>(answers: std::collections::HashMap<CheckoutCode, T>) -> BTreeMap<String, T> {

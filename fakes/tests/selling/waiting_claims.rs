@@ -5,7 +5,7 @@ use std::time::Duration;
 use flashsale_engine::{BackendError, Checkout, CheckoutCode, CodeSuffix, ItemId, NoOrder};
 use flashsale_engine::{Order, Refusal, UserId};
 
-use crate::harness::{Harness, Service, let_others_run, sold, until};
+use crate::harness::{Harness, ITEMS, Service, let_others_run, sold, until};
 
 /// Longer than a purchase waits for its commit and for the order that may exist.
 const ANSWERED_AFTER: Duration = Duration::from_secs(4);
@@ -126,6 +126,70 @@ async fn a_crowd_that_looks_for_orders_leaves_purchases_their_look_ups() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_of_postgres_the_backlog_delays_no_purchase() {
+    const BACKLOG: u32 = 3_000;
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let mut codes = Vec::new();
+    for n in 0..=BACKLOG {
+        let user = format!("user-{n}");
+        codes.push(harness.fill(&service, &user, &[n % ITEMS]).await);
+    }
+    let committed = || harness.ambient.metrics.commit_batch_size.get_sample_sum();
+
+    harness.postgres.set_read_only(true);
+    for code in &codes[1..] {
+        let asked = purchase(&harness, &service, code).await;
+        assert!(matches!(asked, Err(NoOrder::Unavailable(_))));
+    }
+    assert_eq!(committed(), 0.0);
+    harness.postgres.set_read_only(false);
+    until("Postgres takes commits again", || committed() > 0.0).await;
+    // One customer has waited and asks again, and another one is new.
+    for code in [&codes[BACKLOG as usize], &codes[0]] {
+        purchase(&harness, &service, code).await.unwrap();
+    }
+    assert!(committed() < f64::from(BACKLOG) / 2.0, "{}", committed());
+
+    let orders = || harness.postgres.count_writes("insert_orders");
+    until("the backlog is committed", || {
+        committed() >= f64::from(BACKLOG + 1)
+    })
+    .await;
+    tokio::time::sleep(ANSWERED_AFTER).await;
+    assert_eq!(committed(), f64::from(BACKLOG + 1), "each code once");
+    assert!(orders() < 40, "{} groups", orders());
+}
+
+#[tokio::test(start_paused = true)]
+async fn customers_whose_purchases_fail_together_share_the_look_up_of_their_orders() {
+    const CUSTOMERS: u32 = 300;
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let mut codes = Vec::new();
+    for n in 0..CUSTOMERS {
+        let user = format!("user-{n}");
+        codes.push(harness.fill(&service, &user, &[n % ITEMS]).await);
+    }
+    for code in &codes {
+        purchase(&harness, &service, code).await.unwrap();
+    }
+
+    let held = harness.postgres.hold().await;
+    harness.redis.flush_all();
+    let ask = |code| harness.begin_purchase(&service, code);
+    let asked: Vec<_> = codes.iter().map(ask).collect();
+    let_others_run().await;
+    let before = harness.postgres.operations();
+    drop(held);
+    for asked in asked {
+        assert!(asked.await.unwrap().unwrap().replayed);
+    }
+    let operations = harness.postgres.operations() - before;
+    assert!(operations < 20, "{operations} operations on Postgres");
 }
 
 #[tokio::test(start_paused = true)]
