@@ -13,6 +13,7 @@ use crate::domain::code::CheckoutCode;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
 use crate::selling::context::Context;
+use crate::selling::ended_sale_lane::EndedSaleLane;
 use crate::selling::lookup_limit::LookupLimit;
 use crate::selling::order_lane::OrderLane;
 
@@ -27,7 +28,7 @@ pub(crate) struct CodeLookups {
     /// Of codes to be bought while a backend fails.
     pub(crate) during_faults: OrderLane,
     /// Of codes of sales that take no claim.
-    pub(crate) of_ended_sales: LookupLimit,
+    pub(crate) of_ended_sales: EndedSaleLane,
     /// Of orders to be shown.
     pub(crate) shown: LookupLimit,
     unknown: RememberedCodes,
@@ -46,7 +47,7 @@ struct UnknownCodes {
 }
 
 impl CodeLookups {
-    /// Starts the lane of look-ups.
+    /// Starts the lanes.
     pub(crate) fn start<R: Redis, P: Postgres>(
         context: &Arc<Context<R, P>>,
         stop: &CancellationToken,
@@ -54,7 +55,7 @@ impl CodeLookups {
         Self {
             not_in_redis: LookupLimit::default(),
             during_faults: OrderLane::start(context, stop),
-            of_ended_sales: LookupLimit::default(),
+            of_ended_sales: EndedSaleLane::start(context, stop),
             shown: LookupLimit::default(),
             unknown: RememberedCodes::default(),
         }

@@ -13,6 +13,7 @@ pub(crate) mod checkout;
 mod claim_lane;
 mod code_lookups;
 mod context;
+mod ended_sale_lane;
 mod eviction_check;
 mod group_commit;
 mod lane;

@@ -15,6 +15,9 @@ use crate::postgres::commit::CommitOutcome;
 use crate::redis::keys::SaleKeys;
 use crate::selling::open_calls::OpenCall;
 
+/// Claims of a group that nobody waits for. A large group takes long, and callers are in it.
+const UNATTENDED_LIMIT: usize = 64;
+
 /// A claim that waits for Postgres.
 pub(super) struct PendingClaim {
     pub claim: Claim,
@@ -77,7 +80,7 @@ impl PendingReceiver {
         tokio::select! {
             biased;
             _ = self.awaited.recv_many(&mut group, limit) => {}
-            _ = self.unattended.recv_many(&mut rest, limit) => {}
+            _ = self.unattended.recv_many(&mut rest, limit.min(UNATTENDED_LIMIT)) => {}
             () = stop.cancelled() => {}
         }
         group.append(&mut rest);
@@ -86,12 +89,19 @@ impl PendingReceiver {
 
     /// Adds to a group what waits, until it has `limit` claims.
     pub(super) fn join(&mut self, group: &mut Vec<PendingClaim>, limit: usize) {
-        for queue in [&mut self.awaited, &mut self.unattended] {
-            while group.len() < limit
-                && let Ok(pending) = queue.try_recv()
-            {
-                group.push(pending);
-            }
+        while group.len() < limit
+            && let Ok(pending) = self.awaited.try_recv()
+        {
+            group.push(pending);
+        }
+        let is_unattended = |pending: &&PendingClaim| pending.answer.is_none();
+        let mut unattended = group.iter().filter(is_unattended).count();
+        while group.len() < limit
+            && unattended < UNATTENDED_LIMIT
+            && let Ok(pending) = self.unattended.try_recv()
+        {
+            group.push(pending);
+            unattended += 1;
         }
     }
 }

@@ -257,12 +257,11 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
 
     /// A code whose sale takes no claim: an order, or a refusal once no order can come any more.
     async fn bought_earlier(&self, code: &CheckoutCode) -> Result<Order, NoOrder> {
-        let _lookup = self.code_lookups.of_ended_sales.begin().await?;
-        if let Some(order) = self.find_order(code).await? {
+        let found = self.code_lookups.of_ended_sales.find(code).await?;
+        if let Some(order) = self.order_found(code, found.outcome).await? {
             return Ok(order);
         }
-        let lookups = &self.context.lookups;
-        let is_settled = match self.sales.get(&code.sale) {
+        match self.sales.get(&code.sale) {
             Some(served) => {
                 if served.carts.read(&code.suffix).await?.is_none() {
                     return Err(NoOrder::UnknownCode);
@@ -270,20 +269,15 @@ impl<R: Redis, P: Postgres> SellingService<R, P> {
                 if self.context.clock.now() < served.sale.window.starts_at {
                     return Err(NoOrder::SaleNotActive);
                 }
-                lookups.read_stage(&code.sale).await? == Some(SaleStage::Settled)
             }
-            None => match lookups.read_stage(&code.sale).await? {
-                Some(stage) => stage == SaleStage::Settled,
-                None => return Err(NoOrder::UnknownCode),
-            },
-        };
-        // A claim that Redis has lost may still be on its way from a process that paused.
-        if !is_settled {
-            return Err(BackendError::Unsettled.into());
+            None if found.stage.is_none() => return Err(NoOrder::UnknownCode),
+            None => {}
         }
-        // Now that no order comes any more: one may have come since the first look.
-        let order = self.find_order(code).await?;
-        order.ok_or(NoOrder::SaleNotActive)
+        match found.stage {
+            Some(SaleStage::Settled) => Err(NoOrder::SaleNotActive),
+            // A claim that Redis has lost may still be on its way from a process that paused.
+            _ => Err(BackendError::Unsettled.into()),
+        }
     }
 
     /// Redis failed, or Postgres takes no writes: a code that has an order can be answered all the
