@@ -1,6 +1,7 @@
 //! The lane of claims: frozen carts of one sale share a script call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use crate::selling::lane::{Lane, LaneLimits};
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 64,
     queue: 4_096,
+    pause: Duration::ZERO,
 };
 
 /// What Redis decided.

@@ -141,9 +141,10 @@ async fn after_an_outage_of_postgres_the_backlog_delays_no_purchase() {
     let committed = || harness.ambient.metrics.commit_batch_size.get_sample_sum();
 
     harness.postgres.set_read_only(true);
-    for code in &codes[1..] {
-        let asked = purchase(&harness, &service, code).await;
-        assert!(matches!(asked, Err(NoOrder::Unavailable(_))));
+    let ask = |code| harness.begin_purchase(&service, code);
+    let asked: Vec<_> = codes[1..].iter().map(ask).collect();
+    for asked in asked {
+        assert!(matches!(asked.await.unwrap(), Err(NoOrder::Unavailable(_))));
     }
     assert_eq!(committed(), 0.0);
     harness.postgres.set_read_only(false);
