@@ -1,7 +1,6 @@
 //! The lane of claims: frozen carts of one sale share a script call.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +20,6 @@ use crate::selling::lane::{Lane, LaneLimits};
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 64,
     queue: 4_096,
-    pause: Duration::ZERO,
 };
 
 /// What Redis decided.

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,14 +19,10 @@ use crate::redis::commands::Redis;
 use crate::selling::context::Context;
 use crate::selling::lane::{Lane, LaneLimits};
 
-/// A crowd shares more of a look-up that it waits for.
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// Everybody with an open cart may ask as soon as a sale ends.
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 256,
     queue: 4_096,
-    pause: PAUSE,
 };
 
 /// What Postgres has of a code.

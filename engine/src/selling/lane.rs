@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -41,8 +40,6 @@ pub(crate) struct LaneLimits {
     pub batch: usize,
     /// Requests that may wait.
     pub queue: usize,
-    /// How long after the answers of a call the next one begins at the earliest.
-    pub pause: Duration,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
@@ -101,9 +98,6 @@ impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
                         }
                     }
                 }
-                if !limits.pause.is_zero() {
-                    tokio::time::sleep(limits.pause).await;
-                }
             }
         });
         Self { name, queue }
@@ -133,7 +127,6 @@ mod tests {
         let limits = LaneLimits {
             batch: 10,
             queue: 100,
-            pause: Duration::ZERO,
         };
         let lane = Lane::start(
             "test lane",
@@ -170,39 +163,12 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_lane_with_a_pause_gathers_requests_after_each_call() {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let limits = LaneLimits {
-            batch: 10,
-            queue: 100,
-            pause: Duration::from_millis(20),
-        };
-        let sizes = |batch: Vec<u32>| async move { Ok(vec![batch.len(); batch.len()]) };
-        let lane = Lane::start("test lane", limits, &tasks, &stop, sizes);
-        let began = tokio::time::Instant::now();
-        assert_eq!(
-            (lane.ask(1).await.unwrap(), began.elapsed()),
-            (1, Duration::ZERO)
-        );
-        let (first, second) = tokio::join!(lane.ask(2), async {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            lane.ask(3).await
-        });
-        assert_eq!((first.unwrap(), second.unwrap()), (2, 2));
-        assert_eq!(began.elapsed(), Duration::from_millis(20));
-    }
-
     #[tokio::test]
     async fn a_full_lane_refuses_and_an_error_reaches_everybody() {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let gate = Arc::new(Semaphore::new(0));
         let opened = gate.clone();
-        let limits = LaneLimits {
-            batch: 1,
-            queue: 1,
-            pause: Duration::ZERO,
-        };
+        let limits = LaneLimits { batch: 1, queue: 1 };
         let lane: Lane<u32, u32> = Lane::start("test lane", limits, &tasks, &stop, move |_| {
             let gate = opened.clone();
             async move {

@@ -4,7 +4,6 @@
 //! connection; what comes beyond the queue fails at once.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,16 +15,11 @@ use crate::redis::commands::Redis;
 use crate::selling::context::Context;
 use crate::selling::lane::{Lane, LaneLimits};
 
-/// Nobody is answered sooner by look-ups that follow each other closely, and what is served at this time
-/// needs the machine.
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// All purchases that wait for a Redis node that hangs fail together: at 10,000 calls a second they
 /// are some thousands.
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 256,
     queue: 4_096,
-    pause: PAUSE,
 };
 
 /// What Postgres has of a code: its outcome, none where it has no order, or an error where the server
