@@ -44,6 +44,9 @@ async fn seed_three(stack: &Stack, first_start: Timestamp) -> Vec<(Sale, Catalog
     sales
 }
 
+/// How long a checkout looks up whether an item belongs to another sale; then it is unknown.
+const ITEM_WAIT: SignedDuration = SignedDuration::from_millis(50);
+
 /// The checkouts of a test, one after the other, each for the next of the three sales.
 struct Checkouts<'a> {
     sales: &'a [(Sale, Catalog)],
@@ -74,6 +77,10 @@ impl<'a> Checkouts<'a> {
             // During a change the process may send a cart to a sale that has ended or has not
             // started by the clock of Redis, which decides.
             possible.push(expected(None, sale));
+        }
+        if after.duration_since(before) >= ITEM_WAIT {
+            // On a busy machine the look-up of the item may end without an answer.
+            possible.push((404, "unknown_item"));
         }
         assert!(
             possible.contains(&(found.0, found.1.as_str())),
