@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::code::CheckoutCode;
+use crate::domain::outcome::Outcome;
 use crate::postgres::operations::Postgres;
 use crate::redis::commands::Redis;
+use crate::selling::code_lane::{self, CodeLane};
 use crate::selling::context::Context;
-use crate::selling::ended_sale_lane::EndedSaleLane;
+use crate::selling::ended_sales::{self, CodeOfEndedSale};
 use crate::selling::lookup_limit::LookupLimit;
-use crate::selling::order_lane::OrderLane;
 
 /// Unknown codes that are remembered.
 const REMEMBERED: usize = 4_096;
@@ -26,9 +27,9 @@ pub(crate) struct CodeLookups {
     /// Of codes that Redis does not hold, though it holds all carts.
     pub(crate) not_in_redis: LookupLimit,
     /// Of codes to be bought while a backend fails.
-    pub(crate) during_faults: OrderLane,
+    pub(crate) during_faults: CodeLane<Option<Outcome>>,
     /// Of codes of sales that take no claim.
-    pub(crate) of_ended_sales: EndedSaleLane,
+    pub(crate) of_ended_sales: CodeLane<CodeOfEndedSale>,
     /// Of orders to be shown.
     pub(crate) shown: LookupLimit,
     unknown: RememberedCodes,
@@ -54,8 +55,13 @@ impl CodeLookups {
     ) -> Self {
         Self {
             not_in_redis: LookupLimit::default(),
-            during_faults: OrderLane::start(context, stop),
-            of_ended_sales: EndedSaleLane::start(context, stop),
+            during_faults: CodeLane::start("order lane", context, stop, code_lane::find_orders),
+            of_ended_sales: CodeLane::start(
+                "ended-sale lane",
+                context,
+                stop,
+                ended_sales::find_codes,
+            ),
             shown: LookupLimit::default(),
             unknown: RememberedCodes::default(),
         }

@@ -25,7 +25,7 @@ pub(super) struct PendingClaim {
     pub wait: Timer,
     /// The purchase; it stays open until Postgres has the claim.
     pub _call: OpenCall,
-    /// None where nobody waits: the caller was told that Postgres is away.
+    /// None where nobody waits: the caller has got an answer, that Postgres is away.
     pub answer: Option<oneshot::Sender<Result<CommitOutcome, BackendError>>>,
 }
 
