@@ -17,6 +17,13 @@ const READ: usize = 200;
 /// So many that a restoration reads three pages.
 const ORDERS_OF_PAGES: usize = 2 * PAGE + PAGE / 2;
 
+/// Counts of the set-up do not count.
+fn reset_counts(stack: &Stack) {
+    let reset = "SELECT pg_stat_reset_single_table_counters(oid)::text FROM pg_class \
+                  WHERE relname IN ('purchases', 'orders', 'items')";
+    stack.postgres.query(reset).unwrap();
+}
+
 /// Orders of one item each.
 fn insert_orders(stack: &Stack, sale: &str, count: usize) -> Vec<CheckoutCode> {
     let code = format!("'CHK-{sale}-' || lpad(n::text, 22, '0')");
@@ -29,10 +36,7 @@ fn insert_orders(stack: &Stack, sale: &str, count: usize) -> Vec<CheckoutCode> {
     );
     stack.postgres.query(&insert).unwrap();
     let codes = stack.postgres.query("SELECT code FROM orders").unwrap();
-    // Counts of the set-up do not count.
-    let reset = "SELECT pg_stat_reset_single_table_counters(oid)::text FROM pg_class \
-                  WHERE relname IN ('purchases', 'orders')";
-    stack.postgres.query(reset).unwrap();
+    reset_counts(stack);
     let codes = codes.lines().map(|code| CheckoutCode::parse(code).unwrap());
     codes.collect()
 }
@@ -104,6 +108,39 @@ async fn the_outcome_of_a_code_is_found_by_keys() {
     drop(pool);
     assert_eq!(rows_read(&stack, "purchases").await, READ.to_string());
     assert_eq!(rows_read(&stack, "orders").await, READ.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_carts_of_a_restoration_take_the_items_of_unbought_carts_alone() {
+    let stack = Stack::start().await;
+    let sale = stack.sale(ORDERS as u32, limits(ORDERS));
+    stack.seed(&sale).await;
+    let pool = pool(&stack).await;
+    for _ in 0..10 {
+        assert!(pool.read_carts(&sale, 0).await.unwrap().is_empty());
+    }
+    let bought = ORDERS - READ;
+    insert_orders(&stack, sale.id.as_str(), bought);
+    let id = &sale.id;
+    let insert = format!(
+        "INSERT INTO attempts \
+         SELECT now(), gen_random_uuid(), number_of_flash_sale('{flash_sale}'), \
+                minute_of_sale('{id}'), 0, lpad(idx::text, 22, '0'), 'user-' || idx, i.id, 'r' \
+           FROM items i WHERE sale_id = '{id}'",
+        flash_sale = id.flash_sale(),
+    );
+    stack.postgres.query(&insert).unwrap();
+    reset_counts(&stack);
+
+    let carts = pool.read_carts(&sale, 0).await.unwrap();
+    let mut items: Vec<usize> = carts
+        .iter()
+        .map(|c| c.cart.items.parse().unwrap())
+        .collect();
+    items.sort_unstable();
+    assert!(items.into_iter().eq(bought..ORDERS));
+    drop(pool);
+    assert_eq!(rows_read(&stack, "items").await, READ.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -56,7 +56,8 @@ impl<R: Redis, P: Postgres> Admin<R, P> {
         // A sale that was lost and that another process restored meanwhile is open again. A restoration
         // that ends later reads the milestone.
         close(&self.redis, &record.sale, format, when).await?;
-        Ok(Closed::Closed { sold: record.sold })
+        let sold = self.record(id).await?.sold;
+        Ok(Closed::Closed { sold })
     }
 
     /// Commits what is left of a closed sale and audits it.

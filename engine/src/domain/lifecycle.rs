@@ -18,7 +18,7 @@ pub struct SaleRecord {
     pub settled_at: Option<Timestamp>,
     /// When its keys in Redis were deleted.
     pub retired_at: Option<Timestamp>,
-    /// Items sold, as committed.
+    /// Items sold, as committed; of a large sale that is open, up to ten seconds ago.
     pub sold: u32,
 }
 

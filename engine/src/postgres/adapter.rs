@@ -48,8 +48,8 @@ impl Postgres for PostgresPool {
         sales::settle(self, id, sold).await
     }
 
-    async fn read_stage(&self, id: &SaleId) -> Answer<Option<SaleStage>> {
-        sales::read_stage(self, id).await
+    async fn read_stages(&self, ids: &[SaleId]) -> Answer<HashMap<SaleId, SaleStage>> {
+        sales::read_stages(self, ids).await
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {

@@ -24,6 +24,7 @@ mod read_outcomes;
 mod read_purchases;
 mod sales;
 mod session;
+mod sold_counts;
 mod watermarks;
 
 pub use migrate::migrate;

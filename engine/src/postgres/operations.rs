@@ -119,8 +119,17 @@ pub trait Postgres: Debug + Send + Sync + 'static {
     /// for orders of it that are being inserted. Returns whether the sale is settled.
     fn settle_sale(&self, id: &SaleId, sold: u32) -> impl Future<Output = Answer<bool>> + Send;
 
-    /// How far a sale has come: cheaper than [`Postgres::read_sale`], which counts what is sold.
-    fn read_stage(&self, id: &SaleId) -> impl Future<Output = Answer<Option<SaleStage>>> + Send;
+    /// How far sales have come, of those that there are: cheaper than [`Postgres::read_sale`], which
+    /// counts what is sold.
+    fn read_stages(
+        &self,
+        ids: &[SaleId],
+    ) -> impl Future<Output = Answer<HashMap<SaleId, SaleStage>>> + Send;
+
+    /// How far one sale has come, if there is one of this id.
+    fn read_stage(&self, id: &SaleId) -> impl Future<Output = Answer<Option<SaleStage>>> + Send {
+        async { Ok(self.read_stages(std::slice::from_ref(id)).await?.remove(id)) }
+    }
 
     /// Takes [`Milestone::Seeded`] from a sale that has not begun by the server's clock: processes
     /// leave it alone. Returns whether the sale was there and had not begun.

@@ -19,6 +19,7 @@ use crate::postgres::connector::Connector;
 use crate::postgres::errors::{from_sqlx, timed_out};
 use crate::postgres::operations::Postgres;
 use crate::postgres::session::{Session, SessionKind};
+use crate::postgres::sold_counts::SoldCounts;
 
 /// The longest that a statement may take, on both sides of the connection.
 pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,6 +32,7 @@ pub struct PostgresPool {
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     clock: Clock,
+    sold_counts: SoldCounts,
 }
 
 impl std::fmt::Debug for PostgresPool {
@@ -68,6 +70,7 @@ impl PostgresPool {
             connections: Connections::new(connector, max_connections, clock.clone()),
             metrics,
             clock,
+            sold_counts: SoldCounts::default(),
         };
         database.ping().await?;
         Ok(database)
@@ -162,6 +165,15 @@ impl PostgresPool {
             _ => self.metrics.postgres.note_answer(|| self.clock.now()),
         }
         outcome
+    }
+
+    /// The counts of sold items that are used again.
+    pub(super) fn sold_counts(&self) -> &SoldCounts {
+        &self.sold_counts
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(super) fn count_connections(&self) -> (i64, i64) {

@@ -1,5 +1,7 @@
 //! The table `sales`.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -21,6 +23,8 @@ pub(super) async fn read(
     limit: u32,
 ) -> Result<Vec<SaleRecord>, BackendError> {
     let (flash_sale, id) = (flash_sale.to_owned(), id.to_owned());
+    let known = pool.sold_counts().known();
+    let ids: Vec<String> = known.keys().cloned().collect();
     let rows = pool
         .run("read_sales", move |session| {
             Box::pin(async move {
@@ -28,15 +32,30 @@ pub(super) async fn read(
                     .bind(flash_sale)
                     .bind(id)
                     .bind(i64::from(limit))
+                    .bind(ids)
                     .fetch_all(session)
                     .await
             })
         })
         .await?;
-    rows.iter().map(from_row).collect()
+    let record = |row: &PgRow| {
+        let (mut record, counted) = from_row(row)?;
+        let id = record.sale.id.as_str();
+        match counted {
+            Some(sold) if record.settled_at.is_none() => {
+                pool.sold_counts().keep(id, sold, pool.clock());
+            }
+            _ => {}
+        }
+        let sold = counted.or_else(|| known.get(id).copied()).unwrap_or(0);
+        record.sold = u32::try_from(sold).unwrap_or(u32::MAX);
+        Ok(record)
+    };
+    rows.iter().map(record).collect()
 }
 
-fn from_row(row: &PgRow) -> Result<SaleRecord, BackendError> {
+/// A sale without its count, and its count where Postgres made one.
+fn from_row(row: &PgRow) -> Result<(SaleRecord, Option<i64>), BackendError> {
     let failed = |error: sqlx::Error| from_sqlx("read_sales", &error);
     let number = |column: &str| row.try_get::<i32, _>(column).map(i32::unsigned_abs);
     let time = |us: i64| {
@@ -60,14 +79,14 @@ fn from_row(row: &PgRow) -> Result<SaleRecord, BackendError> {
             row.try_get::<i16, _>("format")?.unsigned_abs(),
             ["seeded_us", "closed_us", "settled_us", "retired_us"]
                 .map(|c| row.try_get::<Option<i64>, _>(c)),
-            row.try_get::<i64, _>("sold")?,
+            row.try_get::<Option<i64>, _>("sold")?,
         ))
     };
     let (id, starts, ends, limits, items, partitions, best_effort, format, moments, sold) =
         read().map_err(failed)?;
     let [seeded, closed, settled, retired] = moments;
     let moment = |us: Result<Option<i64>, sqlx::Error>| us.map_err(failed)?.map(time).transpose();
-    Ok(SaleRecord {
+    let record = SaleRecord {
         sale: Sale {
             id: id
                 .parse::<SaleId>()
@@ -86,8 +105,9 @@ fn from_row(row: &PgRow) -> Result<SaleRecord, BackendError> {
         closed_at: moment(closed)?,
         settled_at: moment(settled)?,
         retired_at: moment(retired)?,
-        sold: u32::try_from(sold).unwrap_or(u32::MAX),
-    })
+        sold: 0,
+    };
+    Ok((record, sold))
 }
 
 /// Writes a sale and its catalogue in one transaction. Returns whether it was not there.
@@ -163,31 +183,36 @@ pub(super) async fn settle(
                 .bind(sold)
                 .execute(&mut *session)
                 .await?;
-            Ok(query_stage(session, &id).await? == Some(SaleStage::Settled))
+            let stages = query_stages(session, std::slice::from_ref(&id)).await?;
+            Ok(stages == [(id, SaleStage::Settled)])
         })
     })
     .await
 }
 
-/// How far a sale has come.
-pub(super) async fn read_stage(
+/// How far sales have come, of those that there are.
+pub(super) async fn read_stages(
     pool: &PostgresPool,
-    id: &SaleId,
-) -> Result<Option<SaleStage>, BackendError> {
-    let id = id.to_string();
-    pool.run("read_stage", move |session| {
-        Box::pin(async move { query_stage(session, &id).await })
-    })
-    .await
+    ids: &[SaleId],
+) -> Result<HashMap<SaleId, SaleStage>, BackendError> {
+    let ids: Vec<String> = ids.iter().map(SaleId::to_string).collect();
+    let rows = pool.run("read_stage", move |session| {
+        Box::pin(async move { query_stages(session, &ids).await })
+    });
+    let stage = |(id, stage): (String, SaleStage)| Some((id.parse().ok()?, stage));
+    Ok(rows.await?.into_iter().filter_map(stage).collect())
 }
 
-async fn query_stage(session: &mut Session, id: &str) -> Result<Option<SaleStage>, sqlx::Error> {
-    let milestones: Option<(bool, bool, bool)> = sqlx::query_as(include_str!("sql/read_stage.sql"))
-        .bind(id)
-        .fetch_optional(session)
+async fn query_stages(
+    session: &mut Session,
+    ids: &[String],
+) -> Result<Vec<(String, SaleStage)>, sqlx::Error> {
+    let rows: Vec<(String, bool, bool, bool)> = sqlx::query_as(include_str!("sql/read_stages.sql"))
+        .bind(ids)
+        .fetch_all(session)
         .await?;
-    let stage = |(seeded, closed, settled)| SaleStage::of(seeded, closed, settled);
-    Ok(milestones.map(stage))
+    let stage = |(id, seeded, closed, settled)| (id, SaleStage::of(seeded, closed, settled));
+    Ok(rows.into_iter().map(stage).collect())
 }
 
 /// Takes the mark of a seeded sale from one that has not begun. Returns whether it did.

@@ -10,7 +10,7 @@ use crate::domain::error::BackendError;
 use crate::domain::sale::Sale;
 use crate::postgres::operations::Postgres;
 use crate::recovery::restore::Restorer;
-use crate::recovery::sold_items::{sold_in_postgres, sold_in_redis};
+use crate::recovery::sold_items::missing_in_redis;
 use crate::redis::commands::Redis;
 use crate::redis::keys::{self, SaleKeys};
 use crate::redis::restore_lease::RestoreLease;
@@ -73,9 +73,7 @@ impl<R: Redis> Restorer<R> {
         sale: &Sale,
         keys: &SaleKeys,
     ) -> Result<usize, BackendError> {
-        let in_redis = sold_in_redis(&self.redis, keys).await?;
-        let in_postgres = sold_in_postgres(postgres, &sale.id).await?;
-        let missing: Vec<u32> = in_postgres.difference(&in_redis).copied().collect();
+        let missing = missing_in_redis(postgres, &self.redis, &sale.id, keys).await?;
         for items in missing.chunks(RESTORED_AT_ONCE) {
             let purchases = postgres.read_purchases_of_items(&sale.id, items).await?;
             if !purchases.is_empty() {

@@ -35,6 +35,32 @@ pub(super) async fn sold_in_redis(
     Ok(set_bits(&bitmap))
 }
 
+/// The items that Postgres has as sold and Redis has not.
+pub(super) async fn missing_in_redis(
+    postgres: &impl Postgres,
+    redis: &impl Redis,
+    id: &SaleId,
+    keys: &SaleKeys,
+) -> Result<Vec<u32>, BackendError> {
+    let bitmap = sale_state::sold_bitmap(redis, keys).await?;
+    let mut missing = Vec::new();
+    let mut from = 0;
+    loop {
+        let page = postgres.read_sold_items(id, from).await?;
+        missing.extend(page.iter().copied().filter(|idx| !is_set(&bitmap, *idx)));
+        match page.last() {
+            Some(idx) if page.len() == PAGE => from = idx + 1,
+            _ => return Ok(missing),
+        }
+    }
+}
+
+/// Whether a bit is one, as Redis counts them: from the highest bit of the first byte.
+fn is_set(bitmap: &[u8], idx: u32) -> bool {
+    let byte = bitmap.get(idx as usize / 8);
+    byte.is_some_and(|bits| bits & (0x80 >> (idx % 8)) != 0)
+}
+
 /// The positions of the ones, as Redis counts them: from the highest bit of the first byte.
 fn set_bits(bitmap: &[u8]) -> BTreeSet<u32> {
     let mut set = BTreeSet::new();
@@ -56,5 +82,8 @@ mod tests {
     fn bits_count_from_the_highest_of_the_first_byte() {
         let set = set_bits(&[0b1000_0001, 0b0100_0000]);
         assert_eq!(set.into_iter().collect::<Vec<_>>(), [0, 7, 9]);
+        let bitmap = [0b1000_0001, 0b0100_0000];
+        let set = (0..24).filter(|idx| is_set(&bitmap, *idx));
+        assert_eq!(set.collect::<Vec<_>>(), [0, 7, 9]);
     }
 }

@@ -3,7 +3,7 @@
 //! Guarantees: the stage of a sale is read before the orders, so that a code without an order in a
 //! settled sale never gets one.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::code::CheckoutCode;
@@ -27,16 +27,13 @@ pub(crate) async fn find_codes<P: Postgres>(
     postgres: Arc<P>,
     codes: Vec<CheckoutCode>,
 ) -> FoundOfCodes<CodeOfEndedSale> {
-    let mut stages = HashMap::<&SaleId, Option<SaleStage>>::new();
-    for code in &codes {
-        if !stages.contains_key(&code.sale) {
-            stages.insert(&code.sale, postgres.read_stage(&code.sale).await?);
-        }
-    }
+    let sales: HashSet<&SaleId> = codes.iter().map(|code| &code.sale).collect();
+    let sales: Vec<SaleId> = sales.into_iter().cloned().collect();
+    let stages = postgres.read_stages(&sales).await?;
     let found = postgres.read_outcomes(&codes).await?;
     let answer = |code: &CheckoutCode| {
         Ok(CodeOfEndedSale {
-            stage: stages.get(&code.sale).copied().flatten(),
+            stage: stages.get(&code.sale).copied(),
             outcome: found.of(code)?,
         })
     };

@@ -1,6 +1,6 @@
 //! Operations on the log of attempts, `attempts`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flashsale_engine::{
     Attempt, AttemptOutcome, Cart, CheckoutCode, CodeSuffix, FlashSaleName, LoggedCart, Sale,
@@ -18,6 +18,15 @@ const CLOCK_MARGIN_US: i64 = HOUR_US;
 
 /// How long the watermark of a process that died stays.
 const KEEP_WATERMARKS_US: i64 = 24 * HOUR_US;
+
+/// An item that was added to a cart.
+struct Added<'a> {
+    suffix: CodeSuffix,
+    user: &'a str,
+    item: &'a str,
+    idx: u32,
+    at_us: i64,
+}
 
 impl Tables {
     /// Appends attempts; one that is there stays as it is.
@@ -38,45 +47,40 @@ impl Tables {
     /// The carts of a sale in one cart partition that have no order: each item at the time it was
     /// first added.
     pub fn read_carts(&self, sale: &Sale, partition: u16) -> Vec<LoggedCart> {
-        let mut items: BTreeMap<(CodeSuffix, &str), BTreeMap<u32, i64>> = BTreeMap::new();
-        for (suffix, user, idx, at_us) in self.added_items(sale, partition) {
-            let added_at = items.entry((suffix, user)).or_default().entry(idx);
-            // Attempts are read in the order of their times: the first is the earliest.
-            added_at.or_insert(at_us);
+        let mut carts: BTreeMap<(CodeSuffix, &str), Vec<Added<'_>>> = BTreeMap::new();
+        let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
+        for added in self.added_items(sale, partition) {
+            let newest = newest.entry(added.user).or_insert(added.at_us);
+            *newest = added.at_us.max(*newest);
+            let cart = carts.entry((added.suffix, added.user)).or_default();
+            cart.push(added);
         }
-        let last_us = |added: &BTreeMap<u32, i64>| added.values().copied().max();
-        let mut newest: BTreeMap<&str, Option<i64>> = BTreeMap::new();
-        for ((_, user), added) in &items {
-            let newest = newest.entry(user).or_default();
-            *newest = last_us(added).max(*newest);
-        }
-        let cart = |((suffix, user), added): (&(CodeSuffix, &str), &BTreeMap<u32, i64>)| {
-            let mut in_order: Vec<(i64, u32)> = added.iter().map(|(i, at)| (*at, *i)).collect();
-            in_order.sort_unstable();
-            let items = in_order.iter().map(|(_, idx)| idx.to_string());
+        let code = |suffix: &CodeSuffix| CheckoutCode::format(&sale.id, suffix);
+        carts.retain(|(suffix, _), _| !self.orders.contains_key(&code(suffix)));
+        let cart = |((suffix, user), mut added): ((_, &str), Vec<Added<'_>>)| {
+            added.sort_unstable_by_key(|added| (added.at_us, added.item));
+            let last_us = added.last().map(|added| added.at_us);
+            let mut seen = BTreeSet::new();
+            added.retain(|added| seen.insert(added.idx));
+            let items: Vec<String> = added.iter().map(|added| added.idx.to_string()).collect();
             LoggedCart {
-                suffix: *suffix,
+                suffix,
+                is_latest: newest.get(user).copied() == last_us,
                 cart: Cart {
-                    user: (*user).to_owned(),
-                    items: items.collect::<Vec<_>>().join(","),
+                    user: user.to_owned(),
+                    items: items.join(","),
                 },
-                is_latest: newest.get(user) == Some(&last_us(added)),
             }
         };
-        let code = |suffix: &CodeSuffix| CheckoutCode::format(&sale.id, suffix);
-        let unbought = items
-            .iter()
-            .filter(|((suffix, _), _)| !self.orders.contains_key(&code(suffix)));
-        unbought.map(cart).collect()
+        carts.into_iter().map(cart).collect()
     }
 
-    /// What was added to carts of a sale in one cart partition, in the order of times: the code, the
-    /// user, the item's index and the time.
+    /// What was added to carts of a sale in one cart partition.
     fn added_items<'a>(
         &'a self,
         sale: &'a Sale,
         partition: u16,
-    ) -> impl Iterator<Item = (CodeSuffix, &'a str, u32, i64)> {
+    ) -> impl Iterator<Item = Added<'a>> {
         let from_us = sale.window.starts_at.as_microsecond() - CLOCK_MARGIN_US;
         let to_us = sale.window.ends_at.as_microsecond() + CLOCK_MARGIN_US;
         self.attempts.iter().filter_map(move |(key, attempt)| {
@@ -90,7 +94,13 @@ impl Tables {
             let item = attempt.request.item.as_ref()?;
             let item = self.items.get(&sale.id)?.by_id(item.as_str())?;
             let user = attempt.request.user.as_ref()?;
-            Some((suffix, user.as_str(), item.idx, key.at_us))
+            Some(Added {
+                suffix,
+                user: user.as_str(),
+                item: attempt.request.item.as_ref()?.as_str(),
+                idx: item.idx,
+                at_us: key.at_us,
+            })
         })
     }
 

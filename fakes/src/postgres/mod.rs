@@ -194,8 +194,10 @@ impl Postgres for FakePostgres {
             .settle_sale(id, sold, self.now()))
     }
 
-    async fn read_stage(&self, id: &SaleId) -> Answer<Option<SaleStage>> {
-        Ok(self.begin().await.read_stage(id))
+    async fn read_stages(&self, ids: &[SaleId]) -> Answer<HashMap<SaleId, SaleStage>> {
+        let tables = self.begin().await;
+        let stage = |id: &SaleId| Some((id.clone(), tables.read_stage(id)?));
+        Ok(ids.iter().filter_map(stage).collect())
     }
 
     async fn unseed_sale(&self, id: &SaleId) -> Answer<bool> {

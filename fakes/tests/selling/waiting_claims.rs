@@ -229,6 +229,26 @@ async fn customers_who_buy_too_late_share_the_look_up_of_their_orders() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn codes_of_sales_that_never_were_share_the_look_up_of_their_sales() {
+    let harness = Harness::new();
+    let service = harness.open().await;
+    let flash_sale = harness.sale.id.flash_sale().clone();
+    let code = |n: u32| {
+        let (hour, minute) = (n / 60, n % 60);
+        let code = format!("CHK-{flash_sale}.20250101T{hour:02}{minute:02}Z-{:022}", 0);
+        CheckoutCode::parse(&code).unwrap()
+    };
+    let codes: Vec<_> = (0..CROWD).map(code).collect();
+    let (answers, operations) = ask_at_once(&harness, &service, &codes).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| matches!(answer, Err(NoOrder::UnknownCode)))
+    );
+    assert!(operations < 20, "{operations} operations on Postgres");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_item_that_is_not_in_the_sale_is_refused_at_once_while_postgres_hangs() {
     let harness = Harness::new();
     let service = harness.open().await;

@@ -1,5 +1,5 @@
 -- The newest sales of a FlashSale ($1) with all that are not retired, or one sale ($2). A settled
--- sale is not counted again.
+-- sale is not counted again, nor an open one whose count is known ($4): its count is null.
 SELECT s.id,
        (extract(epoch FROM s.starts_at) * 1000000)::bigint AS starts_us,
        (extract(epoch FROM s.ends_at) * 1000000)::bigint AS ends_us,
@@ -9,7 +9,10 @@ SELECT s.id,
        (extract(epoch FROM s.closed_at) * 1000000)::bigint AS closed_us,
        (extract(epoch FROM s.settled_at) * 1000000)::bigint AS settled_us,
        (extract(epoch FROM s.retired_at) * 1000000)::bigint AS retired_us,
-       coalesce(s.sold, (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id)) AS sold
+       CASE WHEN s.sold IS NOT NULL THEN s.sold::bigint
+            WHEN s.closed_at IS NULL AND s.id = ANY ($4::text[]) THEN NULL
+            ELSE (SELECT count(*) FROM purchases p WHERE p.sale_id = s.id)
+       END AS sold
   FROM sales s
  WHERE s.id IN (SELECT n.id FROM sales n
                  WHERE n.flash_sale = $1 ORDER BY n.starts_at DESC LIMIT $3)
