@@ -5,6 +5,7 @@
 //! reserves nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ use crate::selling::open_calls::OpenCall;
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 64,
     queue: 4_096,
+    pause: Duration::ZERO,
 };
 
 /// One item for one user's cart.

@@ -1,6 +1,8 @@
-//! The lane of claims: frozen carts of one sale share a script call.
+//! The lane of claims: frozen carts of one sale share a script call. After a failed call they wait for
+//! a merge of the sale ([`crate::selling::sale_merge`]).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +17,13 @@ use crate::redis::keys::SaleKeys;
 use crate::redis::scripts::claim::{ClaimRequest, claim};
 use crate::selling::context::Context;
 use crate::selling::lane::{Lane, LaneLimits};
+use crate::selling::sale_merge::SaleMerge;
 
 /// A claim runs for some microseconds per item; a batch must not hold the sale's slot long.
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 64,
     queue: 4_096,
+    pause: Duration::ZERO,
 };
 
 /// What Redis decided.
@@ -42,13 +46,20 @@ impl ClaimLane {
     pub(crate) fn start<R: Redis, P: Postgres>(
         sale: &SaleId,
         keys: &Arc<SaleKeys>,
+        merge: &Arc<SaleMerge>,
         context: &Arc<Context<R, P>>,
         stop: &CancellationToken,
     ) -> Self {
         let (sale, keys, redis) = (sale.clone(), keys.clone(), context.redis.clone());
+        let merge = merge.clone();
         let call = move |batch: Vec<ClaimRequest>| {
             let (sale, keys, redis) = (sale.clone(), keys.clone(), redis.clone());
-            async move { claim_batch(&redis, &sale, &keys, &batch).await }
+            let merge = merge.clone();
+            async move {
+                merge.before_claims().await;
+                let claimed = claim_batch(&redis, &sale, &keys, &batch).await;
+                claimed.inspect_err(|_| merge.note_failure())
+            }
         };
         let lane = Lane::start("claim lane", LANE_LIMITS, &context.tasks, stop, call);
         Self { lane }

@@ -1,10 +1,11 @@
 //! Lanes: requests that arrive while a call is on its way share the next call.
 //!
-//! Guarantees: a request on an idle lane starts a call at once; one call of a lane is on its way
-//! at a time; the queue is bounded, and a full one refuses.
+//! Guarantees: a request on an idle lane starts a call at once, but for a lane with a pause between its
+//! calls; one call of a lane is on its way at a time; the queue is bounded, and a full one refuses.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,8 @@ pub(crate) struct LaneLimits {
     pub batch: usize,
     /// Requests that may wait.
     pub queue: usize,
+    /// How long after a call the next one begins at the earliest: more requests share it.
+    pub pause: Duration,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
@@ -98,6 +101,9 @@ impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
                         }
                     }
                 }
+                if !limits.pause.is_zero() {
+                    tokio::time::sleep(limits.pause).await;
+                }
             }
         });
         Self { name, queue }
@@ -127,6 +133,7 @@ mod tests {
         let limits = LaneLimits {
             batch: 10,
             queue: 100,
+            pause: Duration::ZERO,
         };
         let lane = Lane::start(
             "test lane",
@@ -168,7 +175,11 @@ mod tests {
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let gate = Arc::new(Semaphore::new(0));
         let opened = gate.clone();
-        let limits = LaneLimits { batch: 1, queue: 1 };
+        let limits = LaneLimits {
+            batch: 1,
+            queue: 1,
+            pause: Duration::ZERO,
+        };
         let lane: Lane<u32, u32> = Lane::start("test lane", limits, &tasks, &stop, move |_| {
             let gate = opened.clone();
             async move {

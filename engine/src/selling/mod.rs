@@ -24,6 +24,7 @@ mod pending_claims;
 pub(crate) mod purchase;
 mod refusal_lane;
 mod registry_follower;
+mod sale_merge;
 mod sale_view;
 pub(crate) mod served_sale;
 mod served_sales;

@@ -28,6 +28,7 @@ use crate::selling::lane::{Lane, LaneLimits};
 const LANE_LIMITS: LaneLimits = LaneLimits {
     batch: 256,
     queue: 16_384,
+    pause: Duration::ZERO,
 };
 
 /// How long the first stream has to take an entry before the next one is tried beside it, which has

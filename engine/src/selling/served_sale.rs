@@ -10,7 +10,6 @@ use crate::domain::catalog::Catalog;
 use crate::domain::error::BackendError;
 use crate::domain::sale::{Sale, SaleId};
 use crate::postgres::operations::{PAGE, Postgres};
-use crate::recovery::merge_sale::Merged;
 use crate::recovery::restore::Restored;
 use crate::recovery::settle_abandoned::{ATTEMPT_GRACE, CLAIM_GRACE, ENTRIES, Settler};
 use crate::redis::commands::Redis;
@@ -19,6 +18,7 @@ use crate::selling::attempt_log::AttemptLog;
 use crate::selling::cart_lanes::CartLanes;
 use crate::selling::claim_lane::ClaimLane;
 use crate::selling::context::Context;
+use crate::selling::sale_merge::SaleMerge;
 use crate::selling::sale_view::SaleView;
 use crate::selling::view_reader::ViewReader;
 
@@ -27,9 +27,6 @@ const SETTLE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long after a sale is ready again its outcomes follow.
 const OUTCOMES_AFTER: Duration = Duration::from_secs(3);
-
-/// How often a process checks whether another master holds the sale.
-const MERGE_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two tries to restore a sale.
 const RESTORE_PAUSE: Duration = Duration::from_millis(200);
@@ -47,6 +44,7 @@ pub struct ServedSale<R> {
     pub(crate) view: SaleView,
     pub(crate) carts: CartLanes<R>,
     pub(crate) claims: ClaimLane,
+    merge: Arc<SaleMerge>,
     /// Notified when a script found that Redis does not hold the sale, or a part of it.
     lost: Notify,
     pub(crate) stop: CancellationToken,
@@ -64,11 +62,13 @@ impl<R: Redis> ServedSale<R> {
         let catalog = read_catalog(&*context.postgres, &sale).await?;
         let reader = context.redis.stream_reader().await?;
         let keys = Arc::new(SaleKeys::new(&sale.id, format));
+        let merge = Arc::<SaleMerge>::default();
         let served = Arc::new(Self {
             id: Arc::new(sale.id.clone()),
             view: SaleView::new(sale.items),
             carts: CartLanes::start(&sale, format, context, log, &stop),
-            claims: ClaimLane::start(&sale.id, &keys, context, &stop),
+            claims: ClaimLane::start(&sale.id, &keys, &merge, context, &stop),
+            merge,
             catalog,
             keys,
             sale,
@@ -79,7 +79,7 @@ impl<R: Redis> ServedSale<R> {
         let (this, shared) = (served.clone(), context.clone());
         tasks.spawn(async move { this.restore_when_lost(&shared).await });
         let (this, shared) = (served.clone(), context.clone());
-        tasks.spawn(async move { this.merge_when_promoted(&shared).await });
+        tasks.spawn(async move { this.merge.run(&shared, &this.sale, &this.stop).await });
         let (this, shared) = (served.clone(), context.clone());
         tasks.spawn(async move { this.read_view(reader, &shared).await });
         let (this, settler) = (served.clone(), context.settler());
@@ -118,32 +118,6 @@ impl<R: Redis> ServedSale<R> {
             }
             // Another process may be at it, or a backend away.
             tokio::time::sleep(RESTORE_PAUSE).await;
-        }
-    }
-
-    /// Checks now and then whether another master holds the sale, and merges what Postgres has.
-    async fn merge_when_promoted<P: Postgres>(&self, context: &Arc<Context<R, P>>) {
-        loop {
-            let pause = match context
-                .restorer()
-                .merge_sale(&*context.postgres, &self.sale)
-                .await
-            {
-                Ok(Merged::Whole) | Err(BackendError::Unseeded) => MERGE_EVERY,
-                Ok(Merged::Purchases(purchases)) => {
-                    tracing::warn!(sale = %self.sale.id, purchases, "sale merged with Postgres");
-                    MERGE_EVERY
-                }
-                Ok(Merged::NotYet) => RESTORE_PAUSE,
-                Err(error) => {
-                    tracing::debug!(sale = %self.sale.id, %error, "sale not merged");
-                    RESTORE_PAUSE
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => return,
-            }
         }
     }
 

@@ -175,7 +175,11 @@ pub async fn checkout_at_last(
 }
 
 /// Repeats a purchase until it is answered.
-pub async fn purchase_at_last(harness: &Harness, service: &Service, code: &CheckoutCode) -> Order {
+pub async fn purchase_at_last<R: Redis>(
+    harness: &Harness,
+    service: &Service<R>,
+    code: &CheckoutCode,
+) -> Order {
     for _ in 0..TRIES {
         match service.purchase(code, &harness.request()).await {
             Ok(order) => return order,
