@@ -3,7 +3,7 @@
 //! Guarantees: a node that answers nothing for [`SILENCE_LIMIT`] while a call waits is away, and so
 //! is one that refuses connections; a node that answers other calls is not away, however long one
 //! call takes; a call that waits for a silent node continues at the new owner of its slot as soon
-//! as the slot map has one.
+//! as the slot map has one, and is given up [`LATE_ANSWER_LIMIT`] after the node counts as away.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::node::{Node, NodeFault, NodeResult, Nodes};
 use super::slot_map::Slot;
 use super::state::{Cluster, Target};
-use super::timeouts::SILENCE_LIMIT;
+use super::timeouts::{LATE_ANSWER_LIMIT, SILENCE_LIMIT};
 use super::{probe, report};
 
 impl<N: Nodes> Cluster<N> {
@@ -41,11 +41,12 @@ impl<N: Nodes> Cluster<N> {
             }
             answers = node.breaker.answers();
         }
-        // The call goes on: its answer closes the breaker.
+        // The call goes on for a moment: its answer closes the breaker.
         tokio::select! {
             biased;
             result = &mut call => Some(self.noted(node, result)),
             () = self.routes.moved_away(slot, node) => None,
+            () = tokio::time::sleep(LATE_ANSWER_LIMIT) => Some(Err(NodeFault::TimedOut)),
         }
     }
 
