@@ -56,7 +56,7 @@ impl ClaimLane {
             let (sale, keys, redis) = (sale.clone(), keys.clone(), redis.clone());
             let merge = merge.clone();
             async move {
-                merge.before_claims().await;
+                merge.before_claims(&redis, &keys).await;
                 let claimed = claim_batch(&redis, &sale, &keys, &batch).await;
                 claimed.inspect_err(|_| merge.note_failure())
             }

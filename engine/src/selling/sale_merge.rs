@@ -5,7 +5,6 @@
 //! can be made within [`LONGEST_WAIT`]. A claim of an item that is sold already would conflict in
 //! Postgres, which decides: claims that do not wait are slower, and not wrong.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -16,6 +15,8 @@ use crate::domain::sale::Sale;
 use crate::postgres::operations::Postgres;
 use crate::recovery::merge_sale::Merged;
 use crate::redis::commands::Redis;
+use crate::redis::keys::SaleKeys;
+use crate::redis::scripts::check_whole::check_whole;
 use crate::selling::context::Context;
 
 /// How often a process checks whether another master holds the sale.
@@ -24,7 +25,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// When the next check follows while another process merges.
 const CHECK_AGAIN_AFTER: Duration = Duration::from_millis(25);
 
-/// When the next try follows after an error, unless a claim asks for one.
+/// When the next try follows after an error, unless claims wait for one.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
 /// How long claims wait for a merge at the most.
@@ -33,30 +34,38 @@ const LONGEST_WAIT: Duration = Duration::from_millis(300);
 /// Whether the sale's master may miss claims, as far as this process has noticed.
 #[derive(Debug, Default)]
 pub(crate) struct SaleMerge {
-    may_miss_claims: AtomicBool,
-    /// Notified when claims wait for a try.
+    may_miss_claims: watch::Sender<bool>,
+    /// Notified when claims wait for a merge.
     awaited: Notify,
-    /// How many tries have ended.
-    tries: watch::Sender<u64>,
 }
 
 impl SaleMerge {
     /// Notes that a call to the sale's slot failed: when it answers again, another master may hold it.
     pub(crate) fn note_failure(&self) {
-        self.may_miss_claims.store(true, Ordering::Relaxed);
+        self.may_miss_claims.send_replace(true);
     }
 
-    /// Waits, where the master may miss claims, until a merge was tried.
-    pub(crate) async fn before_claims(&self) {
-        if !self.may_miss_claims.load(Ordering::Relaxed) {
+    /// Waits for a merge where the master misses claims. Does not wait for a master that is away.
+    pub(crate) async fn before_claims(&self, redis: &impl Redis, keys: &SaleKeys) {
+        if !*self.may_miss_claims.borrow() {
             return;
         }
-        let mut tries = self.tries.subscribe();
+        match check_whole(redis, &keys.meta, keys.format).await {
+            Ok(checked) if !checked.is_whole => {}
+            Ok(_) => {
+                self.may_miss_claims.send_replace(false);
+                return;
+            }
+            // The claims find the same.
+            Err(_) => return,
+        }
         self.awaited.notify_one();
-        let tried = tokio::time::timeout(LONGEST_WAIT, tries.changed()).await;
-        if tried.is_err() {
+        let mut may_miss_claims = self.may_miss_claims.subscribe();
+        let merged = may_miss_claims.wait_for(|may_miss| !may_miss);
+        let waited = tokio::time::timeout(LONGEST_WAIT, merged).await.is_ok();
+        if !waited {
             // Batches of claims follow each other: they do not wait for the same merge in turn.
-            self.may_miss_claims.store(false, Ordering::Relaxed);
+            self.may_miss_claims.send_replace(false);
         }
     }
 
@@ -70,11 +79,10 @@ impl SaleMerge {
         loop {
             let merge = context.restorer();
             let merged = merge.merge_sale(&*context.postgres, sale).await;
-            let is_merged_elsewhere = matches!(merged, Ok(Merged::NotYet));
             let pause = self.note_try(sale, merged);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.awaited.notified(), if !is_merged_elsewhere => {}
+                () = self.awaited.notified() => {}
                 () = stop.cancelled() => return,
             }
         }
@@ -82,24 +90,19 @@ impl SaleMerge {
 
     /// Notes how a try ended; returns when the next one follows.
     fn note_try(&self, sale: &Sale, merged: Result<Merged, BackendError>) -> Duration {
-        let (is_whole, pause) = match merged {
+        match merged {
+            Ok(Merged::NotYet) => return CHECK_AGAIN_AFTER,
+            Err(error) if error != BackendError::Unseeded => {
+                tracing::debug!(sale = %sale.id, %error, "sale not merged");
+                return RETRY_AFTER;
+            }
             Ok(Merged::Purchases(purchases)) => {
                 tracing::warn!(sale = %sale.id, purchases, "sale merged with Postgres");
-                (true, CHECK_EVERY)
             }
             // A sale that Redis lost is restored, with all that was sold.
-            Ok(Merged::Whole) | Err(BackendError::Unseeded) => (true, CHECK_EVERY),
-            // Claims wait for the end of the merge of another process.
-            Ok(Merged::NotYet) => return CHECK_AGAIN_AFTER,
-            Err(error) => {
-                tracing::debug!(sale = %sale.id, %error, "sale not merged");
-                (false, RETRY_AFTER)
-            }
-        };
-        if is_whole {
-            self.may_miss_claims.store(false, Ordering::Relaxed);
+            Ok(Merged::Whole) | Err(_) => {}
         }
-        self.tries.send_modify(|tries| *tries += 1);
-        pause
+        self.may_miss_claims.send_replace(false);
+        CHECK_EVERY
     }
 }
