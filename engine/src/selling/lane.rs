@@ -1,7 +1,7 @@
 //! Lanes: requests that arrive while a call is on its way share the next call.
 //!
-//! Guarantees: a request on an idle lane starts a call at once, but for a lane with a pause between its
-//! calls; one call of a lane is on its way at a time; the queue is bounded, and a full one refuses.
+//! Guarantees: a request on an idle lane starts a call at once, but within the pause that follows a
+//! failure, or any call of a lane that has a pause; one call of a lane is on its way at a time; the queue is bounded, and a full one refuses.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,6 +15,10 @@ use crate::domain::error::{BackendError, SharedError};
 
 /// How often a lane yields to other tasks before it calls.
 const PASSES_BEFORE_CALL: u32 = 4;
+
+/// How long after a call that failed the next one begins. What waited for a node that hangs fails together
+/// otherwise: some thousands of requests, which keep the process from those that succeed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(20);
 
 type Waiting<Q, A> = (Q, oneshot::Sender<Result<A, SharedError>>);
 
@@ -88,21 +92,23 @@ impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
                 }
                 let (requests, senders): (Vec<Q>, Vec<_>) = waiting.drain(..).unzip();
                 // A caller that left needs no answer, hence the ignored sends.
-                match call(requests).await {
+                let pause = match call(requests).await {
                     Ok(answers) => {
                         for (sender, answer) in senders.into_iter().zip(answers) {
                             let _ = sender.send(Ok(answer));
                         }
+                        limits.pause
                     }
                     Err(error) => {
                         let error = Arc::new(error);
                         for sender in senders {
                             let _ = sender.send(Err(error.clone()));
                         }
+                        limits.pause.max(PAUSE_AFTER_FAILURE)
                     }
-                }
-                if !limits.pause.is_zero() {
-                    tokio::time::sleep(limits.pause).await;
+                };
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
                 }
             }
         });
@@ -168,6 +174,37 @@ mod tests {
         for (n, asked) in (2..7).zip(later) {
             assert_eq!(asked.await.unwrap().unwrap(), n * 2);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_wait_while_calls_fail_fail_batch_by_batch() {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let limits = LaneLimits {
+            batch: 10,
+            queue: 100,
+            pause: Duration::ZERO,
+        };
+        let call = |_| async { Err(BackendError::Unseeded) };
+        let lane: Lane<u32, u32> = Lane::start("test lane", limits, &tasks, &stop, call);
+        let begun = tokio::time::Instant::now();
+        let ask = |n| {
+            let lane = lane.clone();
+            tokio::spawn(async move {
+                lane.ask(n).await.unwrap_err();
+                begun.elapsed()
+            })
+        };
+        let mut failed_after = Vec::new();
+        for asked in (0..30).map(ask).collect::<Vec<_>>() {
+            failed_after.push(asked.await.unwrap());
+        }
+        let batches = [0, 1, 2].map(|n| PAUSE_AFTER_FAILURE * n);
+        assert!(failed_after.iter().all(|after| {
+            let is_near = |batch: &Duration| after.abs_diff(*batch) < Duration::from_millis(5);
+            batches.iter().any(is_near)
+        }));
+        failed_after.dedup();
+        assert!(failed_after.len() >= 3, "{failed_after:?}");
     }
 
     #[tokio::test]
