@@ -91,22 +91,12 @@ impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
                     }
                 }
                 let (requests, senders): (Vec<Q>, Vec<_>) = waiting.drain(..).unzip();
-                // A caller that left needs no answer, hence the ignored sends.
-                let pause = match call(requests).await {
-                    Ok(answers) => {
-                        for (sender, answer) in senders.into_iter().zip(answers) {
-                            let _ = sender.send(Ok(answer));
-                        }
-                        limits.pause
-                    }
-                    Err(error) => {
-                        let error = Arc::new(error);
-                        for sender in senders {
-                            let _ = sender.send(Err(error.clone()));
-                        }
-                        limits.pause.max(PAUSE_AFTER_FAILURE)
-                    }
+                let answers = call(requests).await;
+                let pause = match &answers {
+                    Ok(_) => limits.pause,
+                    Err(_) => limits.pause.max(PAUSE_AFTER_FAILURE),
                 };
+                answer(senders, answers);
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
@@ -121,6 +111,26 @@ impl<Q: Send + 'static, A: Send + 'static> Lane<Q, A> {
         let (sender, answer) = oneshot::channel();
         self.queue.try_send((request, sender)).map_err(|_| full())?;
         answer.await.map_err(|_| full())?
+    }
+}
+
+/// Hands the answers of a call to those who wait. A caller that left needs none.
+fn answer<A>(
+    senders: Vec<oneshot::Sender<Result<A, SharedError>>>,
+    answers: Result<Vec<A>, BackendError>,
+) {
+    match answers {
+        Ok(answers) => {
+            for (sender, answer) in senders.into_iter().zip(answers) {
+                let _ = sender.send(Ok(answer));
+            }
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            for sender in senders {
+                let _ = sender.send(Err(error.clone()));
+            }
+        }
     }
 }
 
