@@ -56,7 +56,10 @@ pub fn judge(history: &RunHistory, evidence: &Evidence) -> Vec<NumberedVerdict> 
     }
     let own = [
         ("6", nothing_is_undersold(history, evidence)),
-        ("8", unsold_items_are_not_refused(history, evidence)),
+        (
+            "8",
+            unsold_items_are_not_refused(history, evidence, &excused),
+        ),
         ("9", opens_and_closes_on_time(history, evidence)),
     ];
     let own = own.map(|(number, verdict)| NumberedVerdict { number, verdict });

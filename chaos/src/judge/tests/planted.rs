@@ -176,6 +176,7 @@ fn purchases_may_be_missing_that_a_promoted_standby_had_not_received_and_no_othe
         fixture.sale().purchases.remove(at);
         fixture.redis().sold.remove(&order.results[0].0);
         fixture.redis().outcomes -= 1;
+        fixture.evidence.claimed_us.remove(&order.results[0].0);
         // Claimed at 20 s, by the clock of the fixture: the standby lacks what came since 18 s.
         fixture.history.faults.push(FaultRecord {
             fault: Fault::PromoteLaggingStandby { lag_ms: 2_000 },
@@ -186,26 +187,39 @@ fn purchases_may_be_missing_that_a_promoted_standby_had_not_received_and_no_othe
     };
     lose_order(39).holds();
     lose_order(30).breaks(&["4"], "was answered and has no order");
+
+    // What such a purchase bought stays sold in Redis until the audit.
+    let refuse_for_long = |mut fixture: Fixture, item| {
+        for (user, at_us) in [(901, 25 * SECOND), (902, 40 * SECOND)] {
+            refuse_as_sold(&mut fixture, user, item, at_us);
+        }
+        fixture
+    };
+    refuse_for_long(lose_order(39), 39).holds();
+    let unsold = "i700 was refused as sold over 15 s and was never sold";
+    refuse_for_long(lose_order(39), 700).breaks(&["8"], unsold);
+}
+
+/// A checkout of an item that is refused as sold, and its attempt.
+fn refuse_as_sold(fixture: &mut Fixture, user: u32, item: u32, at_us: i64) {
+    let answer = refused(409, Problem::AlreadySold);
+    let request = fixture.add(user, checkout(user, item), at_us, answer);
+    let attempts = &mut fixture.evidence.stored.attempts;
+    attempts.push(flashsale_load::checker::stored_rows::AttemptRow {
+        request,
+        code: None,
+        item: Some(item),
+        user: Some(format!("r-u{user}").into()),
+        outcome: "already_sold".into(),
+        ..attempts[0].clone()
+    });
 }
 
 #[test]
 fn an_unsold_item_that_is_refused_as_sold_for_long() {
     let mut fixture = Fixture::right();
-    let sold = || refused(409, Problem::AlreadySold);
     for (user, at_us) in [(901, 10 * SECOND), (902, 19 * SECOND)] {
-        let request = fixture.add(user, checkout(user, 700), at_us, sold());
-        fixture
-            .evidence
-            .stored
-            .attempts
-            .push(flashsale_load::checker::stored_rows::AttemptRow {
-                request,
-                code: None,
-                item: Some(700),
-                user: Some(format!("r-u{user}").into()),
-                outcome: "already_sold".into(),
-                ..fixture.evidence.stored.attempts[0].clone()
-            });
+        refuse_as_sold(&mut fixture, user, 700, at_us);
     }
     fixture.holds();
     let last = fixture.history.calls.last_mut().unwrap();
