@@ -7,6 +7,7 @@
 mod accounting;
 mod block;
 mod case;
+mod claims;
 mod compare;
 mod comparison;
 mod interval;

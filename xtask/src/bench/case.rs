@@ -40,6 +40,8 @@ pub enum Case {
     Opening,
     /// A small sale until its last item is sold.
     Stampede,
+    /// Carts that the slot of one sale claims.
+    Claims,
     /// An open loop at 80% of the rate that a closed loop reaches.
     Knee,
     /// The mixed flow at one rate, with more of one thing at a time.
@@ -48,7 +50,7 @@ pub enum Case {
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Checkout,
         Self::Mixed,
         Self::Refused,
@@ -57,6 +59,7 @@ impl Case {
         Self::Connections,
         Self::Opening,
         Self::Stampede,
+        Self::Claims,
         Self::Knee,
         Self::Scale,
     ];
@@ -74,6 +77,7 @@ impl Case {
             Self::Connections => "connections",
             Self::Opening => "opening",
             Self::Stampede => "stampede",
+            Self::Claims => "claims",
             Self::Knee => "knee",
             Self::Scale => "scale",
         }

@@ -9,6 +9,7 @@ use flashsale_servers::{Launch, Process, RedisCluster};
 use super::{
     accounting::Servers,
     case::{self, Case, OPEN_SECONDS, PURCHASES_PER_SECOND, WARM_UP_SECONDS},
+    claims::{self, Claims},
     load::{LoadRun, fill_carts},
     open_runs::OpenRuns,
     plan::{Measure, Plan},
@@ -120,6 +121,10 @@ impl Bench<'_> {
                     }
                 }
                 Measure::Stampede => report.stampedes.push(open_runs.stampede()?),
+                Measure::Claims => {
+                    let program = claims::build(self.session, self.profile)?;
+                    report.claims = Some(Claims::measure(self.session, &program)?);
+                }
                 Measure::Scale { seconds } => report.scale = scale_runs.all(seconds)?,
                 open => report.open_loops.extend(open_runs.open_loop(open)?),
             }

@@ -47,7 +47,10 @@ impl OpenRuns<'_> {
             } => self.after_warm_up(case, seconds, Some(rate)).map(Some),
             Measure::Knee { case, seconds } => self.after_warm_up(case, seconds, None).map(Some),
             Measure::Opening { rate, seconds } => self.opening(rate, seconds).map(Some),
-            Measure::Closed { .. } | Measure::Stampede | Measure::Scale { .. } => Ok(None),
+            Measure::Closed { .. }
+            | Measure::Stampede
+            | Measure::Claims
+            | Measure::Scale { .. } => Ok(None),
         }
     }
 

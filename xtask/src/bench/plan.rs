@@ -65,6 +65,8 @@ pub enum Measure {
     },
     /// A sale until sold out.
     Stampede,
+    /// Claims in the slot of one sale.
+    Claims,
     /// An open loop for each variant of [`super::scale`].
     Scale {
         /// The length of each, where its items last so long.
@@ -110,6 +112,7 @@ impl Plan {
                 case.name()
             ),
             (Case::Stampede, _) => vec![Measure::Stampede],
+            (Case::Claims, _) => vec![Measure::Claims],
             (Case::Scale, _) => vec![Measure::Scale { seconds }],
             (Case::Knee, _) => [Case::Checkout, Case::Mixed]
                 .map(|case| Measure::Knee {
@@ -160,7 +163,7 @@ impl Measure {
             | Self::Knee { seconds, .. }
             | Self::Opening { seconds, .. }
             | Self::Scale { seconds } => Some(seconds),
-            Self::Stampede => None,
+            Self::Stampede | Self::Claims => None,
         }
     }
 }
@@ -223,6 +226,7 @@ mod tests {
                     case == Case::Opening
                 }
                 Measure::Stampede => case == Case::Stampede,
+                Measure::Claims => case == Case::Claims,
                 Measure::Scale { seconds } => {
                     assert_eq!(*seconds, 10);
                     case == Case::Scale

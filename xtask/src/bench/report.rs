@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     accounting::{hundredths, thousandths},
+    claims::Claims,
     load::Loop,
     open_loop::OpenLoop,
     plot::{self, Bar},
@@ -53,6 +54,8 @@ pub struct Report {
     pub open_loops: Vec<OpenLoop>,
     /// Until sold out.
     pub stampedes: Vec<Stampede>,
+    /// The slot of one sale.
+    pub claims: Option<Claims>,
     /// With more of one thing at a time.
     pub scale: Vec<ScaleRun>,
 }
@@ -66,6 +69,7 @@ impl Report {
             cases: Vec::new(),
             open_loops: Vec::new(),
             stampedes: Vec::new(),
+            claims: None,
             scale: Vec::new(),
         }
     }
@@ -107,6 +111,7 @@ impl Report {
             "cases": rows(&self.cases),
             "open_loops": self.open_loops.iter().map(OpenLoop::json).collect::<Vec<_>>(),
             "stampedes": self.stampedes.iter().map(Stampede::json).collect::<Vec<_>>(),
+            "claims": self.claims.as_ref().map(Claims::json),
             "scale": self.scale.iter().map(ScaleRun::json).collect::<Vec<_>>(),
         });
         fs::write(file, serde_json::to_string_pretty(&report)? + "\n")

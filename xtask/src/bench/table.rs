@@ -25,6 +25,9 @@ impl fmt::Display for Report {
         for stampede in &self.stampedes {
             write!(f, "{stampede}")?;
         }
+        if let Some(claims) = &self.claims {
+            write!(f, "{claims}")?;
+        }
         scale::write_tables(f, &self.scale)
     }
 }
