@@ -90,7 +90,7 @@ impl FrozenCart {
 }
 
 impl SaleSlot {
-    /// That of this sale.
+    /// The slot of this sale, in the newest format.
     pub fn new(sale: &SaleId) -> Self {
         Self(SaleKeys::new(sale, Format::CURRENT))
     }

@@ -15,13 +15,23 @@ pub(super) async fn sold_in_postgres(
     id: &SaleId,
 ) -> Result<BTreeSet<u32>, BackendError> {
     let mut sold = BTreeSet::new();
+    read_sold(postgres, id, |page| sold.extend(page)).await?;
+    Ok(sold)
+}
+
+/// Reads the items that Postgres has as sold, page by page.
+async fn read_sold(
+    postgres: &impl Postgres,
+    id: &SaleId,
+    mut take: impl FnMut(&[u32]) + Send,
+) -> Result<(), BackendError> {
     let mut from = 0;
     loop {
         let page = postgres.read_sold_items(id, from).await?;
-        sold.extend(&page);
+        take(&page);
         match page.last() {
             Some(idx) if page.len() == PAGE => from = idx + 1,
-            _ => return Ok(sold),
+            _ => return Ok(()),
         }
     }
 }
@@ -44,15 +54,11 @@ pub(super) async fn missing_in_redis(
 ) -> Result<Vec<u32>, BackendError> {
     let bitmap = sale_state::sold_bitmap(redis, keys).await?;
     let mut missing = Vec::new();
-    let mut from = 0;
-    loop {
-        let page = postgres.read_sold_items(id, from).await?;
+    let take = |page: &[u32]| {
         missing.extend(page.iter().copied().filter(|idx| !is_set(&bitmap, *idx)));
-        match page.last() {
-            Some(idx) if page.len() == PAGE => from = idx + 1,
-            _ => return Ok(missing),
-        }
-    }
+    };
+    read_sold(postgres, id, take).await?;
+    Ok(missing)
 }
 
 /// Whether a bit is one, as Redis counts them: from the highest bit of the first byte.

@@ -11,6 +11,7 @@ use flashsale_fakes::FakeRedis;
 use redis::{Cmd, Value, cmd};
 
 use crate::harness::{Harness, Service, let_others_run, purchase_at_last, sold, until};
+use crate::troubled_redis::{Trouble, Troubled};
 
 /// Buys an item for a user as soon as it is for sale.
 async fn buy_when_released(harness: &Harness, service: &Service, user: &str, idx: u32) -> Vec<u32> {
@@ -72,63 +73,30 @@ async fn a_promoted_master_that_lost_claims_gets_what_is_sold_from_postgres() {
     assert_eq!(service.active().unwrap().bought("ann"), 2);
 }
 
-/// A Redis whose sale's slot can be away.
-#[derive(Debug, Clone)]
-struct AwayAtTimes {
-    redis: FakeRedis,
-    claims_fail: Arc<AtomicBool>,
-}
-
-impl Redis for AwayAtTimes {
-    async fn call(
-        &self,
-        operation: &'static str,
-        key: &str,
-        command: &Cmd,
-    ) -> Result<Value, BackendError> {
-        if operation == "claim" && self.claims_fail.load(Ordering::Relaxed) {
-            return Err(BackendError::TimedOut {
-                backend: "Redis",
-                operation,
-                after: Duration::ZERO,
-            });
-        }
-        self.redis.call(operation, key, command).await
-    }
-
-    async fn call_all_masters(&self, operation: &'static str, command: &Cmd) -> Vec<MasterAnswer> {
-        self.redis.call_all_masters(operation, command).await
-    }
-
-    async fn stream_reader(&self) -> Result<Self, BackendError> {
-        Ok(self.clone())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_first_claims_after_a_failover_follow_what_postgres_has_as_sold() {
     let harness = Harness::new();
     harness.open().await.stop(Duration::from_secs(1)).await;
-    let away = AwayAtTimes {
+    let fails = Arc::<AtomicBool>::default();
+    let troubled = Troubled {
         redis: harness.redis.clone(),
-        claims_fail: Arc::default(),
+        operation: "claim",
+        trouble: Trouble::FailsWhile(fails.clone()),
     };
     // Without a failed claim this process would look for another master a second after its start.
-    let service = harness
-        .process(away.clone(), harness.postgres.clone())
-        .await;
+    let service = harness.process(troubled, harness.postgres.clone()).await;
     until("the process sells", || service.active().is_some()).await;
     let code = harness.fill(&service, "ann", &[1, 2]).await;
     let bobs_code = harness.fill(&service, "bob", &[1, 3]).await;
     let before = harness.redis.snapshot();
     service.purchase(&code, &harness.request()).await.unwrap();
 
-    away.claims_fail.store(true, Ordering::Relaxed);
+    fails.store(true, Ordering::Relaxed);
     let failed = service.purchase(&bobs_code, &harness.request()).await;
     assert!(matches!(failed, Err(NoOrder::Unavailable(_))), "{failed:?}");
     harness.redis.return_to(&before);
     harness.redis.promote();
-    away.claims_fail.store(false, Ordering::Relaxed);
+    fails.store(false, Ordering::Relaxed);
     let order = purchase_at_last(&harness, &service, &bobs_code).await;
     assert_eq!(sold(&order), [3]);
     // Redis is corrected behind the answer.

@@ -1,5 +1,7 @@
 //! A Redis of one process whose calls of one script go wrong.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flashsale_engine::BackendError;
@@ -8,10 +10,12 @@ use flashsale_fakes::FakeRedis;
 use redis::{Cmd, Value};
 
 /// What happens to the calls of one script.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Trouble {
     /// They fail and do nothing.
     Fails,
+    /// They fail and do nothing, while this is true.
+    FailsWhile(Arc<AtomicBool>),
     /// They begin late.
     BeginsLate,
     /// Their answers come late.
@@ -39,14 +43,19 @@ impl Redis for Troubled {
         command: &Cmd,
     ) -> Result<Value, BackendError> {
         let is_troubled = operation == self.operation;
-        match self.trouble {
-            Trouble::Fails if is_troubled => {
-                return Err(BackendError::TimedOut {
-                    backend: "Redis",
-                    operation,
-                    after: Duration::ZERO,
-                });
-            }
+        let fails = match &self.trouble {
+            Trouble::Fails => is_troubled,
+            Trouble::FailsWhile(fails) => is_troubled && fails.load(Ordering::Relaxed),
+            _ => false,
+        };
+        if fails {
+            return Err(BackendError::TimedOut {
+                backend: "Redis",
+                operation,
+                after: Duration::ZERO,
+            });
+        }
+        match &self.trouble {
             Trouble::BeginsLate if is_troubled => tokio::time::sleep(LATE).await,
             Trouble::RepliesLost if is_troubled => {
                 self.redis.call(operation, key, command).await?;

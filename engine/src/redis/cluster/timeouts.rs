@@ -16,8 +16,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(750);
 pub(super) const SILENCE_LIMIT: Duration = Duration::from_millis(750);
 
 /// How long a call goes on to wait for a node that is away by then. Calls that come later fail at once,
-/// and those that wait in a lane behind it fail with it: the fewer they are, the less work their failure
-/// is for a machine that is busy with other slots.
+/// and those that wait in a lane behind it fail soon after it: the fewer they are, the less work their
+/// failure is for a machine that is busy with other slots.
 pub(super) const LATE_ANSWER_LIMIT: Duration = Duration::from_millis(250);
 
 /// How long a node may refuse everything for now (`LOADING`, `CLUSTERDOWN`) while calls wait for it.
